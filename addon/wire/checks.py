@@ -1,0 +1,81 @@
+"""Checks of single values, each with a sentence that names thing, value and what is valid. No I/O."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .errors import ProtocolError
+
+
+def show(value: object) -> str:
+    """``value`` as it may stand in a sentence: its repr, cut at 60 characters."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def check_text(name: str, value: object, longest: int) -> None:
+    """Raise ProtocolError unless ``value`` is a str of at most ``longest`` characters that UTF-8 can hold."""
+    if not isinstance(value, str):
+        raise ProtocolError(f"{name} is {show(value)}, but must be text")
+    if len(value) > longest:
+        raise ProtocolError(f"{name} has {len(value)} characters, but at most {longest} are allowed")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ProtocolError(f"{name} is {show(value)}, which holds half a surrogate pair: send valid Unicode")
+
+
+def check_number(name: str, value: object, low: float, high: float) -> None:
+    """Raise ProtocolError unless ``value`` is a finite number from ``low`` to ``high``, both included."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ProtocolError(f"{name} is {show(value)}, but must be a number from {low:g} to {high:g}")
+    if not low <= value <= high:  # NaN fails too
+        raise ProtocolError(f"{name} is {show(value)}, but must be from {low:g} to {high:g}")
+
+
+def check_whole(name: str, value: object, low: int, high: int, multiple: int = 1) -> None:
+    """Raise ProtocolError unless ``value`` is an int from ``low`` to ``high`` and a multiple of ``multiple``."""
+    rule = f"a whole number from {low} to {high}" + (f", a multiple of {multiple}" if multiple > 1 else "")
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high or value % multiple:
+        raise ProtocolError(f"{name} is {show(value)}, but must be {rule}")
+
+
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Raise ProtocolError unless ``value`` is one of ``choices``."""
+    if not isinstance(value, str) or value not in choices:
+        raise ProtocolError(f"{name} is {show(value)}, but must be one of {', '.join(choices)}")
+
+
+def check_matrix(name: str, value: Any) -> tuple[tuple[float, ...], ...]:
+    """Return ``value`` as four tuples of four finite floats, or raise ProtocolError."""
+    try:
+        rows = tuple(tuple(float(entry) for entry in row) for row in value)
+    except (TypeError, ValueError, OverflowError):
+        raise ProtocolError(f"{name} matrix is {show(value)}, but must be 4 rows of 4 numbers") from None
+    if len(rows) != 4 or any(len(row) != 4 for row in rows):
+        raise ProtocolError(f"{name} matrix has rows of {[len(row) for row in rows][:8]} numbers, but must be 4 rows of 4")
+    if not all(math.isfinite(entry) for row in rows for entry in row):
+        raise ProtocolError(f"{name} matrix holds a number that is not finite: {show(rows)}")
+    return rows
+
+
+def check_image(name: str, value: object, longest_side: int) -> None:
+    """Raise ProtocolError unless ``value`` is uint8, H x W x 3, sides from 8 to ``longest_side``."""
+    if not isinstance(value, np.ndarray) or value.dtype != np.uint8 or value.ndim != 3 or value.shape[2] != 3:
+        raise ProtocolError(f"{name} is {_array(value)}, but must be uint8 of shape height x width x 3")
+    check_whole(f"height of {name}", value.shape[0], 8, longest_side)
+    check_whole(f"width of {name}", value.shape[1], 8, longest_side)
+
+
+def check_inverse_depth(name: str, value: object, shape: tuple[int, ...]) -> None:
+    """Raise ProtocolError unless ``value`` is uint16 of exactly ``shape`` (height, width)."""
+    if not isinstance(value, np.ndarray) or value.dtype != np.uint16 or value.shape != tuple(shape):
+        raise ProtocolError(f"{name} is {_array(value)}, but must be uint16 of the image's shape {tuple(shape)}")
+
+
+def _array(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype} with shape {value.shape}"
+    return show(value)

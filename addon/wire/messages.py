@@ -1,0 +1,251 @@
+"""The messages of the protocol as dataclasses. Standard library and numpy only, no I/O.
+
+Each class checks its own values, so that a message that exists is a valid one, on either side of the wire.
+Planes run from the top row down. Matrices are row-major, as ``mathutils.Matrix`` prints them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .checks import check_choice, check_image, check_inverse_depth, check_matrix, check_number, check_text, check_whole
+
+PROTOCOL = 1
+"""The version of the protocol that this package speaks."""
+
+MAX_SIDE = 2048
+"""The longest side of a plane, in pixels."""
+
+MAX_STEPS = 50
+MAX_ID = 2**53 - 1
+MAX_SEED = 2**32 - 1
+MAX_CONTROLS = 4
+IDENTITY = tuple(tuple(1.0 if row == column else 0.0 for column in range(4)) for row in range(4))
+
+Matrix = tuple[tuple[float, ...], ...]
+State = Literal["loading", "ready", "failed"]
+STATES = ("loading", "ready", "failed")
+CONTROLS = ("depth",)
+
+
+@dataclass(frozen=True)
+class Hello:
+    """Client to server, first: who speaks, and which version of the protocol."""
+
+    protocol: int = PROTOCOL
+    client: str = "unknown"
+
+    def __post_init__(self) -> None:
+        check_whole("protocol", self.protocol, 0, 2**31)
+        check_text("client", self.client, 200)
+
+
+@dataclass(frozen=True)
+class Welcome:
+    """Server to client, the answer to :class:`Hello`: what this server is and what it accepts."""
+
+    protocol: int = PROTOCOL
+    server: str = "unknown"
+    max_side: int = MAX_SIDE
+    credits: int = 2
+    """Frames that a client may have under way: sent, and not yet answered by picture, dropped or failure."""
+
+    def __post_init__(self) -> None:
+        check_whole("protocol", self.protocol, 0, 2**31)
+        check_text("server", self.server, 200)
+        check_whole("max_side", self.max_side, 8, 2**16)
+        check_whole("credits", self.credits, 1, 64)
+
+
+@dataclass(frozen=True)
+class Status:
+    """Server to client: the state of its model. Sent after :class:`Welcome` and on every change."""
+
+    state: State
+    percent: float = 0.0
+    """How much of the model is loaded, 0 to 100."""
+    model: str = ""
+    sentence: str = ""
+    """What to tell the user; names the reason when the state is ``failed``."""
+
+    def __post_init__(self) -> None:
+        check_choice("state", self.state, STATES)
+        check_number("percent", self.percent, 0, 100)
+        check_text("model", self.model, 400)
+        check_text("sentence", self.sentence, 4000)
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """What the viewport showed.
+
+    ``image``: uint8, H x W x 3, sRGB as displayed.
+    ``inverse_depth``: uint16, H x W, or None. ``65535 * near / distance``, distance being measured along the
+    view axis: the nearest surface is 65535, the background 0. ``near``: that nearest distance in scene units.
+    ``view``, ``projection``: Blender's ``view_matrix`` (world to view) and ``window_matrix`` (view to clip).
+    ``captured``: the client's own clock in seconds; the server only hands it back.
+    """
+
+    id: int
+    image: NDArray[np.uint8]
+    inverse_depth: NDArray[np.uint16] | None = None
+    near: float = 1.0
+    view: Matrix = IDENTITY
+    projection: Matrix = IDENTITY
+    captured: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_whole("frame id", self.id, 0, MAX_ID)
+        check_image("image", self.image, MAX_SIDE)
+        if self.inverse_depth is not None:
+            check_inverse_depth("inverse_depth", self.inverse_depth, self.image.shape[:2])
+        check_number("near", self.near, 1e-9, 1e12)
+        object.__setattr__(self, "view", check_matrix("view", self.view))
+        object.__setattr__(self, "projection", check_matrix("projection", self.projection))
+        check_number("captured", self.captured, -1e15, 1e15)
+
+
+@dataclass(frozen=True)
+class Control:
+    """A guide for the picture beside the prompt; ``depth`` needs the frame's inverse depth."""
+
+    kind: str = "depth"
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_choice("control", self.kind, CONTROLS)
+        check_number(f"weight of control {self.kind!r}", self.weight, 0, 2)
+
+
+@dataclass(frozen=True)
+class Style:
+    """Everything about a request but the frame. The names are diffusers' own.
+
+    ``steps`` are the UNet calls really made, whatever the strength. ``strength`` 1 ignores the draft's colours;
+    lower keeps more of them. ``guidance`` at or below 1 is off. ``width`` and ``height`` of the picture in
+    pixels, multiples of 8.
+    """
+
+    prompt: str = ""
+    negative_prompt: str = ""
+    strength: float = 0.8
+    steps: int = 2
+    guidance: float = 1.0
+    seed: int = 0
+    width: int = 256
+    height: int = 256
+    controls: tuple[Control, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_text("prompt", self.prompt, 4000)
+        check_text("negative_prompt", self.negative_prompt, 4000)
+        check_number("strength", self.strength, 0.01, 1)
+        check_whole("steps", self.steps, 1, MAX_STEPS)
+        check_number("guidance", self.guidance, 0, 30)
+        check_whole("seed", self.seed, 0, MAX_SEED)
+        check_whole("width", self.width, 64, MAX_SIDE, multiple=8)
+        check_whole("height", self.height, 64, MAX_SIDE, multiple=8)
+        object.__setattr__(self, "controls", tuple(self.controls))
+        check_whole("number of controls", len(self.controls), 0, MAX_CONTROLS)
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """Client to server: a frame and its style; with the model loaded, all that the picture depends on.
+
+    ``settle`` marks the frame of a view at rest; the server only hands it back.
+    """
+
+    frame: Frame
+    style: Style
+    settle: bool = False
+
+    def __post_init__(self) -> None:
+        for control in self.style.controls:
+            if control.kind == "depth" and control.weight > 0 and self.frame.inverse_depth is None:
+                raise _depth_missing(self.frame.id)
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """Server to client: the stylised result of one request. ``image``: uint8, H x W x 3, sRGB.
+
+    ``timings``: milliseconds by stage, as the server measured them (``queue``, ``engine``, and its parts).
+    """
+
+    id: int
+    image: NDArray[np.uint8]
+    captured: float = 0.0
+    settle: bool = False
+    model: str = ""
+    timings: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_whole("picture id", self.id, 0, MAX_ID)
+        check_image("picture", self.image, MAX_SIDE)
+        check_number("captured", self.captured, -1e15, 1e15)
+        check_text("model", self.model, 400)
+        check_whole("number of timings", len(self.timings), 0, 100)
+        for name, value in self.timings.items():
+            check_text("name of a timing", name, 100)
+            check_number(f"timing {name!r}", value, 0, 1e9)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Server to client: the request ``id`` has had ``step`` of ``steps`` UNet calls; 0 says that it started."""
+
+    id: int
+    step: int
+    steps: int
+
+    def __post_init__(self) -> None:
+        check_whole("progress id", self.id, 0, MAX_ID)
+        check_whole("steps", self.steps, 1, MAX_STEPS)
+        check_whole("step", self.step, 0, self.steps)
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """Server to client: a newer frame took the place of this one before its turn came."""
+
+    id: int
+
+    def __post_init__(self) -> None:
+        check_whole("dropped id", self.id, 0, MAX_ID)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Server to client: a request (or, without ``id``, the connection) failed, and why, in one sentence.
+
+    ``code``: ``bad_message``, ``bad_request``, ``protocol_version``, ``too_large``, ``not_ready``,
+    ``model_failed``, ``out_of_memory``, ``internal``.
+    """
+
+    sentence: str
+    code: str = "internal"
+    id: int | None = None
+
+    def __post_init__(self) -> None:
+        check_text("sentence", self.sentence, 4000)
+        check_text("code", self.code, 100)
+        if self.id is not None:
+            check_whole("failure id", self.id, 0, MAX_ID)
+
+
+Message = Hello | Welcome | Status | Request | Picture | Progress | Dropped | Failure
+
+
+def _depth_missing(frame_id: int) -> Exception:
+    from .errors import ProtocolError
+
+    return ProtocolError(
+        f"frame {frame_id} has no depth, but its style asks for depth control: "
+        "send inverse_depth with the frame or leave the control out",
+        "bad_request",
+    )
