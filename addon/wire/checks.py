@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import numbers
+import reprlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,10 +12,21 @@ import numpy as np
 
 from .errors import ProtocolError
 
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = 60
+
 
 def show(value: object) -> str:
-    """``value`` as it may stand in a sentence: its repr, cut at 60 characters."""
-    text = repr(value)
+    """``value`` as it may stand in a sentence: one line, at most 60 characters, whatever it is.
+
+    A plain repr would fail on deep nesting and on integers of thousands of digits, and copy a long text whole.
+    """
+    if isinstance(value, int) and value.bit_length() > 200:
+        return f"a whole number of {value.bit_length()} bits"
+    try:
+        text = " ".join(_REPR.repr(value).split())
+    except ValueError:  # such an integer inside a list
+        text = f"a {type(value).__name__} that is too long to show"
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -23,8 +36,16 @@ def check_text(name: str, value: object, longest: int) -> None:
         raise ProtocolError(f"{name} is {show(value)}, but must be text")
     if len(value) > longest:
         raise ProtocolError(f"{name} has {len(value)} characters, but at most {longest} are allowed")
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise ProtocolError(f"{name} is {show(value)}, which holds half a surrogate pair: send valid Unicode")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ProtocolError(f"{name} is {show(value)}, which holds half a surrogate pair: send valid Unicode") from None
+
+
+def check_flag(name: str, value: object) -> None:
+    """Raise ProtocolError unless ``value`` is true or false."""
+    if not isinstance(value, bool):
+        raise ProtocolError(f"{name} is {show(value)}, but must be true or false")
 
 
 def check_number(name: str, value: object, low: float, high: float) -> None:
@@ -49,13 +70,15 @@ def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
 
 
 def check_matrix(name: str, value: Any) -> tuple[tuple[float, ...], ...]:
-    """Return ``value`` as four tuples of four finite floats, or raise ProtocolError."""
+    """Return ``value``, rows of numbers of any kind, as four tuples of four finite floats, or raise ProtocolError."""
     try:
-        rows = tuple(tuple(float(entry) for entry in row) for row in value)
+        rows = tuple(tuple(_real(entry) for entry in row) for row in value)
     except (TypeError, ValueError, OverflowError):
         raise ProtocolError(f"{name} matrix is {show(value)}, but must be 4 rows of 4 numbers") from None
     if len(rows) != 4 or any(len(row) != 4 for row in rows):
-        raise ProtocolError(f"{name} matrix has rows of {[len(row) for row in rows][:8]} numbers, but must be 4 rows of 4")
+        raise ProtocolError(
+            f"{name} matrix has rows of {[len(row) for row in rows][:8]} numbers, but must be 4 rows of 4"
+        )
     if not all(math.isfinite(entry) for row in rows for entry in row):
         raise ProtocolError(f"{name} matrix holds a number that is not finite: {show(rows)}")
     return rows
@@ -73,6 +96,13 @@ def check_inverse_depth(name: str, value: object, shape: tuple[int, ...]) -> Non
     """Raise ProtocolError unless ``value`` is uint16 of exactly ``shape`` (height, width)."""
     if not isinstance(value, np.ndarray) or value.dtype != np.uint16 or value.shape != tuple(shape):
         raise ProtocolError(f"{name} is {_array(value)}, but must be uint16 of the image's shape {tuple(shape)}")
+
+
+def _real(entry: object) -> float:
+    # float() alone would take "1" and True; numpy's scalars are numbers.Real too.
+    if isinstance(entry, bool) or not isinstance(entry, numbers.Real):
+        raise TypeError
+    return float(entry)
 
 
 def _array(value: object) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from .checks import check_choice, check_whole, show
 from .errors import ProtocolError
 from .messages import (
+    MAX_CONTROLS,
+    MAX_ID,
     MAX_SIDE,
     Control,
     Dropped,
@@ -43,6 +45,11 @@ _LENGTH = struct.Struct("<I")
 # name in the header -> dtype on the wire, channels
 _PLANES = {"image": ("u1", 3), "inverse_depth": ("<u2", 1)}
 _ENCODING = {"image": "rgb8", "inverse_depth": "u16le"}
+# message with planes -> the planes it may have
+_CARRIES = {"request": frozenset(_PLANES), "picture": frozenset({"image"})}
+# has a default for whoever builds the message here, but must be said in the bytes
+_ALWAYS = ("protocol",)
+_NOTHING: Mapping[str, Any] = {}
 _PLAIN: dict[str, Callable[..., Message]] = {
     "hello": Hello,
     "welcome": Welcome,
@@ -73,27 +80,41 @@ def pack(message: Message) -> bytes:
     ]
     text = json.dumps(header, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     if len(text) > MAX_HEADER_BYTES:
-        raise ProtocolError(f"the header has {len(text)} bytes, but at most {MAX_HEADER_BYTES} are allowed", "too_large")
+        raise ProtocolError(
+            f"the header has {len(text)} bytes, but at most {MAX_HEADER_BYTES} are allowed", "too_large"
+        )
     return b"".join([_LENGTH.pack(len(text)), text, *(part.data.cast("B") for part in parts)])
 
 
 def unpack(data: bytes | bytearray | memoryview) -> Message:
-    """Return the message in ``data``, or raise :class:`ProtocolError`, whatever the bytes are."""
+    """Return the message in ``data``, or raise :class:`ProtocolError`, whatever the bytes are.
+
+    The error has the message's ``id`` when the header has a valid one. Arrays are read-only views of ``data``.
+    """
     header, rest = _split(memoryview(data))
-    kind = header.pop("type", None)
-    planes = _read_planes(header.pop("planes", []), rest)
     try:
-        if kind == "request":
-            return _read_request(header, planes)
-        if kind == "picture":
-            return Picture(image=_need(planes, "image", kind), **_known(Picture, header, {"image"}))
-        check_choice("type of message", kind, ["request", "picture", *_PLAIN])
-        if planes:
-            raise ProtocolError(f"a {kind} message has planes {sorted(planes)}, but must have none")
-        plain = _PLAIN[kind]
-        return plain(**_known(plain, header))
-    except TypeError as error:  # a field is missing: a dataclass says so in its own way
-        raise ProtocolError(f"a {kind} message is incomplete: {error}") from None
+        return _read(header, rest)
+    except ProtocolError as error:
+        frame = header.get("id")
+        if isinstance(frame, int) and not isinstance(frame, bool) and 0 <= frame <= MAX_ID:
+            error.id = frame
+        raise
+
+
+def _read(header: dict[str, Any], rest: memoryview) -> Message:
+    kind = header.pop("type", None)
+    check_choice("type of message", kind, [*_CARRIES, *_PLAIN])
+    planes = _read_planes(header.pop("planes", []), rest)
+    extra = sorted(planes.keys() - _CARRIES.get(kind, ()))
+    if extra:
+        raise ProtocolError(f"a {kind} message has the plane {extra[0]!r}, which belongs to no {kind}")
+    if kind in _CARRIES and "image" not in planes:
+        raise ProtocolError(f"a {kind} message has no plane 'image'")
+    if kind == "request":
+        return _read_request(header, planes)
+    if kind == "picture":
+        return _build(Picture, kind, header, planes)
+    return _build(_PLAIN[kind], kind, header)
 
 
 def _request_header(message: Request) -> dict[str, Any]:
@@ -117,21 +138,18 @@ def _read_request(header: dict[str, Any], planes: dict[str, NDArray[Any]]) -> Re
     controls = style.pop("controls", [])
     if not isinstance(controls, list) or not all(isinstance(control, dict) for control in controls):
         raise ProtocolError(f"controls is {show(controls)}, but must be a list of objects")
+    check_whole("number of controls", len(controls), 0, MAX_CONTROLS)
     settle = header.pop("settle", False)
-    if not isinstance(settle, bool):
-        raise ProtocolError(f"settle is {show(settle)}, but must be true or false")
-    frame = Frame(
-        image=_need(planes, "image", "request"),
-        inverse_depth=planes.get("inverse_depth"),
-        **_known(Frame, header, {"image", "inverse_depth"}),
-    )
-    built = tuple(Control(**_known(Control, control)) for control in controls)
-    return Request(frame, Style(controls=built, **_known(Style, style, {"controls"})), settle)
+    frame = _build(Frame, "request", header, planes)
+    built = tuple(_build(Control, "control", control) for control in controls)
+    return Request(frame, _build(Style, "style", style, {"controls": built}), settle)
 
 
 def _split(data: memoryview) -> tuple[dict[str, Any], memoryview]:
     if len(data) > MAX_MESSAGE_BYTES:
-        raise ProtocolError(f"the message has {len(data)} bytes, but at most {MAX_MESSAGE_BYTES} are allowed", "too_large")
+        raise ProtocolError(
+            f"the message has {len(data)} bytes, but at most {MAX_MESSAGE_BYTES} are allowed", "too_large"
+        )
     if len(data) < 4:
         raise ProtocolError(f"the message has {len(data)} bytes, but needs at least 4 for the header's length")
     length = _LENGTH.unpack_from(data)[0]
@@ -140,12 +158,16 @@ def _split(data: memoryview) -> tuple[dict[str, Any], memoryview]:
     if length > len(data) - 4:
         raise ProtocolError(f"the header's length is {length}, but only {len(data) - 4} bytes follow it")
     try:
-        header = json.loads(bytes(data[4 : 4 + length]).decode("utf-8"))
+        header = json.loads(bytes(data[4 : 4 + length]).decode("utf-8"), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:  # bad UTF-8 and bad JSON are both ValueErrors
         raise ProtocolError(f"the header is no JSON in UTF-8: {show(str(error))}") from None
     if not isinstance(header, dict):
         raise ProtocolError(f"the header is {show(header)}, but must be a JSON object")
     return header, data[4 + length :]
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
 
 
 def _read_planes(listed: object, rest: memoryview) -> dict[str, NDArray[Any]]:
@@ -178,13 +200,12 @@ def _read_planes(listed: object, rest: memoryview) -> dict[str, NDArray[Any]]:
     return planes
 
 
-def _known(kind: Callable[..., Any], values: dict[str, Any], but: set[str] = frozenset()) -> dict[str, Any]:  # type: ignore[assignment]
-    """The entries of ``values`` that ``kind`` has fields for: newer peers may add fields that we skip."""
-    names = {f.name for f in dataclasses.fields(kind)} - but  # type: ignore[arg-type]
-    return {name: value for name, value in values.items() if name in names}
-
-
-def _need(planes: dict[str, NDArray[Any]], name: str, kind: str) -> NDArray[Any]:
-    if name not in planes:
-        raise ProtocolError(f"a {kind} message has no plane {name!r}")
-    return planes[name]
+def _build(kind: Callable[..., Any], name: str, values: dict[str, Any], given: Mapping[str, Any] = _NOTHING) -> Any:
+    """A ``kind`` of ``given`` and those of ``values`` that it has fields for: newer peers may add fields that we skip."""
+    fields = dataclasses.fields(kind)  # type: ignore[arg-type]
+    known = {f.name: values[f.name] for f in fields if f.name in values and f.name not in _PLANES} | dict(given)
+    for f in fields:
+        needed = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        if f.name not in known and (needed or f.name in _ALWAYS):
+            raise ProtocolError(f"a {name} message has no {f.name!r}, but must have one")
+    return kind(**known)

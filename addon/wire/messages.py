@@ -12,7 +12,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .checks import check_choice, check_image, check_inverse_depth, check_matrix, check_number, check_text, check_whole
+from .checks import (
+    check_choice,
+    check_flag,
+    check_image,
+    check_inverse_depth,
+    check_matrix,
+    check_number,
+    check_text,
+    check_whole,
+    show,
+)
+from .errors import ProtocolError
 
 PROTOCOL = 1
 """The version of the protocol that this package speaks."""
@@ -149,8 +160,13 @@ class Style:
         check_whole("seed", self.seed, 0, MAX_SEED)
         check_whole("width", self.width, 64, MAX_SIDE, multiple=8)
         check_whole("height", self.height, 64, MAX_SIDE, multiple=8)
+        if not isinstance(self.controls, (tuple, list)) or not all(isinstance(c, Control) for c in self.controls):
+            raise ProtocolError(f"controls is {show(self.controls)}, but must be a list of controls")
         object.__setattr__(self, "controls", tuple(self.controls))
         check_whole("number of controls", len(self.controls), 0, MAX_CONTROLS)
+        kinds = [control.kind for control in self.controls]
+        if len(set(kinds)) < len(kinds):
+            raise ProtocolError(f"controls names {', '.join(kinds)}, but each kind may be there once")
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,9 +181,14 @@ class Request:
     settle: bool = False
 
     def __post_init__(self) -> None:
+        check_flag("settle", self.settle)
         for control in self.style.controls:
             if control.kind == "depth" and control.weight > 0 and self.frame.inverse_depth is None:
-                raise _depth_missing(self.frame.id)
+                raise ProtocolError(
+                    f"frame {self.frame.id} has no depth, but its style asks for depth control: "
+                    "send inverse_depth with the frame or leave the control out",
+                    "bad_request",
+                )
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,11 +209,14 @@ class Picture:
         check_whole("picture id", self.id, 0, MAX_ID)
         check_image("picture", self.image, MAX_SIDE)
         check_number("captured", self.captured, -1e15, 1e15)
+        check_flag("settle", self.settle)
         check_text("model", self.model, 400)
+        if not isinstance(self.timings, dict):
+            raise ProtocolError(f"timings is {show(self.timings)}, but must be an object of names and milliseconds")
         check_whole("number of timings", len(self.timings), 0, 100)
         for name, value in self.timings.items():
             check_text("name of a timing", name, 100)
-            check_number(f"timing {name!r}", value, 0, 1e9)
+            check_number(f"timing {show(name)}", value, 0, 1e9)
 
 
 @dataclass(frozen=True)
@@ -239,13 +263,3 @@ class Failure:
 
 
 Message = Hello | Welcome | Status | Request | Picture | Progress | Dropped | Failure
-
-
-def _depth_missing(frame_id: int) -> Exception:
-    from .errors import ProtocolError
-
-    return ProtocolError(
-        f"frame {frame_id} has no depth, but its style asks for depth control: "
-        "send inverse_depth with the frame or leave the control out",
-        "bad_request",
-    )
