@@ -12,7 +12,7 @@ import dataclasses
 import json
 import struct
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,7 @@ MAX_HEADER_BYTES = 64 * 1024
 MAX_MESSAGE_BYTES = 4 + MAX_HEADER_BYTES + MAX_SIDE * MAX_SIDE * 5
 """The longest message: a header and, at the largest size, an RGB image (3 bytes) and depth (2 bytes a pixel)."""
 
+T = TypeVar("T")
 _LENGTH = struct.Struct("<I")
 # name in the header -> dtype on the wire, channels
 _PLANES = {"image": ("u1", 3), "inverse_depth": ("<u2", 1)}
@@ -200,7 +201,7 @@ def _read_planes(listed: object, rest: memoryview) -> dict[str, NDArray[Any]]:
     return planes
 
 
-def _build(kind: Callable[..., Any], name: str, values: dict[str, Any], given: Mapping[str, Any] = _NOTHING) -> Any:
+def _build(kind: Callable[..., T], name: str, values: dict[str, Any], given: Mapping[str, Any] = _NOTHING) -> T:
     """A ``kind`` of ``given`` and those of ``values`` that it has fields for: newer peers may add fields that we skip."""
     fields = dataclasses.fields(kind)  # type: ignore[arg-type]
     known = {f.name: values[f.name] for f in fields if f.name in values and f.name not in _PLANES} | dict(given)
