@@ -1,0 +1,108 @@
+"""A screen of its own for a Blender: Xvfb, a window manager, the mouse, pictures of it. No bpy."""
+
+import io
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import numpy
+from PIL import Image
+
+from .places import Place
+
+SIZE = (1280, 800)
+# Nothing that the rig starts outlives this, whatever becomes of the rig.
+LIFETIME_S = 3600
+
+
+def environment(home: Path) -> dict[str, str]:
+    """Return the whole environment of what runs on the screen; nothing of the caller's reaches Blender."""
+    return {
+        "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "LIBGL_ALWAYS_SOFTWARE": os.environ.get("LIBGL_ALWAYS_SOFTWARE", "1"),
+        "BLENDER_USER_RESOURCES": str(home / "blender"),
+    }
+
+
+class Screen:
+    """An X server of :data:`SIZE` pixels with a window manager. Use it as a context."""
+
+    def __init__(self, place: Place, home: Path) -> None:
+        self.place = place
+        self.env = environment(home)
+        self._log = open(home / "screen.log", "ab")
+        self._server = self._start("Xvfb", "-displayfd", "1", "-screen", "0", "{}x{}x24".format(*SIZE),
+                                   "+extension", "GLX", "-noreset", "-nolisten", "tcp", stdout=subprocess.PIPE)  # fmt: skip
+        number = self._server.stdout.readline().decode().strip()
+        if not number:
+            raise RuntimeError(f"Xvfb did not start; see {home / 'screen.log'}")
+        self.env["DISPLAY"] = f":{number}"
+        self._manager = self._start("openbox")
+
+    def _start(self, *argv: str, stdout: int | None = None) -> subprocess.Popen:
+        return subprocess.Popen(
+            self.place.command(["timeout", str(LIFETIME_S), *argv]),
+            env=self.env, stdin=subprocess.DEVNULL, stdout=stdout or self._log, stderr=self._log,
+        )  # fmt: skip
+
+    def run(self, *argv: str) -> bytes:
+        """Run a command on the screen and return what it printed."""
+        command = self.place.command(argv)
+        done = subprocess.run(command, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+        if done.returncode != 0:
+            raise RuntimeError(f"{argv[0]} failed: {done.stderr.decode(errors='replace').strip()}")
+        return done.stdout
+
+    def shot(self, path: Path | None = None) -> numpy.ndarray:
+        """Return the whole screen, H x W x 3 uint8, top row first; also save it as a PNG at ``path``."""
+        picture = Image.open(io.BytesIO(self.run("import", "-window", "root", "png:-"))).convert("RGB")
+        if path is not None:
+            picture.save(path)
+        return numpy.asarray(picture)
+
+    def move_to(self, x: int, y: int) -> None:
+        """Put the pointer at a pixel of the screen, from the top left."""
+        self.run("xdotool", "mousemove", str(x), str(y))
+
+    def click(self, x: int, y: int, button: int = 1) -> None:
+        """Click at a pixel of the screen, from the top left."""
+        self.run("xdotool", "mousemove", str(x), str(y), "sleep", "0.2", "click", str(button))
+
+    def drag(self, start: tuple[int, int], by: tuple[int, int], button: int = 2, moves: int = 8) -> None:
+        """Drag as a hand does: press, ``moves`` small moves over about half a second, release."""
+        words = ["xdotool", "mousemove", str(start[0]), str(start[1]), "sleep", "0.2", "mousedown", str(button)]
+        for n in range(1, moves + 1):
+            x, y = (round(start[axis] + by[axis] * n / moves) for axis in (0, 1))
+            words += ["sleep", "0.06", "mousemove", str(x), str(y)]
+        self.run(*words, "sleep", "0.1", "mouseup", str(button))
+
+    def key(self, name: str) -> None:
+        """Press a key by xdotool's name for it, such as ``ctrl+z``."""
+        self.run("xdotool", "key", name)
+
+    def close(self) -> None:
+        """End the window manager and the X server."""
+        for process in (self._manager, self._server):
+            end(process)
+        self._log.close()
+
+    def __enter__(self) -> "Screen":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def end(process: subprocess.Popen, grace_s: float = 5.0) -> None:
+    """Terminate a process, and kill it when it has not ended after ``grace_s``."""
+    if process.poll() is None:
+        process.terminate()
+        until = time.monotonic() + grace_s
+        while process.poll() is None and time.monotonic() < until:
+            time.sleep(0.05)
+        if process.poll() is None:
+            process.kill()
+    process.wait()

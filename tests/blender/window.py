@@ -1,0 +1,126 @@
+"""A Blender with a window, the extension installed from its zip, and a line to run Python in it. No bpy."""
+
+import json
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from .places import Place
+from .screen import Screen, end, environment
+
+AGENT = Path(__file__).with_name("agent.py")
+ARGUMENTS = ("-noaudio", "--gpu-backend", "opengl")
+
+
+class InBlender(Exception):
+    """Code run inside Blender failed; the text is its traceback there."""
+
+
+def install(place: Place, zip_path: Path, home: Path) -> str:
+    """Install and enable the extension for the user whose home folder is ``home``; return what Blender said."""
+    argv = ["timeout", "-k", "5", "120", place.blender, "--command", "extension", "install-file",
+            "-r", "user_default", "-e", str(zip_path)]  # fmt: skip
+    return _blender(place, argv, home)
+
+
+def extension(place: Place, home: Path, *argv: str) -> str:
+    """Run ``blender --command extension ARGV`` and return what it printed."""
+    return _blender(place, ["timeout", "-k", "5", "120", place.blender, "--command", "extension", *argv], home)
+
+
+def _blender(place: Place, argv: list[str], home: Path) -> str:
+    done = subprocess.run(
+        place.command(argv), env=environment(home), stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(argv[3:])} ended with {done.returncode}:\n{done.stdout}")
+    return done.stdout
+
+
+class Window:
+    """A running Blender. Use it as a context: it ends with it.
+
+    Args:
+        screen: where its window is.
+        home: the folder of its user, where the extension was installed and ``blender.log`` is written.
+        lifetime_s: it is ended after so many seconds, whatever it does.
+    """
+
+    def __init__(self, screen: Screen, home: Path, lifetime_s: int = 900, arguments: tuple[str, ...] = ()) -> None:
+        self.screen = screen
+        self.log = home / "blender.log"
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            argv = ["timeout", "-k", "5", str(lifetime_s), screen.place.blender, *ARGUMENTS, *arguments,
+                    "--python", str(AGENT), "--", str(listener.getsockname()[1])]  # fmt: skip
+            with open(self.log, "ab") as log:
+                self.process = subprocess.Popen(
+                    screen.place.command(argv), env=screen.env,
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                )  # fmt: skip
+            self._line = self._accept(listener)
+        self._file = self._line.makefile("rb")
+
+    def _accept(self, listener: socket.socket, patience_s: float = 90.0) -> socket.socket:
+        listener.settimeout(0.5)
+        until = time.monotonic() + patience_s
+        while time.monotonic() < until and self.process.poll() is None:
+            try:
+                line, _ = listener.accept()
+            except TimeoutError:
+                continue
+            line.settimeout(60)
+            return line
+        end(self.process)
+        raise RuntimeError(f"Blender did not start; the end of its log:\n{self.log.read_text(errors='replace')[-2000:]}")
+
+    def run(self, source: str) -> object:
+        """Run Python inside Blender and return the value of its last expression, as JSON carries it."""
+        try:
+            self._line.sendall(json.dumps({"run": source}).encode() + b"\n")
+            reply = self._file.readline()
+        except TimeoutError:
+            raise InBlender(f"Blender did not answer for {self._line.gettimeout():.0f} s to:\n{source}") from None
+        if not reply:
+            raise InBlender(f"Blender ended during:\n{source}\n{self.log.read_text(errors='replace')[-2000:]}")
+        answer = json.loads(reply)
+        if "error" in answer:
+            raise InBlender(answer["error"])
+        return answer["value"]
+
+    def rectangle(self, kind: str = "VIEW_3D") -> tuple[int, int, int, int] | None:
+        """Return left, top, width and height, in pixels of the screen, of the first area of a kind.
+
+        The rectangle is that of the area's main region: without its header and sidebars where they take room
+        of their own. None when there is no such area.
+        """
+        inner = self.run(
+            "[(r.x, r.y, r.width, r.height) for a in bpy.context.window_manager.windows[0].screen.areas"
+            f" if a.type == {kind!r} for r in a.regions if r.type == 'WINDOW'][:1]"
+        )
+        if not inner:
+            return None
+        words = self.screen.run("xdotool", "search", "--name", "Blender [0-9]", "getwindowgeometry", "--shell").decode()
+        outer = dict(line.split("=") for line in words.splitlines() if "=" in line)
+        x, y, width, height = inner[0]
+        bottom = int(outer["Y"]) + int(outer["HEIGHT"])
+        return int(outer["X"]) + x, bottom - y - height, width, height
+
+    def close(self) -> None:
+        """Ask Blender to quit, and end it when it does not."""
+        try:
+            self._line.settimeout(5)
+            self.run("bpy.app.timers.register(bpy.ops.wm.quit_blender, first_interval=0.05) and None")
+            self.process.wait(10)
+        except (InBlender, OSError, subprocess.TimeoutExpired):
+            pass
+        end(self.process)
+        self._file.close()
+        self._line.close()
+
+    def __enter__(self) -> "Window":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
