@@ -1,0 +1,166 @@
+"""Every valid message, as hypothesis strategies. Standard library, numpy, hypothesis and addon.wire only."""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_numpy
+
+from addon.wire import (
+    Control,
+    Dropped,
+    Failure,
+    Frame,
+    Hello,
+    Message,
+    Picture,
+    Progress,
+    Request,
+    Status,
+    Style,
+    Welcome,
+)
+
+ids = st.integers(0, 2**53 - 1)
+sides = st.integers(8, 40)
+
+
+def texts(longest: int) -> st.SearchStrategy[str]:
+    """Any Unicode but lone surrogates, mostly short, now and then as long as it may be."""
+    short = st.text(st.characters(codec="utf-8"), max_size=min(longest, 40))
+    return short | st.sampled_from(["\0", "é", "漢", "🏰", "\u2028"]).map(lambda character: character * longest)
+
+
+def numbers(low: float, high: float) -> st.SearchStrategy[float]:
+    """Floats of the whole range, both ends among them, and the whole numbers in it."""
+    whole = st.integers(int(low) + 1, int(high)) if int(high) > int(low) else st.just(high)
+    return st.floats(low, high) | st.sampled_from([low, high]) | whole
+
+
+@st.composite
+def arrays(draw: st.DrawFn, dtype: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """An array of ``shape``, contiguous or not: upside down, transposed, every other pixel of a larger one."""
+    layout = draw(st.sampled_from(["plain", "flipped", "transposed", "strided", "fortran"]))
+    turned = (shape[1], shape[0], *shape[2:])
+    doubled = (shape[0], shape[1] * 2, *shape[2:])
+    source = {"transposed": turned, "strided": doubled}.get(layout, shape)
+    values = draw(st_numpy.arrays(dtype, source, fill=st.nothing() if np.prod(source) < 64 else None))
+    if layout == "flipped":
+        return values[::-1]
+    if layout == "transposed":
+        return values.swapaxes(0, 1)
+    if layout == "strided":
+        return values[:, ::2]
+    return np.asfortranarray(values) if layout == "fortran" else values
+
+
+matrices = st.lists(
+    st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=4, max_size=4), min_size=4, max_size=4
+)
+
+
+@st.composite
+def frames(draw: st.DrawFn) -> Frame:
+    height, width = draw(sides), draw(sides)
+    return Frame(
+        id=draw(ids),
+        image=draw(arrays(np.uint8, (height, width, 3))),
+        inverse_depth=draw(st.none() | arrays(np.uint16, (height, width))),
+        near=draw(numbers(1e-9, 1e12)),
+        view=draw(matrices),
+        projection=draw(matrices),
+        captured=draw(numbers(-1e15, 1e15)),
+    )
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> Request:
+    frame = draw(frames())
+    weight = numbers(0, 2) if frame.inverse_depth is not None else st.just(0.0)
+    controls = st.just(()) | weight.map(lambda value: (Control("depth", value),))
+    style = st.builds(
+        Style,
+        prompt=texts(4000),
+        negative_prompt=texts(4000),
+        strength=numbers(0.01, 1),
+        steps=st.integers(1, 50),
+        guidance=numbers(0, 30),
+        seed=st.integers(0, 2**32 - 1),
+        width=st.integers(8, 256).map(lambda eighths: eighths * 8),
+        height=st.integers(8, 256).map(lambda eighths: eighths * 8),
+        controls=controls,
+    )
+    return Request(frame, draw(style), draw(st.booleans()))
+
+
+@st.composite
+def pictures(draw: st.DrawFn) -> Picture:
+    return Picture(
+        id=draw(ids),
+        image=draw(arrays(np.uint8, (draw(sides), draw(sides), 3))),
+        captured=draw(numbers(-1e15, 1e15)),
+        settle=draw(st.booleans()),
+        model=draw(texts(400)),
+        timings=draw(st.dictionaries(texts(100), numbers(0, 1e9), max_size=5)),
+    )
+
+
+@st.composite
+def progresses(draw: st.DrawFn) -> Progress:
+    steps = draw(st.integers(1, 50))
+    return Progress(draw(ids), draw(st.integers(0, steps)), steps)
+
+
+hellos = st.builds(Hello, protocol=st.integers(0, 2**31), client=texts(200))
+welcomes = st.builds(
+    Welcome,
+    protocol=st.integers(0, 2**31),
+    server=texts(200),
+    max_side=st.integers(8, 2**16),
+    credits=st.integers(1, 64),
+)
+statuses = st.builds(
+    Status,
+    state=st.sampled_from(["loading", "ready", "failed"]),
+    percent=numbers(0, 100),
+    model=texts(400),
+    sentence=texts(4000),
+)
+droppeds = st.builds(Dropped, id=ids)
+failures = st.builds(Failure, sentence=texts(4000), code=texts(100), id=st.none() | ids)
+
+plain_messages = hellos | welcomes | statuses | progresses() | droppeds | failures
+messages: st.SearchStrategy[Message] = plain_messages | requests() | pictures()
+
+
+def one_of_each() -> dict[str, Message]:
+    """A message of every type, small, each with every field said."""
+    image = np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3)
+    depth = (np.arange(64, dtype=np.uint16) * 1000).reshape(8, 8)
+    style = Style("a castle 🏰", "blur", 0.6, 4, 1.5, 7, 512, 256, (Control("depth", 0.5),))
+    return {
+        "hello": Hello(client="test"),
+        "welcome": Welcome(server="test"),
+        "status": Status("loading", 12.5, "embedded", "reading"),
+        "request": Request(Frame(3, image, depth, near=2.0, captured=1.5), style, settle=True),
+        "picture": Picture(3, image, 1.5, True, "embedded", {"engine": 20.5}),
+        "progress": Progress(3, 1, 4),
+        "dropped": Dropped(3),
+        "failure": Failure("it broke", "internal", 3),
+    }
+
+
+def split(data: bytes) -> tuple[dict[str, Any], bytes]:
+    """The header and the planes' bytes of a packed message."""
+    length = struct.unpack_from("<I", data)[0]
+    return json.loads(data[4 : 4 + length]), data[4 + length :]
+
+
+def join(header: Any, planes: bytes = b"") -> bytes:
+    """The bytes of any header, valid or not, and any planes. ``header``: bytes stay as they are."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<I", len(text)) + text + planes
