@@ -1,0 +1,304 @@
+"""The live loop: what to send when, and what came back. No bpy, no torch, no threads, nothing that waits: polled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+from ..wire import (
+    MAX_MESSAGE_BYTES,
+    PROTOCOL,
+    Dropped,
+    Failure,
+    Hello,
+    Message,
+    Picture,
+    Progress,
+    ProtocolError,
+    Request,
+    Status,
+    Welcome,
+    pack,
+    unpack,
+)
+from . import errors
+from .address import Address
+from .connection import PATIENCE, Connection
+from .errors import CONNECTING, FAILED, LIVE, LOADING, STOPPED, Trouble
+from .pace import Pace, Want
+from .statistics import Statistics
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 4.0
+"""Seconds before the first new attempt to connect, doubled with each until the longest."""
+SOUND_AFTER = 15.0
+"""Seconds after which a connection counts as sound, as it does with its first picture: the pauses begin anew."""
+
+
+@dataclass
+class _Times:
+    """The clock's readings for one frame under way."""
+
+    asked: float
+    packed: float
+    sent: float | None = None
+    """When the system had its last byte."""
+
+
+class LiveLoop:
+    """Keeps a connection to a server and decides which frames to send over it.
+
+    Call :meth:`poll` once a heartbeat, best every ``pause`` seconds, always from the same thread. Nothing here
+    waits; a poll costs microseconds when idle and some milliseconds when a frame goes or a picture comes.
+
+    ``address`` may be replaced at any time; the next attempt to connect uses it, and reads its token file anew.
+    ``client`` names the add-on and its version. ``rest``: seconds of stillness before the settle frame;
+    ``settle`` may be switched at any time. ``clock``: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        client: str = "draftglass",
+        clock: Callable[[], float] = time.perf_counter,
+        rest: float = 0.3,
+        settle: bool = True,
+    ) -> None:
+        self.address = address
+        self.settle = settle
+        self.statistics = Statistics()
+        self.state = CONNECTING
+        self.progress: Progress | None = None
+        """How far the engine is with the frame under way."""
+        self.server = ""
+        """Name and version of the server, once it has said so."""
+        self.model = ""
+        self._hello = Hello(PROTOCOL, client)
+        self._clock = clock
+        self._pace = Pace(rest)
+        self._link: Connection | None = None
+        self._welcome: Welcome | None = None
+        self._status: Status | None = None
+        self._refusal = ""  # what the server said before it closed the connection
+        self._failure = ""  # why the newest frame has no picture
+        self._why = ""
+        self._attempts = self._host = 0
+        self._next_attempt = clock()
+        self._times: dict[int, _Times] = {}
+        self._want: tuple[Want, float] | None = None
+        self._newest = 0
+        self._picture: Picture | None = None
+
+    def poll(self, key: Hashable) -> Want | None:
+        """One heartbeat. ``key``: equal exactly while the picture would be the same; None when there is no view.
+
+        Returns the frame to capture now and to give to :meth:`send`, or None. A Want not sent before the next
+        poll is void.
+        """
+        if self.state == STOPPED:
+            return None
+        begun = self._clock()
+        self._want = None
+        self.statistics.tick(begun)
+        try:
+            self._exchange(begun)
+        except Trouble as trouble:
+            self._lose(trouble)
+        want = None
+        if self.state == LIVE:
+            now = self._clock()
+            want = self._pace.ask(now, key, self.settle)
+            self._want = (want, now) if want is not None else None
+        self.statistics.add("poll", (self._clock() - begun) * 1e3)
+        return want
+
+    def send(self, request: Request) -> None:
+        """Send the Request captured for the Want just given; what the system does not take goes with later polls.
+
+        After stop() nothing happens. Raises ValueError when no frame or another one is wanted.
+        """
+        if self.state == STOPPED:
+            return
+        captured = self._clock()
+        if self._want is None or self._link is None or request.frame.id != self._want[0].id:
+            wanted = "none" if self._want is None else f"{self._want[0].id}"
+            raise ValueError(f"frame id is {request.frame.id}, but the frame wanted now is {wanted}")
+        if request.settle != self._want[0].settle:
+            raise ValueError(f"settle is {request.settle}, but the frame wanted now has {self._want[0].settle}")
+        (want, asked), self._want = self._want, None
+        data = pack(request)
+        packed = self._clock()
+        self._pace.sent(captured, want.id)
+        self._times[want.id] = _Times(asked, packed)
+        self._link.send(data)
+        self.statistics.add("capture", (captured - asked) * 1e3)
+        self.statistics.add("pack", (packed - captured) * 1e3)
+        self.statistics.frames_sent += 1
+        self.statistics.settle_sent += want.settle
+        self.statistics.bytes_sent += len(data)
+        self._note_sent()
+
+    def take_picture(self) -> Picture | None:
+        """Return the newest picture if it has not been taken yet. Never one older than one taken before."""
+        picture, self._picture = self._picture, None
+        return picture
+
+    def stop(self) -> None:
+        """End at once: the socket is closed, frames under way are forgotten. The loop cannot be started again."""
+        self._drop_link()
+        self._picture = None
+        self.state = STOPPED
+
+    @property
+    def sentence(self) -> str:
+        """The state in words for the user."""
+        if self.state == STOPPED:
+            return errors.STOPPED_SENTENCE
+        if self._why:
+            return errors.again(self._why, self._next_attempt - self._clock())
+        if self._status is None:
+            return errors.connecting(self.address.place)
+        if self.state == FAILED:
+            return self._status.sentence or errors.NO_REASON
+        if self.state == LOADING:
+            return errors.loading(self._status.percent, self._status.sentence)
+        return self._failure or errors.live(self.model)
+
+    @property
+    def pause(self) -> float:
+        """Seconds until the next poll is worth while: short while frames are under way."""
+        if self.state == STOPPED:
+            return LONGEST_PAUSE
+        if self._link is None:
+            return min(0.1, max(0.01, self._next_attempt - self._clock()))
+        return 0.004 if self._pace.under_way or self._link.pending or self.state == CONNECTING else 0.016
+
+    def _exchange(self, now: float) -> None:
+        """Socket I/O and what came by it. Raises Trouble."""
+        if self._link is None:
+            if now < self._next_attempt:
+                return
+            self._attempts += 1
+            self._link = Connection(self.address, MAX_MESSAGE_BYTES, self._clock, self._host)
+        was_open, received = self._link.open, self._link.received
+        messages = self._link.poll()
+        self.statistics.bytes_received += self._link.received - received
+        if self._link.open and not was_open:
+            self._link.send(pack(self._hello))
+        for data in messages:
+            begun = self._clock()
+            try:
+                message = unpack(data)
+            except ProtocolError as error:
+                raise errors.not_draftglass(self._link.place, str(error)) from None
+            if isinstance(message, Picture):
+                self.statistics.add("unpack", (self._clock() - begun) * 1e3)
+            self._receive(message)
+        self._note_sent()
+        if self._status is None and self._link.age > PATIENCE:
+            raise errors.silent(self._link.place, self._link.age)
+        if self._link.age > SOUND_AFTER:
+            self._attempts = 0
+
+    def _lose(self, trouble: Trouble) -> None:
+        """The connection is gone or could not be made: say so, and try again after a pause that grows."""
+        if self._link is None or not self._link.open:
+            self._host += 1
+        if self._refusal:
+            trouble = errors.refused(self._refusal, trouble.state)
+        self._why = errors.in_mid_frame(trouble.sentence) if self._pace.under_way else trouble.sentence
+        self.statistics.lost += self._welcome is not None
+        self._drop_link()
+        self.state = trouble.state
+        pause = LONGEST_PAUSE if trouble.state == FAILED else FIRST_PAUSE * 2 ** max(0, self._attempts - 1)
+        self._next_attempt = self._clock() + min(pause, LONGEST_PAUSE)
+
+    def _drop_link(self) -> None:
+        if self._link is not None:
+            self._link.close()
+        self._link = self._welcome = self._status = self.progress = self._want = None
+        self._refusal = self._failure = ""
+        self._times.clear()
+        self._pace.forget()
+
+    def _receive(self, message: Message) -> None:
+        assert self._link is not None
+        if isinstance(message, Failure) and message.id is None:
+            self._refusal = message.sentence
+            if message.code == "protocol_version":
+                raise errors.refused(message.sentence, FAILED)
+        elif self._welcome is None:
+            if not isinstance(message, Welcome):
+                kind = type(message).__name__
+                raise errors.not_draftglass(self._link.place, f"its first message is {kind}, not Welcome")
+            if message.protocol != PROTOCOL:
+                raise errors.protocol_version(self._link.place, message.protocol, PROTOCOL)
+            self._welcome, self.server = message, message.server
+            self._pace.credits = message.credits
+            self.statistics.connections += 1
+        elif isinstance(message, Status):
+            self._take_status(message)
+        elif isinstance(message, Picture):
+            self._take(message)
+        elif isinstance(message, Progress):
+            self.progress = message
+        elif isinstance(message, Dropped):
+            known = self._pace.dropped(self._clock(), message.id)
+            self._times.pop(message.id, None)
+            self.statistics.dropped += known
+            self.statistics.ignored += not known
+        elif isinstance(message, Failure):
+            self._take_failure(message)
+        else:
+            raise errors.not_draftglass(self._link.place, f"it sent a {type(message).__name__}, which is a client's")
+
+    def _take_status(self, status: Status) -> None:
+        was, self._status = self.state, status
+        self.model, self._why = status.model, ""
+        self.state = {"ready": LIVE, "failed": FAILED}.get(status.state, LOADING)
+        if self.state == LIVE and was in (LOADING, FAILED) and not self._pace.under_way:
+            self._failure = ""
+            self._pace.retry()  # the model is another one than that of the last picture
+
+    def _take(self, picture: Picture) -> None:
+        now = self._clock()
+        engine = picture.timings.get("engine")
+        if not self._pace.answered(now, picture.id, engine / 1e3 if engine is not None else None):
+            self.statistics.ignored += 1
+            return
+        self._attempts = 0
+        times = self._times.pop(picture.id)
+        self.statistics.add("whole", (now - times.asked) * 1e3)
+        if times.sent is not None:
+            reply = (now - times.sent) * 1e3
+            self.statistics.add("reply", reply)
+            if engine is not None:
+                self.statistics.add("transport", max(0.0, reply - engine - picture.timings.get("queue", 0.0)))
+        for name, value in picture.timings.items():
+            self.statistics.add(name, value)
+        self.progress = None
+        self._failure = ""
+        if picture.id < self._newest:
+            self.statistics.ignored += 1
+            return
+        self._newest, self._picture = picture.id, picture
+        self.statistics.picture(now)
+
+    def _take_failure(self, failure: Failure) -> None:
+        assert failure.id is not None
+        self.statistics.failures += 1
+        self._times.pop(failure.id, None)
+        self.progress = None
+        if not self._pace.failed(self._clock(), failure.id):
+            return
+        self._failure = failure.sentence
+
+    def _note_sent(self) -> None:
+        """Note the time for frames of which the system has the last byte now."""
+        if self._link is None or self._link.pending:
+            return
+        now = self._clock()
+        for times in self._times.values():
+            if times.sent is None:
+                times.sent = now
+                self.statistics.add("send", (now - times.packed) * 1e3)

@@ -1,0 +1,194 @@
+"""When to capture the next frame: just in time. Standard library only; no bpy, no clock of its own, no I/O.
+
+At most two frames are under way. The first is asked for as soon as the view has changed. The second is asked for
+only when the engine is about to finish the first, or when the picture comes, so that what the engine draws next
+is (nearly) the newest view and no capture is made in vain. A view at rest gets one settle frame; then nothing is
+sent until something changes. Times are seconds of any one clock, given as arguments.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+MOST_UNDER_WAY = 2
+WINDOW = 8
+"""Frames that the prediction looks back on."""
+MARGIN = 0.004
+"""Seconds that a frame should lie at the server before its turn, against small delays."""
+LONGEST_BEAT = 0.1
+"""A pause between two heartbeats longer than this was a hitch and says nothing about the next."""
+AGAIN_AFTER = 0.25
+"""Seconds until a frame that the server dropped for no newer one is asked for again."""
+
+
+@dataclass(frozen=True)
+class Want:
+    """Capture the view now and send it as frame ``id``; ``settle`` asks for the better picture of a view at rest."""
+
+    id: int
+    settle: bool = False
+
+
+@dataclass
+class _UnderWay:
+    id: int
+    key: Hashable
+    settle: bool
+    sent: float
+    alone: bool
+    """Whether no other frame was under way when this one was sent."""
+
+
+class Pace:
+    """Decides, heartbeat by heartbeat, whether a frame should be captured. ``rest``: stillness before the settle frame.
+
+    Ids grow over the whole life, reconnections included.
+    """
+
+    def __init__(self, rest: float = 0.3) -> None:
+        self.rest = rest
+        self.credits = MOST_UNDER_WAY
+        self._id = 0
+        self._key: Hashable = None
+        self._changed = 0.0
+        self._sent_key: Hashable = None
+        self._settled_key: Hashable = None
+        self._not_before = 0.0
+        self._want: tuple[Want, Hashable, float] | None = None
+        self._under_way: dict[int, _UnderWay] = {}
+        self._answered = 0.0
+        self._last_ask: float | None = None
+        self._beats: deque[float] = deque(maxlen=WINDOW)
+        self._captures: deque[float] = deque(maxlen=WINDOW)
+        self._wires: deque[float] = deque(maxlen=WINDOW)
+        self._services: dict[bool, deque[float]] = {kind: deque(maxlen=WINDOW) for kind in (False, True)}
+
+    @property
+    def under_way(self) -> int:
+        """Frames sent and not yet answered."""
+        return len(self._under_way)
+
+    def ask(self, now: float, key: Hashable, settle: bool = True) -> Want | None:
+        """One heartbeat: the frame to capture now, or None. ``key``: what the picture depends on; None for no view.
+
+        A Want that was not sent before the next call is void. ``settle``: whether settle frames are wanted.
+        """
+        if self._last_ask is not None and now - self._last_ask <= LONGEST_BEAT:
+            self._beats.append(now - self._last_ask)
+        self._last_ask = now
+        self._want = None
+        if key != self._key:
+            self._key, self._changed = key, now
+        if key is None or now < self._not_before:
+            return None
+        if key == self._sent_key:
+            if settle and self._is_settle_due(now):
+                return self._give(now, True)
+            return None
+        if settle and key == self._settled_key:  # only after a reconnection: the settled picture is still on show
+            return self._give(now, True) if not self._under_way else None
+        return self._give(now, False) if self._is_turn(now) else None
+
+    def sent(self, now: float, frame_id: int) -> None:
+        """The frame of the last Want is on its way. Raises ValueError for another id."""
+        if self._want is None or self._want[0].id != frame_id:
+            wanted = "none" if self._want is None else str(self._want[0].id)
+            raise ValueError(f"frame id is {frame_id}, but the frame wanted now is {wanted}")
+        (want, key, asked), self._want = self._want, None
+        self._captures.append(now - asked)
+        self._under_way[frame_id] = _UnderWay(frame_id, key, want.settle, now, not self._under_way)
+        self._sent_key = key
+        self._settled_key = key if want.settle else None
+
+    def answered(self, now: float, frame_id: int, engine: float | None = None) -> bool:
+        """The frame has its picture; ``engine``: seconds the server's engine took. False for a frame not known."""
+        frame = self._under_way.pop(frame_id, None)
+        if frame is None:
+            return False
+        service = now - max(frame.sent, self._answered)
+        self._services[frame.settle].append(service)
+        if engine is not None and frame.alone:
+            self._wires.append(max(0.0, service - engine))
+        self._answered = now
+        return True
+
+    def dropped(self, now: float, frame_id: int) -> bool:
+        """The server dropped the frame for a newer one. False for a frame not known."""
+        frame = self._under_way.pop(frame_id, None)
+        if frame is not None and frame_id == self._id and self._sent_key == frame.key:
+            # There is no newer one. Ask again, but not so fast that a confused server keeps us busy.
+            self._forget_sent(frame)
+            self._not_before = now + AGAIN_AFTER
+        return frame is not None
+
+    def failed(self, now: float, frame_id: int) -> bool:
+        """The frame failed: the same view is not sent again before it changes. False for a frame not known."""
+        frame = self._under_way.pop(frame_id, None)
+        if frame is None:
+            return False
+        self._answered = now
+        if frame.key == self._sent_key:
+            self._settled_key = frame.key  # more steps would fail too
+        return True
+
+    def retry(self) -> None:
+        """Let the newest view be asked for again although it was sent: what hindered its picture is gone."""
+        self._sent_key = None
+        self._settled_key = None
+
+    def forget(self) -> None:
+        """The connection is gone, and the frames under way with it; the newest view will be asked for again."""
+        for frame in self._under_way.values():
+            self._forget_sent(frame)
+        self._under_way.clear()
+        self._want = None
+        self._sent_key = None
+        self._not_before = 0.0
+        self.credits = MOST_UNDER_WAY
+        self._wires.clear()
+        for services in self._services.values():
+            services.clear()
+
+    def _forget_sent(self, frame: _UnderWay) -> None:
+        if frame.key == self._sent_key:
+            self._sent_key = None
+        if frame.settle and frame.key == self._settled_key:
+            self._settled_key = None
+
+    def _give(self, now: float, settle: bool) -> Want:
+        self._id += 1
+        want = Want(self._id, settle)
+        self._want = (want, self._key, now)
+        return want
+
+    def _is_settle_due(self, now: float) -> bool:
+        return not self._under_way and self._settled_key != self._key and now - self._changed >= self.rest
+
+    def _is_turn(self, now: float) -> bool:
+        if not self._under_way:
+            return True
+        if len(self._under_way) >= min(self.credits, MOST_UNDER_WAY):
+            return False
+        (frame,) = self._under_way.values()
+        services = self._services[frame.settle]
+        if not services:
+            return False  # nothing to predict from: wait for the picture
+        # Rather a little early than late: an idle engine costs frames, an early capture costs milliseconds of age.
+        service = min(services) if len(services) < 4 else sorted(services)[len(services) // 4]
+        finish = max(frame.sent, self._answered) + service
+        return now + self.lead >= finish
+
+    @property
+    def lead(self) -> float:
+        """Seconds before the engine's predicted end at which the next frame must be asked for.
+
+        One heartbeat, as the next chance to ask is that far off; the capture; the wire; a margin.
+        """
+        return _median(self._beats) + _median(self._captures) + _median(self._wires, 0.008) + MARGIN
+
+
+def _median(values: deque[float], default: float = 0.0) -> float:
+    return statistics.median(values) if values else default
