@@ -1,0 +1,118 @@
+"""``python -m server``: arguments in, a running server out. No torch here: the engine imports it while loading."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from addon import __version__
+
+from .config import DEVICES, EMBEDDED, Config
+from .token_file import TokenFile, default_token_file
+from .worker import Load
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, as everything else that is wrong at the start."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def parse(arguments: Sequence[str] | None) -> tuple[Config, int | None]:
+    """Return the configuration and, if it was given, the process to end with."""
+    parser = _Parser("python -m server", description="Draftglass's server: drafts in, pictures out.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (%(default)s: this machine only)")
+    parser.add_argument("--port", type=int, default=0, help="port to listen at; 0, the default, takes a free one")
+    parser.add_argument(
+        "--model", default=EMBEDDED, help=f"{EMBEDDED!r}, the default, a diffusers folder or a .safetensors file"
+    )
+    parser.add_argument("--device", default="auto", help=f"{', '.join(DEVICES)} (%(default)s)")
+    parser.add_argument("--token-file", type=Path, default=None, help=f"default: {default_token_file()}")
+    parser.add_argument(
+        "--allow-origin", action="append", default=[], metavar="ORIGIN", help="a web page's origin that may connect"
+    )
+    parser.add_argument(
+        "--exit-with-parent",
+        nargs="?",
+        type=int,
+        const=os.getppid(),
+        metavar="PID",
+        help="end when the process that started this one is gone; give its PID to miss nothing",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    given = parser.parse_args(arguments)
+    try:
+        config = Config(
+            given.host,
+            given.port,
+            given.model,
+            given.device,
+            given.token_file or default_token_file(),
+            tuple(given.allow_origin),
+        )
+    except ValueError as error:
+        parser.error(str(error))
+    return config, given.exit_with_parent
+
+
+def load_from(config: Config) -> Load:
+    """Return what loads the engine that ``config`` names."""
+
+    def load(progress):  # type: ignore[no-untyped-def]
+        progress(0.0, "The engine is being started.")
+        from .engine import StableDiffusionLcm  # here, as importing torch takes seconds
+
+        return StableDiffusionLcm.load(config.source, config.device, progress)
+
+    return load
+
+
+def main(arguments: Sequence[str] | None = None, load: Load | None = None) -> int:
+    """Serve until told to end; return the exit status. ``load`` stands in for the configured engine."""
+    config, parent = parse(arguments)
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s: %(message)s")
+    from .app import create_app
+    from .process import Process, bind
+
+    try:
+        listener = bind(config.host, config.port)
+        token_file = TokenFile(config.token_file)
+    except OSError as error:
+        print(f"python -m server: {error}", file=sys.stderr)
+        return 2
+    process = Process(create_app(config, token_file.token, load or load_from(config)), token_file.remove)
+    process.catch_signals()
+    if parent is not None:
+        process.end_with_parent(parent)
+    if not config.is_loopback:
+        print(
+            f"python -m server: warning: {config.host} can be reached from other machines; whoever has the token may "
+            "connect, and nothing is encrypted",
+            file=sys.stderr,
+        )
+    port = listener.getsockname()[1]
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)
+    process.announce(
+        host=config.host,
+        port=port,
+        url=f"ws://{f'[{reachable}]' if ':' in reachable else reachable}:{port}/live",
+        token_file=str(token_file.path),
+        pid=os.getpid(),
+        version=__version__,
+    )
+    try:
+        process.run(sockets=[listener])
+    finally:
+        token_file.remove()
+    return 0
+
+
+if __name__ == "__main__":
+    from .process import end
+
+    end(main())

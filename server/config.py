@@ -1,0 +1,65 @@
+"""What a server is told at its start. Standard library only."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from .token_file import default_token_file
+
+EMBEDDED = "embedded"
+DEVICES = ("auto", "cpu", "cuda", "mps")
+MODELS = Path(__file__).resolve().parent / "models"
+"""Where the models lie that come with the server, one folder each."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """One server process. Raises ValueError with the name, the value and what would be valid.
+
+    ``host``: an address or a name of this machine. ``port``: 0 takes any free one. ``model``: ``embedded``, or the
+    path of a diffusers folder or a .safetensors file. ``device``: one of ``DEVICES``. ``token_file``: where the
+    token for clients is written. ``allow_origins``: the web pages, as ``scheme://host[:port]``, that may connect.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    model: str = EMBEDDED
+    device: str = "auto"
+    token_file: Path = field(default_factory=default_token_file)
+    allow_origins: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.host or any(character.isspace() for character in self.host):
+            raise ValueError(f"host is {self.host!r}, but must be an address or a name, such as 127.0.0.1")
+        if not 0 <= self.port <= 65535:
+            raise ValueError(f"port is {self.port}, but must be from 1 to 65535, or 0 for any free port")
+        if self.device not in DEVICES:
+            raise ValueError(f"device is {self.device!r}, but must be one of {', '.join(DEVICES)}")
+        if not self.source.exists():
+            raise ValueError(
+                f"model is {self.model!r}, but there is no {self.source}: "
+                f"give {EMBEDDED!r}, a diffusers folder or a .safetensors file"
+            )
+        for origin in self.allow_origins:
+            parts = urlsplit(origin)
+            if not parts.scheme or not parts.netloc or parts.path or parts.query or parts.fragment:
+                raise ValueError(
+                    f"origin is {origin!r}, but must be what browsers send, such as https://example.org or "
+                    "http://localhost:5173, with no path"
+                )
+
+    @property
+    def source(self) -> Path:
+        """Where the model lies."""
+        return MODELS / EMBEDDED if self.model == EMBEDDED else Path(self.model).expanduser()
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host.lower() in ("localhost", "ip6-localhost")

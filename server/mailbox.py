@@ -1,0 +1,56 @@
+"""What waits for the engine: one request a client, the newest. Standard library only, no I/O."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+Client = TypeVar("Client", bound=Hashable)
+Letter = TypeVar("Letter")
+
+
+class Mailboxes(Generic[Client, Letter]):
+    """A slot for each client and a queue of the clients whose slot is full. Safe between threads.
+
+    A newer letter takes the older one's place and keeps its turn, so that a client who writes often is served as
+    often as one who writes rarely: everybody once a round.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: OrderedDict[Client, Letter] = OrderedDict()
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def put(self, client: Client, letter: Letter) -> Letter | None:
+        """Put ``letter`` into the client's slot; return the one that it displaced."""
+        with self._changed:
+            displaced = self._waiting.get(client)
+            self._waiting[client] = letter  # an OrderedDict keeps the place of a key that it already has
+            self._changed.notify()
+            return displaced
+
+    def take(self) -> tuple[Client, Letter] | None:
+        """Wait for a letter and take it from the client whose turn it is. None: closed."""
+        with self._changed:
+            while not self._waiting and not self._closed:
+                self._changed.wait()
+            return None if self._closed else self._waiting.popitem(last=False)
+
+    def leave(self, client: Client) -> None:
+        """Throw away what waits for ``client``."""
+        with self._changed:
+            self._waiting.pop(client, None)
+
+    def close(self) -> None:
+        """Wake whoever waits in :meth:`take`; nothing is given out any more."""
+        with self._changed:
+            self._closed = True
+            self._waiting.clear()
+            self._changed.notify_all()
+
+    def __len__(self) -> int:
+        """The number of clients that have something waiting."""
+        with self._changed:
+            return len(self._waiting)

@@ -1,0 +1,48 @@
+"""What the server counts, for Prometheus. prometheus_client only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+STAGES = ("queue", "engine", "upload", "text", "encode", "depth", "unet", "decode", "download")
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """The counters of one server, in a registry of its own, so that two servers in a process don't mix."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.frames = Counter("draftglass_frames", "Requests received", registry=self.registry)
+        self.pictures = Counter("draftglass_pictures", "Pictures made for a client", registry=self.registry)
+        self.dropped = Counter(
+            "draftglass_dropped", "Requests and pictures whose place a newer one took", registry=self.registry
+        )
+        self.abandoned = Counter(
+            "draftglass_abandoned", "Requests whose client left before they were done", registry=self.registry
+        )
+        self.failures = Counter("draftglass_failures", "Failures sent, by code", ["code"], registry=self.registry)
+        self.refused = Counter(
+            "draftglass_refused", "Connections and calls refused, by HTTP status", ["status"], registry=self.registry
+        )
+        self.clients = Gauge("draftglass_clients", "Clients connected", registry=self.registry)
+        self.loaded = Gauge("draftglass_model_loaded_ratio", "How much of the model is loaded", registry=self.registry)
+        self.stages = Histogram(
+            "draftglass_stage_seconds", "Time by stage", ["stage"], buckets=_SECONDS, registry=self.registry
+        )
+
+    def observe(self, timings: Mapping[str, float]) -> None:
+        """Count one picture's ``timings``: milliseconds by stage. Unknown stages are left out."""
+        for stage in STAGES:
+            if stage in timings:
+                self.stages.labels(stage).observe(timings[stage] / 1000)
+
+    def refuse(self, status: int) -> None:
+        """Count a connection or call refused with the HTTP ``status``."""
+        self.refused.labels(str(status)).inc()
+
+    def text(self) -> bytes:
+        """All of it, in Prometheus's text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,74 @@
+"""What waits to be sent to one client, bounded whatever the client does. asyncio and the wire only, no I/O."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from addon.wire import Dropped, Failure, Message, Picture, Progress, Status
+
+ROOM = 64
+"""Small answers that may wait; with more, the session stops reading requests until the client reads."""
+
+
+class Outbox:
+    """Messages for a client who may read slowly or never: the newest picture, status and progress, and answers.
+
+    For one event loop. Pictures are the only large messages, so one slot for them bounds the memory; a picture
+    that never left is answered by :class:`Dropped`, as a request that never reached the engine is.
+    """
+
+    def __init__(self) -> None:
+        self._answers: deque[Dropped | Failure] = deque()
+        self._status: Status | None = None
+        self._picture: Picture | None = None
+        self._progress: Progress | None = None
+        self._filled = asyncio.Event()
+        self._roomy = asyncio.Event()
+        self._roomy.set()
+
+    def put(self, message: Status | Progress | Picture | Dropped | Failure) -> Picture | None:
+        """Add ``message``; return the picture that it displaced."""
+        displaced = None
+        match message:
+            case Progress():
+                self._progress = message
+            case Status():
+                self._status = message
+            case Picture():
+                displaced, self._picture = self._picture, message
+                if displaced is not None:
+                    self._answers.append(Dropped(displaced.id))
+            case _:
+                self._answers.append(message)
+        if self._progress is not None and not isinstance(message, Progress | Status) and message.id == self._progress.id:
+            self._progress = None  # the answer is there: nothing about its progress may follow it
+        if len(self._answers) >= ROOM:
+            self._roomy.clear()
+        self._filled.set()
+        return displaced
+
+    async def room(self) -> None:
+        """Wait until few enough answers wait that another request may be read."""
+        await self._roomy.wait()
+
+    async def take(self) -> Message:
+        """Wait for a message and take it: answers first, then the picture, then the progress of a later one."""
+        while (message := self._next()) is None:
+            self._filled.clear()
+            await self._filled.wait()
+        if len(self._answers) < ROOM:
+            self._roomy.set()
+        return message
+
+    def _next(self) -> Message | None:
+        message: Message | None
+        if self._answers:
+            message = self._answers.popleft()
+        elif self._status is not None:
+            message, self._status = self._status, None
+        elif self._picture is not None:
+            message, self._picture = self._picture, None
+        else:
+            message, self._progress = self._progress, None
+        return message

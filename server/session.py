@@ -1,0 +1,136 @@
+"""One client, from its Hello until it leaves. asyncio, Starlette's WebSocket and the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from addon.wire import PROTOCOL, Failure, Hello, Message, ProtocolError, Request, Welcome, pack, unpack
+
+from .metrics import Metrics
+from .outbox import Outbox
+from .worker import Answer, Worker
+
+GREETING_SECONDS = 10.0
+"""How long a connection may stay without a Hello."""
+STALL_SECONDS = 30.0
+"""How long a client may leave what is sent to it unread."""
+REFUSED = 4400
+"""WebSocket close code: the client doesn't speak this protocol."""
+
+
+class Session:
+    """A connected client. ``run`` returns when it has left; from then on ``gone`` is true and it gets nothing.
+
+    Two tasks: one reads requests into the client's mailbox, one sends what the outbox gives out. Neither waits
+    for the engine, so a client that leaves is noticed at once.
+    """
+
+    def __init__(self, socket: WebSocket, worker: Worker, metrics: Metrics, server: str) -> None:
+        self.gone = False
+        self._socket = socket
+        self._worker = worker
+        self._metrics = metrics
+        self._server = server
+        self._outbox = Outbox()
+        self._loop = asyncio.get_running_loop()
+
+    def deliver(self, message: Answer) -> None:
+        """Send ``message`` as soon as the client reads. From any thread; never waits."""
+        if not self.gone:
+            with contextlib.suppress(RuntimeError):  # the loop has been closed: the server is ending
+                self._loop.call_soon_threadsafe(self._post, message)
+
+    async def run(self, joined: Callable[[], None]) -> None:
+        """Serve the client until it leaves; call ``joined`` once it has been welcomed."""
+        await self._socket.accept()
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            if not await self._greet():
+                return
+            joined()  # from here on every change of the status arrives; the one that holds now comes first
+            self._post(self._worker.status)
+            tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        except (WebSocketDisconnect, TimeoutError):
+            pass  # it left, or has read nothing for so long that it counts as gone
+        finally:
+            self.gone = True
+            self._worker.mailboxes.leave(self)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _greet(self) -> bool:
+        """Read the Hello and answer it. Returns whether both sides speak the same protocol."""
+        try:
+            async with asyncio.timeout(GREETING_SECONDS):
+                hello = unpack(await self._receive())
+        except TimeoutError:
+            await self._refuse(f"no hello came within {GREETING_SECONDS:g} seconds", "bad_message")
+            return False
+        except ProtocolError as error:
+            await self._refuse(str(error), error.code)
+            return False
+        if not isinstance(hello, Hello):
+            kind = type(hello).__name__.lower()
+            await self._refuse(f"the first message is a {kind}, but must be a hello", "bad_message")
+            return False
+        if hello.protocol != PROTOCOL:
+            older = "the add-on" if hello.protocol < PROTOCOL else "the server"
+            await self._refuse(
+                f"the add-on speaks version {hello.protocol} of the protocol and the server version {PROTOCOL}: "
+                f"update {older}",
+                "protocol_version",
+            )
+            return False
+        await self._send(Welcome(server=self._server))
+        return True
+
+    async def _read(self) -> None:
+        while True:
+            try:
+                message = unpack(await self._receive())
+                if not isinstance(message, Request):
+                    kind = type(message).__name__.lower()
+                    raise ProtocolError(f"a {kind} message came, but a client sends only requests after its hello")
+            except ProtocolError as error:
+                self._metrics.failures.labels(error.code).inc()
+                self._post(Failure(str(error)[:4000], error.code, error.id))
+            else:
+                self._worker.accept(self, message)
+            await self._outbox.room()  # who doesn't read its answers isn't read from either
+
+    async def _write(self) -> None:
+        while True:
+            message = await self._outbox.take()
+            async with asyncio.timeout(STALL_SECONDS):
+                await self._send(message)
+
+    def _post(self, message: Answer) -> None:
+        if self._outbox.put(message) is not None:
+            self._metrics.dropped.inc()
+
+    async def _receive(self) -> bytes:
+        event = await self._socket.receive()
+        if event["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(event.get("code", 1005))
+        data: bytes | None = event.get("bytes")
+        if data is None:
+            raise ProtocolError("a text message came, but this protocol's messages are binary")
+        return data
+
+    async def _send(self, message: Message) -> None:
+        await self._socket.send_bytes(pack(message))
+
+    async def _refuse(self, sentence: str, code: str) -> None:
+        self._metrics.failures.labels(code).inc()
+        await self._send(Failure(sentence[:4000], code))
+        await self._socket.close(REFUSED, sentence.encode()[:120].decode("utf-8", "ignore"))
+
+
