@@ -1,0 +1,98 @@
+"""Looking at a model's files before anything is loaded from them. Standard library only: no torch.
+
+Only safetensors are ever opened: a pickle can run any program when it is read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import EngineError
+
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+LONGEST_HEADER = 100_000_000
+"""The longest header that the safetensors library itself accepts, in bytes."""
+CHUNK = 1 << 24
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weight files of one part, and the ``variant`` of their names (``fp16``) that diffusers must be told."""
+
+    files: tuple[Path, ...]
+    variant: str | None = None
+
+    @property
+    def size(self) -> int:
+        return sum(path.stat().st_size for path in self.files)
+
+
+def read_json(path: Path, what: str) -> dict[str, Any]:
+    """The JSON object in ``path``; ``what`` names it in the error's sentence."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise EngineError(f"{what} is missing: there is no {path}; copy the whole model folder again") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise EngineError(f"{what} at {path} cannot be read ({error}); copy the model again") from None
+    if not isinstance(value, dict):
+        raise EngineError(f"{what} at {path} holds a {type(value).__name__}, but must hold a JSON object")
+    return value
+
+
+def find_weights(folder: Path, part: str) -> Weights:
+    """The safetensors of ``part`` in ``folder``, checked for their length. Raises EngineError."""
+    if not folder.is_dir():
+        raise EngineError(f"the model has no {part}: {folder} is missing; copy the whole diffusers folder again")
+    found = sorted(folder.glob("*.safetensors"))
+    if not found:
+        pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
+        if pickles:
+            raise EngineError(
+                f"the weights of {part} in {folder} are there as a pickle only ({pickles[0]}), which could run any "
+                "program when read and is never opened: convert them to .safetensors, or get the model in that form"
+            )
+        raise EngineError(f"the weights of {part} are missing: there is no .safetensors file in {folder}")
+    # model.safetensors or its shards before model.fp16.safetensors, where both are there
+    plain = [path for path in found if path.name.count(".") == 1]
+    chosen = plain or [path for path in found if path.name.split(".")[1] == found[0].name.split(".")[1]]
+    for path in chosen:
+        check_safetensors(path)
+    return Weights(tuple(chosen), None if plain else chosen[0].name.split(".")[1].partition("-")[0])
+
+
+def check_safetensors(path: Path) -> None:
+    """Raise EngineError unless ``path`` is a safetensors file with all its bytes."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 10 or length > min(LONGEST_HEADER, size):
+            start = path.open("rb").read(2)
+            what = "a zip or a pickle" if start[:1] in (b"P", b"\x80") and length > LONGEST_HEADER else "cut off or damaged"
+            raise EngineError(f"{path} is no whole safetensors file: it has {size} bytes and is {what}; copy it again")
+        try:
+            header = json.loads(file.read(length).decode("utf-8"))
+            end = max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+            raise EngineError(f"{path} is no safetensors file: its header cannot be read; copy it again") from None
+    if size != 8 + length + end:
+        raise EngineError(
+            f"{path} is cut off or damaged: it has {size} bytes, but its header promises {8 + length + end}; copy it again"
+        )
+
+
+def read_through(weights: Weights, report: Callable[[float], None]) -> None:
+    """Read the files once, so that what follows finds them in memory; ``report`` gets the part read, 0..1.
+
+    Loading itself is one call into a library that says nothing for minutes on a slow disk; this is where it waits.
+    """
+    done, total = 0, max(1, weights.size)
+    for path in weights.files:
+        with path.open("rb", buffering=0) as file:
+            while chunk := file.read(CHUNK):
+                done += len(chunk)
+                report(done / total)

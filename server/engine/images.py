@@ -1,0 +1,62 @@
+"""Planes to tensors on the device and back. torch and numpy, no models."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from .cache import Recent
+
+KEPT_BUFFERS = 8
+
+
+class Transfer:
+    """Moves planes to the device and pictures back; staging buffers are kept, pinned for CUDA."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._buffers: Recent[torch.Tensor] = Recent(KEPT_BUFFERS)
+
+    def upload_image(self, image: NDArray[np.uint8]) -> torch.Tensor:
+        """uint8 H x W x 3 to uint8 H x W x 3 on the device."""
+        staging = self._staging("image", image.shape, torch.uint8)
+        np.copyto(staging.numpy(), image)
+        return staging.to(self._device, non_blocking=True)
+
+    def upload_depth(self, inverse_depth: NDArray[np.uint16]) -> torch.Tensor:
+        """uint16 H x W to float32 0..1 (near is 1), H x W, on the device."""
+        staging = self._staging("depth", inverse_depth.shape, torch.float32)
+        np.multiply(inverse_depth, np.float32(1 / 65535), out=staging.numpy())
+        return staging.to(self._device, non_blocking=True)
+
+    def download(self, picture: torch.Tensor) -> NDArray[np.uint8]:
+        """uint8 H x W x 3 on the device to an array that is the caller's own."""
+        return picture.cpu().numpy()
+
+    def clear(self) -> None:
+        self._buffers.clear()
+
+    def _staging(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+        pinned = self._device.type == "cuda"
+        return self._buffers.get((name, shape), lambda: torch.empty(shape, dtype=dtype, pin_memory=pinned))
+
+
+def fit(planes: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """N x C x H x W float to N x C x height x width, filtered so that nothing aliases when it gets smaller."""
+    if planes.shape[-2:] == (height, width):
+        return planes
+    return F.interpolate(planes, (height, width), mode="bilinear", antialias=True)
+
+
+def to_model(image: torch.Tensor, height: int, width: int, dtype: torch.dtype) -> torch.Tensor:
+    """uint8 H x W x 3 to 1 x 3 x height x width in -1..1, channels last in memory."""
+    planes = image.permute(2, 0, 1).unsqueeze(0).to(torch.float32)  # a view of H x W x 3: already channels last
+    return fit(planes, height, width).mul(1 / 127.5).sub(1).to(dtype, memory_format=torch.channels_last)
+
+
+def from_model(decoded: torch.Tensor) -> torch.Tensor:
+    """1 x 3 x H x W in -1..1 to uint8 H x W x 3, rounded as diffusers does it."""
+    picture = decoded[0].permute(1, 2, 0).to(torch.float32).mul(127.5).add(127.5)
+    return picture.round_().clamp_(0, 255).to(torch.uint8).contiguous()
