@@ -202,7 +202,7 @@ def _read_planes(listed: object, rest: memoryview) -> dict[str, NDArray[Any]]:
 
 
 def _build(kind: Callable[..., T], name: str, values: dict[str, Any], given: Mapping[str, Any] = _NOTHING) -> T:
-    """A ``kind`` of ``given`` and those of ``values`` that it has fields for: newer peers may add fields that we skip."""
+    """A ``kind`` of ``given`` and those of ``values`` that it has fields for: what newer peers add is skipped."""
     fields = dataclasses.fields(kind)  # type: ignore[arg-type]
     known = {f.name: values[f.name] for f in fields if f.name in values and f.name not in _PLANES} | dict(given)
     for f in fields:
