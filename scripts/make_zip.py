@@ -28,13 +28,14 @@ def excluded(path: str, patterns: list[str]) -> bool:
     trailing one makes it match folders only.
     """
     folder = path.endswith("/")
-    plain = path.rstrip("/")
-    name = plain.rpartition("/")[2]
+    parts = path.rstrip("/").split("/")
     for pattern in patterns:
         if pattern.endswith("/") and not folder:
             continue
-        subject = plain if "/" in pattern.rstrip("/") else name
-        if fnmatch.fnmatchcase(subject, pattern.strip("/")):
+        globs = pattern.strip("/").split("/")
+        tied = "/" in pattern.rstrip("/")
+        subject = parts if tied else parts[-1:]
+        if len(subject) == len(globs) and all(map(fnmatch.fnmatchcase, subject, globs)):
             return True
     return False
 

@@ -25,10 +25,9 @@ import time
 from pathlib import Path
 
 from scripts import make_zip
-
-from .places import CannotPrepare, chroot, installed
-from .screen import Screen
-from .window import InBlender, Window, install
+from tests.blender.places import CannotPrepare, chroot, installed
+from tests.blender.screen import Screen
+from tests.blender.window import InBlender, Window, install
 
 
 def perform(window: Window, step: object, out: Path) -> None:

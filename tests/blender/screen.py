@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy
 from PIL import Image
 
-from .places import Place
+from tests.blender.places import Place
 
 SIZE = (1280, 800)
 # Nothing that the rig starts outlives this, whatever becomes of the rig.
@@ -21,6 +21,7 @@ def environment(home: Path) -> dict[str, str]:
     return {
         "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
         "HOME": str(home),
+        "TMPDIR": str(home),
         "LANG": "C.UTF-8",
         "LIBGL_ALWAYS_SOFTWARE": os.environ.get("LIBGL_ALWAYS_SOFTWARE", "1"),
         "BLENDER_USER_RESOURCES": str(home / "blender"),
@@ -34,8 +35,9 @@ class Screen:
         self.place = place
         self.env = environment(home)
         self._log = open(home / "screen.log", "ab")
-        self._server = self._start("Xvfb", "-displayfd", "1", "-screen", "0", "{}x{}x24".format(*SIZE),
-                                   "+extension", "GLX", "-noreset", "-nolisten", "tcp", stdout=subprocess.PIPE)  # fmt: skip
+        size = "{}x{}x24".format(*SIZE)
+        argv = ["Xvfb", "-displayfd", "1", "-screen", "0", size, "+extension", "GLX", "-noreset", "-nolisten", "tcp"]
+        self._server = self._start(*argv, stdout=subprocess.PIPE)
         number = self._server.stdout.readline().decode().strip()
         if not number:
             raise RuntimeError(f"Xvfb did not start; see {home / 'screen.log'}")

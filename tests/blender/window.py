@@ -6,8 +6,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from .places import Place
-from .screen import Screen, end, environment
+from tests.blender.places import Place
+from tests.blender.screen import Screen, end, environment
 
 AGENT = Path(__file__).with_name("agent.py")
 ARGUMENTS = ("-noaudio", "--gpu-backend", "opengl")
@@ -73,7 +73,10 @@ class Window:
             line.settimeout(60)
             return line
         end(self.process)
-        raise RuntimeError(f"Blender did not start; the end of its log:\n{self.log.read_text(errors='replace')[-2000:]}")
+        raise RuntimeError(f"Blender did not start; the end of its log:\n{self._last_words()}")
+
+    def _last_words(self) -> str:
+        return self.log.read_text(errors="replace")[-2000:]
 
     def run(self, source: str) -> object:
         """Run Python inside Blender and return the value of its last expression, as JSON carries it."""
@@ -83,7 +86,7 @@ class Window:
         except TimeoutError:
             raise InBlender(f"Blender did not answer for {self._line.gettimeout():.0f} s to:\n{source}") from None
         if not reply:
-            raise InBlender(f"Blender ended during:\n{source}\n{self.log.read_text(errors='replace')[-2000:]}")
+            raise InBlender(f"Blender ended during:\n{source}\n{self._last_words()}")
         answer = json.loads(reply)
         if "error" in answer:
             raise InBlender(answer["error"])
@@ -111,7 +114,7 @@ class Window:
         """Ask Blender to quit, and end it when it does not."""
         try:
             self._line.settimeout(5)
-            self.run("bpy.app.timers.register(bpy.ops.wm.quit_blender, first_interval=0.05) and None")
+            self.run("bpy.app.timers.register(lambda: bpy.ops.wm.quit_blender() and None, first_interval=0.05)")
             self.process.wait(10)
         except (InBlender, OSError, subprocess.TimeoutExpired):
             pass

@@ -1,0 +1,38 @@
+# make demo           sample pictures under demo/, from nothing but Python 3.11
+# make test           the plain tests and those in Blender's module
+# make test-blender   the tests in a real Blender; BLENDER=path for one that is installed
+# make zip            the extension, under dist/
+# make lint           style and types
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: demo test test-blender zip lint venv machine
+
+venv: $(READY)
+
+# One line for whoever has no Python 3.11, or a machine that lacks a library.
+machine:
+	@$(PYTHON) -c "" 2>/dev/null || { \
+	  echo "Python 3.11 is needed, and $(PYTHON) does not run: install it (apt-get install python3.11 python3.11-venv) or say make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@$(PYTHON) scripts/make_venv.py --check
+
+$(READY): server/requirements.txt tests/requirements.txt constraints.txt scripts/make_venv.py | machine
+	@$(PYTHON) scripts/make_venv.py
+
+test: machine $(READY)
+	$(BIN)/python -m pytest tests/plain tests/bpy
+
+test-blender: $(READY)
+	$(BIN)/python -m pytest tests/blender -v
+
+zip:
+	@$(PYTHON) scripts/make_zip.py
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+demo: machine $(READY)
