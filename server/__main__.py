@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,7 +15,7 @@ from addon import __version__
 
 from .config import DEVICES, EMBEDDED, Config
 from .token_file import TokenFile, default_token_file
-from .worker import Load
+from .worker import Engine, Load
 
 
 class _Parser(argparse.ArgumentParser):
@@ -63,7 +64,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[Config, int | None]:
 def load_from(config: Config) -> Load:
     """Return what loads the engine that ``config`` names."""
 
-    def load(progress):  # type: ignore[no-untyped-def]
+    def load(progress: Callable[[float, str], None]) -> Engine:
         progress(0.0, "The engine is being started.")
         from .engine import StableDiffusionLcm  # here, as importing torch takes seconds
 
@@ -98,6 +99,7 @@ def main(arguments: Sequence[str] | None = None, load: Load | None = None) -> in
     port = listener.getsockname()[1]
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)
     process.announce(
+        sys.stdout,
         host=config.host,
         port=port,
         url=f"ws://{f'[{reachable}]' if ':' in reachable else reachable}:{port}/live",
@@ -106,7 +108,8 @@ def main(arguments: Sequence[str] | None = None, load: Load | None = None) -> in
         version=__version__,
     )
     try:
-        process.run(sockets=[listener])
+        with contextlib.redirect_stdout(sys.stderr):  # whatever a library prints: standard output has just the line
+            process.run(sockets=[listener])
     finally:
         token_file.remove()
     return 0

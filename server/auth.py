@@ -43,7 +43,7 @@ class Guard:
         origins = [value.decode("latin-1") for name, value in headers if name == b"origin"]
         for origin in origins:
             if origin.lower() not in self._origins:
-                return 403, f"the origin {origin[:200]!r} may not connect: start the server with --allow-origin to let it"
+                return 403, f"the origin {origin[:200]!r} may not connect unless the server's --allow-origin names it"
         given = [value for name, value in headers if name == b"authorization"]
         tokens = [value[7:].strip() for value in given if value[:7].lower() == b"bearer "]
         if not given and scope["type"] == "websocket":

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-Client = TypeVar("Client", bound=Hashable)
+Client = TypeVar("Client")  # told apart by hash and equality
 Letter = TypeVar("Letter")
 
 

@@ -41,7 +41,7 @@ class Outbox:
                     self._answers.append(Dropped(displaced.id))
             case _:
                 self._answers.append(message)
-        if self._progress is not None and not isinstance(message, Progress | Status) and message.id == self._progress.id:
+        if isinstance(message, Picture | Failure) and self._progress is not None and message.id == self._progress.id:
             self._progress = None  # the answer is there: nothing about its progress may follow it
         if len(self._answers) >= ROOM:
             self._roomy.clear()

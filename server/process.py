@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TextIO
 
 import uvicorn
 
@@ -63,11 +63,16 @@ class Process(uvicorn.Server):
             )
         )
         self._on_end = on_end
-        self._listening: dict[str, Any] = {}
+        self._announce: Callable[[], None] = lambda: None
 
-    def announce(self, **line: object) -> None:
-        """Set the line to print when connections are accepted."""
-        self._listening = line
+    def announce(self, stream: TextIO, **line: object) -> None:
+        """Print ``line`` to ``stream`` as JSON once connections are accepted."""
+
+        def write() -> None:
+            with contextlib.suppress(OSError):  # whoever started this may have closed its end: no reason to stop
+                print(json.dumps({"event": "listening", **line}), file=stream, flush=True)
+
+        self._announce = write
 
     def catch_signals(self) -> None:
         """End at SIGINT and SIGTERM (and Ctrl-Break) from now on; a second one ends at once."""
@@ -98,8 +103,7 @@ class Process(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start as uvicorn does, then print the line."""
         await super().startup(sockets)
-        with contextlib.suppress(OSError):  # whoever started this may have closed its end: no reason to stop
-            print(json.dumps({"event": "listening", **self._listening}), flush=True)
+        self._announce()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

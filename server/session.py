@@ -46,9 +46,9 @@ class Session:
 
     async def run(self, joined: Callable[[], None]) -> None:
         """Serve the client until it leaves; call ``joined`` once it has been welcomed."""
-        await self._socket.accept()
         tasks: list[asyncio.Task[None]] = []
         try:
+            await self._socket.accept()
             if not await self._greet():
                 return
             joined()  # from here on every change of the status arrives; the one that holds now comes first
@@ -126,11 +126,12 @@ class Session:
         return data
 
     async def _send(self, message: Message) -> None:
-        await self._socket.send_bytes(pack(message))
+        try:
+            await self._socket.send_bytes(pack(message))
+        except RuntimeError:  # uvicorn has closed the connection by itself: an oversized message, no pong
+            raise WebSocketDisconnect(1006) from None
 
     async def _refuse(self, sentence: str, code: str) -> None:
         self._metrics.failures.labels(code).inc()
         await self._send(Failure(sentence[:4000], code))
         await self._socket.close(REFUSED, sentence.encode()[:120].decode("utf-8", "ignore"))
-
-

@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,7 +110,7 @@ class Worker:
             except _Abandoned:
                 self._metrics.abandoned.inc()
                 continue
-            except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to this one request
+            except Exception as error:  # whatever it is, it belongs to this one request
                 answer = _failure_of(error)
             if isinstance(answer, Failure):
                 self._metrics.failures.labels(answer.code).inc()
@@ -127,7 +127,7 @@ class Worker:
             engine = self._load(self._on_progress)
         except _Abandoned:
             return None
-        except Exception as error:  # noqa: BLE001 - the server stays up to say what went wrong
+        except Exception as error:  # the server stays up to say what went wrong
             if isinstance(error, EngineError):
                 print(f"python -m server: {error}", file=sys.stderr)
             else:
@@ -167,7 +167,7 @@ class Worker:
         ended = time.perf_counter()
         if client.gone:
             raise _Abandoned
-        timings: dict[str, Any] = {"engine": 1000 * (ended - started), **rendered.timings}
+        timings = {"engine": 1000 * (ended - started), **rendered.timings}
         timings["queue"] = 1000 * (started - letter.arrived)
         return Picture(frame.id, rendered.image, frame.captured, request.settle, engine.name[:400], timings)
 
