@@ -92,7 +92,7 @@ def protocol_version(place: str, theirs: int, ours: int) -> Trouble:
 
 def refused(sentence: str, state: str) -> Trouble:
     """The server said why in its own ``sentence`` before the connection ended."""
-    return Trouble(sentence, state)
+    return Trouble(written(sentence), state)
 
 
 def lost(place: str, reason: str = "") -> Trouble:
@@ -118,6 +118,14 @@ def live(model: str) -> str:
 def in_mid_frame(sentence: str) -> str:
     """``sentence`` of a connection that ended while a frame was under way."""
     return f"{sentence} A frame was under way; the newest view will be sent again."
+
+
+def written(sentence: str) -> str:
+    """A server's ``sentence`` as it stands among ours: with a capital and a full stop."""
+    sentence = sentence.strip()
+    if sentence and sentence[-1] not in ".!?":
+        sentence += "."
+    return sentence[:1].upper() + sentence[1:]
 
 
 def again(sentence: str, seconds: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..wire import (
     MAX_MESSAGE_BYTES,
@@ -159,10 +159,10 @@ class LiveLoop:
         if self._status is None:
             return errors.connecting(self.address.place)
         if self.state == FAILED:
-            return self._status.sentence or errors.NO_REASON
+            return errors.written(self._status.sentence) or errors.NO_REASON
         if self.state == LOADING:
             return errors.loading(self._status.percent, self._status.sentence)
-        return self._failure or errors.live(self.model)
+        return errors.written(self._failure) or errors.live(self.model)
 
     @property
     def pause(self) -> float:
@@ -227,6 +227,8 @@ class LiveLoop:
             self._refusal = message.sentence
             if message.code == "protocol_version":
                 raise errors.refused(message.sentence, FAILED)
+            if self._pace.newest is not None:  # it could not even read which frame it was: the last one sent
+                self._take_failure(replace(message, id=self._pace.newest))
         elif self._welcome is None:
             if not isinstance(message, Welcome):
                 kind = type(message).__name__
@@ -262,8 +264,8 @@ class LiveLoop:
 
     def _take(self, picture: Picture) -> None:
         now = self._clock()
-        engine = picture.timings.get("engine")
-        if not self._pace.answered(now, picture.id, engine / 1e3 if engine is not None else None):
+        engine, queue = picture.timings.get("engine"), picture.timings.get("queue", 0.0)
+        if not self._pace.answered(now, picture.id, None if engine is None else engine / 1e3, queue / 1e3):
             self.statistics.ignored += 1
             return
         self._attempts = 0
@@ -273,7 +275,7 @@ class LiveLoop:
             reply = (now - times.sent) * 1e3
             self.statistics.add("reply", reply)
             if engine is not None:
-                self.statistics.add("transport", max(0.0, reply - engine - picture.timings.get("queue", 0.0)))
+                self.statistics.add("transport", max(0.0, reply - engine - queue))
         for name, value in picture.timings.items():
             self.statistics.add(name, value)
         self.progress = None

@@ -20,6 +20,8 @@ MARGIN = 0.004
 """Seconds that a frame should lie at the server before its turn, against small delays."""
 LONGEST_BEAT = 0.1
 """A pause between two heartbeats longer than this was a hitch and says nothing about the next."""
+USUAL_WIRE, LONGEST_WIRE = 0.008, 0.25
+"""Seconds both ways between add-on and engine: assumed before one was measured, and believed at most."""
 AGAIN_AFTER = 0.25
 """Seconds until a frame that the server dropped for no newer one is asked for again."""
 
@@ -51,7 +53,7 @@ class Pace:
     def __init__(self, rest: float = 0.3) -> None:
         self.rest = rest
         self.credits = MOST_UNDER_WAY
-        self._id = 0
+        self._id = self._newest_sent = 0
         self._key: Hashable = None
         self._changed = 0.0
         self._sent_key: Hashable = None
@@ -63,13 +65,19 @@ class Pace:
         self._last_ask: float | None = None
         self._beats: deque[float] = deque(maxlen=WINDOW)
         self._captures: deque[float] = deque(maxlen=WINDOW)
-        self._wires: deque[float] = deque(maxlen=WINDOW)
+        self._wire: float | None = None
+        self._waits: deque[float] = deque(maxlen=WINDOW)
         self._services: dict[bool, deque[float]] = {kind: deque(maxlen=WINDOW) for kind in (False, True)}
 
     @property
     def under_way(self) -> int:
         """Frames sent and not yet answered."""
         return len(self._under_way)
+
+    @property
+    def newest(self) -> int | None:
+        """The id of the newest frame under way."""
+        return max(self._under_way, default=None)
 
     def ask(self, now: float, key: Hashable, settle: bool = True) -> Want | None:
         """One heartbeat: the frame to capture now, or None. ``key``: what the picture depends on; None for no view.
@@ -100,25 +108,28 @@ class Pace:
         (want, key, asked), self._want = self._want, None
         self._captures.append(now - asked)
         self._under_way[frame_id] = _UnderWay(frame_id, key, want.settle, now, not self._under_way)
-        self._sent_key = key
+        self._newest_sent, self._sent_key = frame_id, key
         self._settled_key = key if want.settle else None
 
-    def answered(self, now: float, frame_id: int, engine: float | None = None) -> bool:
-        """The frame has its picture; ``engine``: seconds the server's engine took. False for a frame not known."""
+    def answered(self, now: float, frame_id: int, engine: float | None = None, waited: float = 0.0) -> bool:
+        """The frame has its picture. Returns False for a frame that is not under way.
+
+        ``engine``, ``waited``: seconds that it spent in the engine, if known, and waiting for it.
+        """
         frame = self._under_way.pop(frame_id, None)
         if frame is None:
             return False
         service = now - max(frame.sent, self._answered)
         self._services[frame.settle].append(service)
-        if engine is not None and frame.alone:
-            self._wires.append(max(0.0, service - engine))
+        if engine is not None:
+            self._measure_wire(waited, service - waited - engine if frame.alone else None)
         self._answered = now
         return True
 
     def dropped(self, now: float, frame_id: int) -> bool:
         """The server dropped the frame for a newer one. False for a frame not known."""
         frame = self._under_way.pop(frame_id, None)
-        if frame is not None and frame_id == self._id and self._sent_key == frame.key:
+        if frame is not None and frame_id == self._newest_sent:
             # There is no newer one. Ask again, but not so fast that a confused server keeps us busy.
             self._forget_sent(frame)
             self._not_before = now + AGAIN_AFTER
@@ -148,7 +159,8 @@ class Pace:
         self._sent_key = None
         self._not_before = 0.0
         self.credits = MOST_UNDER_WAY
-        self._wires.clear()
+        self._wire = None
+        self._waits.clear()
         for services in self._services.values():
             services.clear()
 
@@ -166,6 +178,22 @@ class Pace:
 
     def _is_settle_due(self, now: float) -> bool:
         return not self._under_way and self._settled_key != self._key and now - self._changed >= self.rest
+
+    def _measure_wire(self, waited: float, seconds: float | None) -> None:
+        """Learn what the wire takes: ``seconds``, measured on a frame alone under way, None for one that was not.
+
+        A frame is alone when the lead was too short. While none is, it may be too long: then even the frame that
+        ``waited`` shortest for the engine was there early. So one bad measurement does no harm for long.
+        """
+        if seconds is not None:
+            seconds = min(max(0.0, seconds), LONGEST_WIRE)
+            self._wire = seconds if self._wire is None else (self._wire + seconds) / 2
+            self._waits.clear()
+            return
+        self._waits.append(waited)
+        if self._wire is not None and len(self._waits) == WINDOW:
+            self._wire = max(0.0, self._wire - max(0.0, min(self._waits) - MARGIN) / 2)
+            self._waits.clear()
 
     def _is_turn(self, now: float) -> bool:
         if not self._under_way:
@@ -187,8 +215,9 @@ class Pace:
 
         One heartbeat, as the next chance to ask is that far off; the capture; the wire; a margin.
         """
-        return _median(self._beats) + _median(self._captures) + _median(self._wires, 0.008) + MARGIN
+        wire = USUAL_WIRE if self._wire is None else self._wire
+        return _median(self._beats) + _median(self._captures) + wire + MARGIN
 
 
-def _median(values: deque[float], default: float = 0.0) -> float:
-    return statistics.median(values) if values else default
+def _median(values: deque[float]) -> float:
+    return statistics.median(values) if values else 0.0
