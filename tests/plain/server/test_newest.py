@@ -1,0 +1,226 @@
+"""Tests of newest wins, of fairness between clients, and of clients that leave or don't read."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from addon.wire import Dropped, Failure, Picture, Progress, Status
+from server import session
+from server.engine import StableDiffusionLcm
+from server.mailbox import Mailboxes
+from server.outbox import ROOM, Outbox
+from server.worker import Letter
+from tests.plain.server.engines import Held, Lent
+from tests.plain.server.rig import RawClient, make_request, serving, wait_for
+
+
+def test_a_mailbox_keeps_the_newest_and_the_turn() -> None:
+    boxes: Mailboxes[str, int] = Mailboxes()
+    assert boxes.put("a", 1) is None
+    assert boxes.put("b", 2) is None
+    assert boxes.put("a", 3) == 1
+    assert boxes.put("a", 4) == 3
+    assert len(boxes) == 2
+    assert boxes.take() == ("a", 4)
+    assert boxes.put("a", 5) is None
+    assert boxes.take() == ("b", 2)
+    assert boxes.take() == ("a", 5)
+
+
+def test_a_mailbox_forgets_who_leaves_and_wakes_who_waits() -> None:
+    boxes: Mailboxes[str, int] = Mailboxes()
+    boxes.put("a", 1)
+    boxes.leave("a")
+    boxes.leave("nobody")
+    taken: list[object] = []
+    thread = threading.Thread(target=lambda: taken.append(boxes.take()))
+    thread.start()
+    boxes.close()
+    thread.join(60)
+    assert taken == [None]
+    boxes.put("a", 2)
+    assert boxes.take() is None
+
+
+def small_picture(number: int) -> Picture:
+    return Picture(number, np.zeros((8, 8, 3), np.uint8))
+
+
+def test_an_outbox_keeps_the_newest_picture_and_answers_for_the_others() -> None:
+    async def scenario() -> list[object]:
+        outbox = Outbox()
+        outbox.put(Progress(1, 0, 2))
+        outbox.put(Progress(1, 1, 2))
+        assert outbox.put(small_picture(1)) is None
+        displaced = outbox.put(small_picture(2))
+        assert displaced is not None
+        assert displaced.id == 1
+        outbox.put(Status("loading", 1))
+        outbox.put(Status("loading", 2))
+        outbox.put(Progress(3, 0, 2))
+        return [await outbox.take() for _ in range(4)]
+
+    answer, status, picture, progress = asyncio.run(scenario())
+    assert answer == Dropped(1)
+    assert status == Status("loading", 2)
+    assert isinstance(picture, Picture)
+    assert picture.id == 2
+    assert progress == Progress(3, 0, 2)
+
+
+def test_an_outbox_has_room_until_its_answers_are_many() -> None:
+    async def scenario() -> None:
+        outbox = Outbox()
+        for number in range(ROOM):
+            await outbox.room()
+            outbox.put(Failure("no", id=number))
+        waiting = asyncio.ensure_future(outbox.room())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        await outbox.take()
+        await waiting
+
+    asyncio.run(scenario())
+
+
+class Watched(Mailboxes[object, Letter]):
+    """Mailboxes that write down, under their own lock, what was the newest whenever one was taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.newest = -1
+        self.taken: list[tuple[int, int]] = []
+
+    def put(self, client: object, letter: Letter) -> Letter | None:
+        with self._changed:
+            self.newest = letter.request.frame.id
+            return super().put(client, letter)
+
+    def take(self) -> tuple[object, Letter] | None:
+        with self._changed:
+            taken = super().take()
+            if taken is not None:
+                self.taken.append((taken[1].request.frame.id, self.newest))
+            return taken
+
+
+def test_the_newest_wins_with_a_slow_engine_and_30_views_a_second(engine: StableDiffusionLcm) -> None:
+    frames = 120
+    watched = Watched()
+    with serving(Lent(engine, seconds=0.5).load, watched) as (address, _), address.client() as client:
+
+        def send() -> None:
+            for number in range(frames):
+                client.send(make_request(number, draft=256))
+                time.sleep(1 / 30)
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        answers: dict[int | None, object] = {}
+        shown = []
+        while len(answers) < frames:
+            answer = client.answer()
+            assert answer.id not in answers
+            answers[answer.id] = answer
+            if isinstance(answer, Picture):
+                shown.append(answer.id)
+        sender.join(60)
+    assert all(taken == newest for taken, newest in watched.taken)
+    assert shown == [taken for taken, _ in watched.taken] == sorted(shown)
+    assert shown[-1] == frames - 1
+    assert len(shown) < frames / 3
+    assert all(isinstance(answers[number], Dropped) for number in range(frames) if number not in shown)
+
+
+def test_a_flood_has_one_frame_under_way_and_one_waiting(engine: StableDiffusionLcm) -> None:
+    held = Held(engine)
+    with serving(held.load) as (address, worker), address.client() as client:
+        client.send(make_request(0))
+        wait_for(lambda: held.started)
+        for number in range(1, 50):
+            client.send(make_request(number))
+        assert [client.answer() for _ in range(48)] == [Dropped(number) for number in range(1, 49)]
+        assert len(worker.mailboxes) == 1
+        held.go(2)
+        assert [client.answer().id, client.answer().id] == [0, 49]
+        assert held.started == [0, 49]
+
+
+def test_clients_take_turns_however_much_one_of_them_sends(engine: StableDiffusionLcm) -> None:
+    held = Held(engine)
+    with serving(held.load) as (address, worker), address.client() as greedy, address.client() as modest:
+        greedy.send(make_request(0))
+        wait_for(lambda: len(held.started) == 1)
+        for turn in range(1, 6):
+            for extra in range(5):
+                greedy.send(make_request(10 * turn + extra))
+            modest.send(make_request(1000 + turn))
+            wait_for(lambda: len(worker.mailboxes) == 2)
+            for _ in range(2):  # one round: both are served once
+                before = len(held.started)
+                held.go()
+                wait_for(lambda before=before: len(held.started) > before)  # type: ignore[misc]
+            round_of = held.started[-2:] if turn > 1 else held.started[1:]
+            assert sum(number >= 1000 for number in round_of) == 1
+            greedy_pictures = [number for number in held.started if number < 1000]
+            assert len(greedy_pictures) <= turn + 1
+            wait_for(lambda: len(worker.mailboxes) == 0)
+        held.go(10)
+
+
+def test_a_client_that_leaves_in_mid_frame_frees_its_place(engine: StableDiffusionLcm) -> None:
+    held = Held(engine)
+    with serving(held.load) as (address, worker), address.client() as staying:
+        with address.client() as leaving:
+            leaving.send(make_request(1, steps=4))
+            wait_for(lambda: held.started)
+            leaving.send(make_request(2))
+            wait_for(lambda: len(worker.mailboxes) == 1)
+            staying.send(make_request(3))
+            wait_for(lambda: len(worker.mailboxes) == 2)
+            assert "draftglass_clients 2.0" in address.get("/metrics")[1]
+        # the engine still holds its frame, but nothing of it waits or counts any more
+        wait_for(lambda: "draftglass_clients 1.0" in address.get("/metrics")[1])
+        assert len(worker.mailboxes) == 1
+        held.go(2)
+        assert staying.answer().id == 3
+        assert held.started == [1, 3]
+        text = address.get("/metrics")[1]
+        assert "draftglass_abandoned_total 1.0" in text
+        assert "draftglass_pictures_total 1.0" in text
+
+
+def test_a_connection_cut_off_counts_as_left(engine: StableDiffusionLcm) -> None:
+    held = Held(engine)
+    with serving(held.load) as (address, worker):
+        with address.client() as client:
+            client.send(make_request(1))
+            wait_for(lambda: held.started)
+            client.send(make_request(2))
+            wait_for(lambda: len(worker.mailboxes) == 1)
+            client.connection.socket.close()  # no closing handshake, as when the process is killed
+            wait_for(lambda: len(worker.mailboxes) == 0)
+        held.go()
+
+
+def test_a_client_that_never_reads_is_not_read_from_and_then_left(
+    engine: StableDiffusionLcm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "STALL_SECONDS", 1.0)
+    with serving(Lent(engine).load) as (address, _), address.client() as other:
+        with RawClient(address, receive_buffer=4096) as deaf:
+            frame = deaf.frame(b"no message at all")
+            deaf.socket.settimeout(0.5)
+            with pytest.raises(TimeoutError):  # without bounds the server would read and answer for ever
+                while True:
+                    deaf.socket.sendall(frame * 100)
+            other.send(make_request(1))
+            assert isinstance(other.answer(), Picture)
+            wait_for(lambda: "draftglass_clients 1.0" in address.get("/metrics")[1])
+        other.send(make_request(2))
+        assert isinstance(other.answer(), Picture)
