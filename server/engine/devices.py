@@ -30,7 +30,9 @@ def choose(device: str = "auto", dtype: torch.dtype | None = None) -> Place:
     """The place for ``device``: ``auto``, ``cpu``, ``cuda`` (or ``cuda:1``), ``mps``. Raises EngineError."""
     kind = device.partition(":")[0]
     if kind not in DEVICES or (":" in device and kind != "cuda"):
-        raise EngineError(f"device is {device!r}, but must be one of {', '.join(DEVICES)} or cuda:NUMBER", "bad_request")
+        raise EngineError(
+            f"device is {device!r}, but must be one of {', '.join(DEVICES)} or cuda:NUMBER", "bad_request"
+        )
     has_mps = torch.backends.mps.is_available()
     if kind == "auto":
         device = kind = "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
@@ -59,7 +61,8 @@ def best_dtype(device: torch.device) -> torch.dtype:
 def cpu_has_bf16() -> bool:
     """Whether this CPU multiplies bf16 itself (AVX512-BF16, AMX or Arm's BF16)."""
     found = torch.cpu.get_capabilities()
-    return any(bool(found.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16")) and torch.backends.mkldnn.is_available()
+    has_it = any(found.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return has_it and torch.backends.mkldnn.is_available()
 
 
 def cpu_threads() -> int:

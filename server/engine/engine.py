@@ -139,19 +139,23 @@ class StableDiffusionLcm:
         with watch.stage("upload"):
             recipe = self._recipe(style)
             image = self._transfer.upload_image(frame.image) if recipe.signal else None
-            depth = self._transfer.upload_depth(frame.inverse_depth) if weight and frame.inverse_depth is not None else None
+            plane = frame.inverse_depth if weight > 0 else None
+            depth = None if plane is None else self._transfer.upload_depth(plane)
         with watch.stage("text"):
             text = self._text.pair(style.negative_prompt, style.prompt) if guided else self._text.encode(style.prompt)
         with watch.stage("encode"):
             latent = recipe.start_noise
             if image is not None:
-                latent = torch.add(latent, self._encode(to_model(image, height, width, self._dtype)), alpha=recipe.signal)
+                encoded = self._encode(to_model(image, height, width, self._dtype))
+                latent = torch.add(latent, encoded, alpha=recipe.signal)
         with watch.stage("depth"):
             features = self._depth_features(depth, height, width, weight, guided) if depth is not None else None
         with watch.stage("unet"):
             for index, step in enumerate(recipe.steps):
                 output = self._predict(latent, recipe.timesteps[index], text, features, style.guidance, guided)
-                latent = _advance(latent, output, step, recipe.step_noise[index])
+                latent = latent * step.keep + output * step.use
+                noise = recipe.step_noise[index]
+                latent = latent if noise is None else latent + noise
                 on_step(index + 1, style.steps)
         with watch.stage("decode"):
             picture = from_model(self._decode(latent))
@@ -213,7 +217,9 @@ class StableDiffusionLcm:
         scaled = (latent / self._vae.config.scaling_factor).to(self._dtype)
         return self._vae.decode(scaled, return_dict=False)[0]
 
-    def _depth_features(self, depth: torch.Tensor, height: int, width: int, weight: float, guided: bool) -> list[torch.Tensor]:
+    def _depth_features(
+        self, depth: torch.Tensor, height: int, width: int, weight: float, guided: bool
+    ) -> list[torch.Tensor]:
         """The adapter's features of ``depth`` (H x W, 0..1, near 1), times ``weight``, one for each UNet block."""
         assert self._adapter is not None
         plane = fit(depth[None, None], height, width).expand(-1, self._adapter.config.in_channels, -1, -1)
@@ -226,7 +232,8 @@ class StableDiffusionLcm:
 
     def _make_recipe(self, style: Style) -> _Recipe:
         plan = self._schedule.plan(style.steps, style.strength)
-        shape = (1, self._unet.config.in_channels, style.height // self._latent_scale, style.width // self._latent_scale)
+        height, width = style.height // self._latent_scale, style.width // self._latent_scale
+        shape = (1, self._unet.config.in_channels, height, width)
         generator = torch.Generator("cpu").manual_seed(style.seed)
 
         def draw(level: float) -> torch.Tensor:
@@ -234,7 +241,7 @@ class StableDiffusionLcm:
             return noise.to(self._device, memory_format=torch.channels_last)
 
         start = draw(plan.noise)
-        noises = tuple(draw(step.renoise) if index + 1 < len(plan.steps) else None for index, step in enumerate(plan.steps))
+        noises = (*(draw(step.renoise) for step in plan.steps[:-1]), None)
         timesteps = tuple(torch.tensor(step.timestep, device=self._device) for step in plan.steps)
         return _Recipe(plan.signal, start, plan.steps, timesteps, noises)
 
@@ -268,16 +275,6 @@ class StableDiffusionLcm:
         self._transfer.clear()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
-
-
-def _advance(latent: torch.Tensor, output: torch.Tensor, step: Step, noise: torch.Tensor | None) -> torch.Tensor:
-    """The latent after ``step``; ``noise`` is scaled already."""
-    if step.clip is None:
-        following = latent * step.keep + output * step.use
-    else:
-        clean = (latent * step.clean_keep + output * step.clean_use).clamp_(-step.clip, step.clip)
-        following = latent * step.skip + clean * step.out
-    return following if noise is None else following + noise
 
 
 def _out_of_memory(what: str) -> EngineError:

@@ -71,8 +71,8 @@ def check_safetensors(path: Path) -> None:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if size < 10 or length > min(LONGEST_HEADER, size):
-            start = path.open("rb").read(2)
-            what = "a zip or a pickle" if start[:1] in (b"P", b"\x80") and length > LONGEST_HEADER else "cut off or damaged"
+            first = (length & 0xFF).to_bytes(1, "little")
+            what = "a pickle under another name, or damaged" if first in (b"P", b"\x80") else "cut off or damaged"
             raise EngineError(f"{path} is no whole safetensors file: it has {size} bytes and is {what}; copy it again")
         try:
             header = json.loads(file.read(length).decode("utf-8"))
@@ -81,7 +81,8 @@ def check_safetensors(path: Path) -> None:
             raise EngineError(f"{path} is no safetensors file: its header cannot be read; copy it again") from None
     if size != 8 + length + end:
         raise EngineError(
-            f"{path} is cut off or damaged: it has {size} bytes, but its header promises {8 + length + end}; copy it again"
+            f"{path} is cut off or damaged: it has {size} bytes, but its header promises {8 + length + end}; "
+            "copy it again"
         )
 
 

@@ -91,7 +91,9 @@ class _Bar:
 def _model_folder(source: str | Path) -> Path:
     folder = Path(source).expanduser()
     if folder.is_file():
-        raise EngineError(f"model {str(source)!r} is a file, but must be a diffusers folder (one with a unet folder in it)")
+        raise EngineError(
+            f"model {str(source)!r} is a file, but must be a diffusers folder: one with a unet folder in it"
+        )
     if not folder.is_dir():
         raise EngineError(f"model {str(source)!r} does not exist: give the path of a diffusers folder, or 'embedded'")
     if not (folder / "unet").is_dir():
@@ -149,7 +151,10 @@ def _check_fit(parts: Parts, folder: Path) -> None:
         raise EngineError(f"unet of {folder} is of the SDXL kind, but only models of the SD1.5 kind can be used")
     width = parts.text_encoder.config.hidden_size
     if unet.cross_attention_dim != width:
-        raise EngineError(f"unet of {folder} takes embeddings {unet.cross_attention_dim} wide, but text_encoder gives {width}")
+        raise EngineError(
+            f"unet of {folder} takes text embeddings {unet.cross_attention_dim} wide, but text_encoder gives {width}: "
+            "they come from different models"
+        )
     if parts.adapter is None:
         return
     config = parts.adapter.config

@@ -26,8 +26,6 @@ PREDICTIONS = ("epsilon", "v_prediction", "sample")
 class Step:
     """One UNet call at ``timestep``: ``next = keep * latent + use * output + renoise * noise``.
 
-    With ``clip`` set, the clean latent that the output stands for, ``clean_keep * latent + clean_use * output``, is
-    clamped to -clip..clip before it is used: ``next = skip * latent + out * clean + renoise * noise``.
     ``renoise`` is 0 at the last step, which adds no noise.
     """
 
@@ -35,11 +33,6 @@ class Step:
     keep: float
     use: float
     renoise: float
-    clip: float | None
-    clean_keep: float
-    clean_use: float
-    skip: float
-    out: float
 
 
 @dataclass(frozen=True)
@@ -52,7 +45,10 @@ class Plan:
 
 
 class Schedule:
-    """The noise schedule of a model, from the config in its ``scheduler`` folder, whichever scheduler wrote it."""
+    """The noise schedule of a model, from the config in its ``scheduler`` folder, whichever scheduler wrote it.
+
+    ``clip_sample`` in it is left aside, as diffusers' own Stable Diffusion pipelines do: latents are not pixels.
+    """
 
     def __init__(self, config: dict[str, object], source: str | Path = "scheduler") -> None:
         try:
@@ -121,14 +117,4 @@ class Schedule:
         skip = SIGMA_DATA**2 / (scaled**2 + SIGMA_DATA**2)
         out = scaled / (scaled**2 + SIGMA_DATA**2) ** 0.5
         next_signal, renoise = self._levels(after) if after is not None else (1.0, 0.0)
-        return Step(
-            timestep=timestep,
-            keep=next_signal * (out * clean_keep + skip),
-            use=next_signal * out * clean_use,
-            renoise=renoise,
-            clip=float(self.config.clip_sample_range) if self.config.clip_sample else None,
-            clean_keep=clean_keep,
-            clean_use=clean_use,
-            skip=next_signal * skip,
-            out=next_signal * out,
-        )
+        return Step(timestep, next_signal * (out * clean_keep + skip), next_signal * out * clean_use, renoise)
