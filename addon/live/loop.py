@@ -179,6 +179,7 @@ class LiveLoop:
             if now < self._next_attempt:
                 return
             self._attempts += 1
+            self.statistics.attempts += 1
             self._link = Connection(self.address, MAX_MESSAGE_BYTES, self._clock, self._host)
         was_open, received = self._link.open, self._link.received
         messages = self._link.poll()

@@ -29,6 +29,8 @@ class Statistics:
         self.failures = 0
         self.ignored = 0
         """Answers to frames that are not under way, and pictures older than one already there."""
+        self.attempts = 0
+        """Attempts to connect."""
         self.connections = 0
         self.lost = 0
         self.bytes_sent = 0

@@ -1,0 +1,150 @@
+"""Servers of the tests' own, over real sockets, and a viewer that drives a live loop against them."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any
+
+import numpy as np
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import ServerConnection, serve
+
+from addon.live import Address, LiveLoop
+from addon.wire import Frame, Hello, Picture, Request, Status, Style, Welcome, pack, unpack
+
+READY = Status("ready", 100, "simulated")
+
+
+class Clock:
+    """Real time that can be moved on."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.perf_counter() + self.ahead
+
+
+@contextlib.contextmanager
+def script(handler: Callable[[ServerConnection], None], **options: Any) -> Iterator[Address]:
+    """A WebSocket server that runs ``handler`` for each connection, in threads of its own."""
+
+    def run(connection: ServerConnection) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            handler(connection)
+
+    with serve(run, options.pop("host", "127.0.0.1"), 0, compression=None, max_size=None, **options) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield Address(f"ws://127.0.0.1:{server.socket.getsockname()[1]}/live", "abc")
+
+
+@contextlib.contextmanager
+def raw(handler: Callable[[socket.socket], None]) -> Iterator[Address]:
+    """A TCP server that runs ``handler`` for each connection; the socket is closed when it returns."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def run() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection, contextlib.suppress(OSError):
+                    handler(connection)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield Address(f"ws://127.0.0.1:{listener.getsockname()[1]}/live")
+    finally:
+        with contextlib.suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)  # wakes accept()
+        listener.close()
+
+
+def free_port() -> int:
+    """A port on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def greet(connection: ServerConnection, status: Status | None = READY) -> Hello:
+    """Answer a Hello as a server does."""
+    hello = unpack(connection.recv())
+    assert isinstance(hello, Hello)
+    connection.send(pack(Welcome(server="scripted 1")))
+    if status is not None:
+        connection.send(pack(status))
+    return hello
+
+
+def requests(connection: ServerConnection) -> Iterator[Request]:
+    """The requests that come, until the client is gone."""
+    for data in connection:
+        message = unpack(data)
+        assert isinstance(message, Request)
+        yield message
+
+
+def inverted(request: Request, **timings: float) -> Picture:
+    """The answer of a server whose style is to invert."""
+    return Picture(request.frame.id, 255 - request.frame.image, request.frame.captured, request.settle, "m", timings)
+
+
+def inverter(engine: float = 0.0) -> Callable[[ServerConnection], None]:
+    """A whole server that inverts, ``engine`` seconds a frame."""
+
+    def handler(connection: ServerConnection) -> None:
+        greet(connection)
+        for request in requests(connection):
+            time.sleep(engine)
+            connection.send(pack(inverted(request, engine=engine * 1e3)))
+
+    return handler
+
+
+class Viewer:
+    """Drives a loop as an add-on does. ``key`` is the view; each frame shows the frame's id as its colour."""
+
+    def __init__(self, loop: LiveLoop, size: int = 64, depth: bool = False) -> None:
+        self.loop, self.size, self.depth = loop, size, depth
+        self.key: Hashable = "view"
+        self.sent: list[Request] = []
+        self.pictures: list[Picture] = []
+        self.states: list[str] = []
+        self.longest = 0.0
+
+    def beat(self) -> None:
+        """One heartbeat."""
+        began = time.perf_counter()
+        want = self.loop.poll(self.key)
+        self.longest = max(self.longest, time.perf_counter() - began)
+        if want is not None:
+            image = np.full((self.size, self.size, 3), want.id % 256, np.uint8)
+            depth = np.full((self.size, self.size), want.id, np.uint16) if self.depth else None
+            request = Request(Frame(want.id, image, depth), Style(), want.settle)
+            self.loop.send(request)
+            self.sent.append(request)
+        picture = self.loop.take_picture()
+        if picture is not None:
+            self.pictures.append(picture)
+        if not self.states or self.states[-1] != self.loop.state:
+            self.states.append(self.loop.state)
+
+    def until(self, condition: Callable[[], object], within: float = 20.0) -> None:
+        """Go on until ``condition`` holds; it is an error when it does not come to hold."""
+        end = time.perf_counter() + within
+        while not condition():
+            assert time.perf_counter() < end, f"{self.loop.state}: {self.loop.sentence}"
+            self.beat()
+            time.sleep(0.001)
+
+    def during(self, seconds: float) -> None:
+        """Go on for so long."""
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            self.beat()
+            time.sleep(0.001)
