@@ -211,7 +211,7 @@ class LiveLoop:
         self.statistics.lost += self._welcome is not None
         self._drop_link()
         self.state = trouble.state
-        pause = LONGEST_PAUSE if trouble.state == FAILED else FIRST_PAUSE * 2 ** max(0, self._attempts - 1)
+        pause = LONGEST_PAUSE if trouble.state == FAILED else FIRST_PAUSE * 2 ** min(max(0, self._attempts - 1), 16)
         self._next_attempt = self._clock() + min(pause, LONGEST_PAUSE)
 
     def _drop_link(self) -> None:
