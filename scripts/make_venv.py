@@ -10,6 +10,7 @@ import ctypes
 import glob
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import venv
@@ -38,7 +39,7 @@ class Lacking(Exception):
     """This machine lacks something; the text is one line that says what to do."""
 
 
-def missing_packages(load: Callable[[str], object] = ctypes.CDLL, find: Callable = glob.glob) -> list[str]:
+def missing_packages(load: Callable[[str], object] = ctypes.CDLL, find: Callable[[str], list[str]] = glob.glob) -> list[str]:
     """List the Debian packages of the system libraries that Blender's module would not find here."""
     missing = []
     for library, package in LIBRARIES.items():
@@ -84,6 +85,8 @@ def install() -> None:
         try:
             venv.create(VENV, with_pip=True)
         except subprocess.CalledProcessError:
+            # Else the next try would find a Python there, and no pip.
+            shutil.rmtree(VENV)
             raise Lacking(
                 "Python 3.11 has no ensurepip; on Debian and Ubuntu: apt-get install python3.11-venv"
             ) from None

@@ -28,9 +28,7 @@ class Live:
 
     def connect_to(self, server: Server) -> None:
         """Name the server in the add-on's preferences."""
-        self.window.run(
-            f"preferences.server_url = {server.url!r}\npreferences.token_file = {str(server.token_file)!r}"
-        )
+        self.window.run(f"preferences.server_url = {server.url!r}\npreferences.token_file = {str(server.token_file)!r}")
 
     def stats(self) -> dict:
         """Return the add-on's own statistics."""
