@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -54,7 +55,10 @@ def installed(blender: str) -> Place:
             f"{', '.join(missing)} not found; on Debian: apt-get install xvfb openbox xdotool imagemagick"
         )
     shown = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=60, check=True)
-    return Place(shown.stdout.split()[1].rpartition(".")[0], path)
+    version = re.search(r"^Blender (\d+\.\d+)", shown.stdout, re.MULTILINE)
+    if version is None:
+        raise CannotPrepare(f"BLENDER={blender} is no Blender: it says {shown.stdout[:200]!r} to --version")
+    return Place(version[1], path)
 
 
 def chroot(version: str) -> Place:
@@ -95,6 +99,12 @@ def _make_chroot(target: Path, release: str) -> None:
     if status != 0:
         last = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("E:")]
         raise CannotPrepare(f"Debian {release} could not be installed: {last[0] if last else 'see the log'} ({log})")
+    # A release that rolls on may install and still not start: a library that does not match, say.
+    tried = subprocess.run(
+        ["chroot", str(unfinished), "blender", "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    if tried.returncode != 0:
+        raise CannotPrepare(f"Blender of Debian {release} does not start: {(tried.stderr or tried.stdout)[-500:]}")
     unfinished.rename(target)
 
 
