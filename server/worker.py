@@ -72,7 +72,7 @@ class Worker:
     """
 
     def __init__(self, load: Load, model: str, metrics: Metrics, on_status: Callable[[Status], None]) -> None:
-        self.status = Status("loading", 0, model, "The model is being loaded.")
+        self.status = Status("loading", 0, _line(model, 400), "The model is being loaded.")
         self.mailboxes: Mailboxes[Client, Letter] = Mailboxes()
         self._load = load
         self._metrics = metrics
@@ -134,15 +134,16 @@ class Worker:
                 traceback.print_exc(file=sys.stderr)
             self._set(Status("failed", self.status.percent, self.status.model, _sentence(error)))
             return None
-        self._set(Status("ready", 100, engine.name[:400], "The model is loaded."))
+        self._set(Status("ready", 100, _line(engine.name, 400), "The model is loaded."))
         return engine
 
     def _on_progress(self, fraction: float, words: str) -> None:
         if self._stopping:
             raise _Abandoned
         percent = round(100 * min(max(fraction, 0.0), 1.0))
+        words = _line(words, 4000)
         if (percent, words) != (self.status.percent, self.status.sentence):
-            self._set(Status("loading", percent, self.status.model, words[:4000]))
+            self._set(Status("loading", percent, self.status.model, words))
 
     def _set(self, status: Status) -> None:
         self.status = status
@@ -169,7 +170,7 @@ class Worker:
             raise _Abandoned
         timings = {"engine": 1000 * (ended - started), **rendered.timings}
         timings["queue"] = 1000 * (started - letter.arrived)
-        return Picture(frame.id, rendered.image, frame.captured, request.settle, engine.name[:400], timings)
+        return Picture(frame.id, rendered.image, frame.captured, request.settle, _line(engine.name, 400), timings)
 
 
 def _failure_of(error: Exception) -> Failure:
@@ -180,5 +181,9 @@ def _failure_of(error: Exception) -> Failure:
 
 
 def _sentence(error: Exception) -> str:
-    text = " ".join(str(error).split()).encode("utf-8", "replace").decode()[:3900]
-    return text or type(error).__name__
+    return _line(str(error), 3900) or type(error).__name__
+
+
+def _line(text: str, longest: int) -> str:
+    """``text`` as a message may carry it: one line, and valid Unicode, which a path need not be."""
+    return " ".join(text.split()).encode("utf-8", "replace").decode()[:longest]
