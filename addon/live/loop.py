@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ..wire import (
     MAX_MESSAGE_BYTES,
@@ -27,22 +27,12 @@ from .address import Address
 from .connection import PATIENCE, Connection
 from .errors import CONNECTING, FAILED, LIVE, LOADING, STOPPED, Trouble
 from .pace import Pace, Want
-from .statistics import Statistics
+from .statistics import Statistics, Times
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 4.0
 """Seconds before the first new attempt to connect, doubled with each until the longest."""
 SOUND_AFTER = 15.0
 """Seconds after which a connection counts as sound, as it does with its first picture: the pauses begin anew."""
-
-
-@dataclass
-class _Times:
-    """The clock's readings for one frame under way."""
-
-    asked: float
-    packed: float
-    sent: float | None = None
-    """When the system had its last byte."""
 
 
 class LiveLoop:
@@ -84,7 +74,7 @@ class LiveLoop:
         self._why = ""
         self._attempts = self._host = 0
         self._next_attempt = clock()
-        self._times: dict[int, _Times] = {}
+        self._times: dict[int, Times] = {}
         self._want: tuple[Want, float] | None = None
         self._newest = 0
         self._picture: Picture | None = None
@@ -129,7 +119,7 @@ class LiveLoop:
         data = pack(request)
         packed = self._clock()
         self._pace.sent(captured, want.id)
-        self._times[want.id] = _Times(asked, packed)
+        self._times[want.id] = Times(asked, packed)
         self._link.send(data)
         self.statistics.add("capture", (captured - asked) * 1e3)
         self.statistics.add("pack", (packed - captured) * 1e3)
@@ -270,15 +260,7 @@ class LiveLoop:
             self.statistics.ignored += 1
             return
         self._attempts = 0
-        times = self._times.pop(picture.id)
-        self.statistics.add("whole", (now - times.asked) * 1e3)
-        if times.sent is not None:
-            reply = (now - times.sent) * 1e3
-            self.statistics.add("reply", reply)
-            if engine is not None:
-                self.statistics.add("transport", max(0.0, reply - engine - queue))
-        for name, value in picture.timings.items():
-            self.statistics.add(name, value)
+        self.statistics.answered(self._times.pop(picture.id), now, picture.timings)
         self.progress = None
         self._failure = ""
         if picture.id < self._newest:

@@ -58,6 +58,7 @@ class Pace:
         self._changed = 0.0
         self._sent_key: Hashable = None
         self._settled_key: Hashable = None
+        self._failed_key: Hashable = None
         self._not_before = 0.0
         self._want: tuple[Want, Hashable, float] | None = None
         self._under_way: dict[int, _UnderWay] = {}
@@ -110,6 +111,7 @@ class Pace:
         self._under_way[frame_id] = _UnderWay(frame_id, key, want.settle, now, not self._under_way)
         self._newest_sent, self._sent_key = frame_id, key
         self._settled_key = key if want.settle else None
+        self._failed_key = None
 
     def answered(self, now: float, frame_id: int, engine: float | None = None, waited: float = 0.0) -> bool:
         """The frame has its picture. Returns False for a frame that is not under way.
@@ -141,14 +143,15 @@ class Pace:
         if frame is None:
             return False
         self._answered = now
+        if frame.settle:
+            self._settled_key = None
         if frame.key == self._sent_key:
-            self._settled_key = frame.key  # more steps would fail too
+            self._failed_key = frame.key  # more steps would fail too
         return True
 
     def retry(self) -> None:
         """Let the newest view be asked for again although it was sent: what hindered its picture is gone."""
-        self._sent_key = None
-        self._settled_key = None
+        self._sent_key = self._settled_key = self._failed_key = None
 
     def forget(self) -> None:
         """The connection is gone, and the frames under way with it; the newest view will be asked for again."""
@@ -156,7 +159,7 @@ class Pace:
             self._forget_sent(frame)
         self._under_way.clear()
         self._want = None
-        self._sent_key = None
+        self._sent_key = self._failed_key = None
         self._not_before = 0.0
         self.credits = MOST_UNDER_WAY
         self._wire = None
@@ -177,7 +180,8 @@ class Pace:
         return want
 
     def _is_settle_due(self, now: float) -> bool:
-        return not self._under_way and self._settled_key != self._key and now - self._changed >= self.rest
+        done = self._key in (self._settled_key, self._failed_key)
+        return not done and not self._under_way and now - self._changed >= self.rest
 
     def _measure_wire(self, waited: float, seconds: float | None) -> None:
         """Learn what the wire takes: ``seconds``, measured on a frame alone under way, None for one that was not.

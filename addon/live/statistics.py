@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 WINDOW = 300
@@ -10,6 +12,16 @@ WINDOW = 300
 RATE_WINDOW = 2.0
 """Seconds over which frames a second are counted."""
 MOST_STAGES = 64
+
+
+@dataclass
+class Times:
+    """The clock's readings for one frame under way, in seconds."""
+
+    asked: float
+    packed: float
+    sent: float | None = None
+    """When the system had its last byte."""
 
 
 class Statistics:
@@ -46,6 +58,17 @@ class Statistics:
                 return
             self._stages[stage] = deque(maxlen=WINDOW)
         self._stages[stage].append(milliseconds)
+
+    def answered(self, times: Times, now: float, timings: Mapping[str, float]) -> None:
+        """Note the stages of a frame whose picture came ``now``; ``timings``: the server's own, in milliseconds."""
+        self.add("whole", (now - times.asked) * 1e3)
+        if times.sent is not None:
+            reply = (now - times.sent) * 1e3
+            self.add("reply", reply)
+            if "engine" in timings:
+                self.add("transport", max(0.0, reply - timings["engine"] - timings.get("queue", 0.0)))
+        for name, value in timings.items():
+            self.add(name, value)
 
     def tick(self, now: float) -> None:
         """Note the time, in seconds, up to which frames a second are counted."""

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request as Handshake
+from websockets.server import ServerProtocol
 from websockets.sync.server import ServerConnection, serve
 
 from addon.live import Address, LiveLoop
@@ -30,16 +32,18 @@ class Clock:
 
 
 @contextlib.contextmanager
-def script(handler: Callable[[ServerConnection], None], **options: Any) -> Iterator[Address]:
+def script(handler: Callable[[ServerConnection], None], host: str = "127.0.0.1", **options: Any) -> Iterator[Address]:
     """A WebSocket server that runs ``handler`` for each connection, in threads of its own."""
 
     def run(connection: ServerConnection) -> None:
         with contextlib.suppress(ConnectionClosed):
             handler(connection)
 
-    with serve(run, options.pop("host", "127.0.0.1"), 0, compression=None, max_size=None, **options) as server:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, 0), family=family)
+    with serve(run, sock=listener, compression=None, max_size=None, **options) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield Address(f"ws://127.0.0.1:{server.socket.getsockname()[1]}/live", "abc")
+        yield Address(f"ws://127.0.0.1:{listener.getsockname()[1]}/live", "abc")
 
 
 @contextlib.contextmanager
@@ -81,6 +85,20 @@ def greet(connection: ServerConnection, status: Status | None = READY) -> Hello:
     return hello
 
 
+def greet_by_hand(connection: socket.socket) -> None:
+    """Do the handshake and the greeting on a bare socket, which nobody reads afterwards."""
+    protocol = ServerProtocol()
+    handshake = None
+    while handshake is None:
+        protocol.receive_data(connection.recv(65536))
+        handshake = next(iter(protocol.events_received()), None)
+    assert isinstance(handshake, Handshake)
+    protocol.send_response(protocol.accept(handshake))
+    for message in (Welcome(), READY):
+        protocol.send_binary(pack(message))
+    connection.sendall(b"".join(protocol.data_to_send()))
+
+
 def requests(connection: ServerConnection) -> Iterator[Request]:
     """The requests that come, until the client is gone."""
     for data in connection:
@@ -112,6 +130,7 @@ class Viewer:
     def __init__(self, loop: LiveLoop, size: int = 64, depth: bool = False) -> None:
         self.loop, self.size, self.depth = loop, size, depth
         self.key: Hashable = "view"
+        self.style = Style()
         self.sent: list[Request] = []
         self.pictures: list[Picture] = []
         self.states: list[str] = []
@@ -125,7 +144,7 @@ class Viewer:
         if want is not None:
             image = np.full((self.size, self.size, 3), want.id % 256, np.uint8)
             depth = np.full((self.size, self.size), want.id, np.uint16) if self.depth else None
-            request = Request(Frame(want.id, image, depth), Style(), want.settle)
+            request = Request(Frame(want.id, image, depth), self.style, want.settle)
             self.loop.send(request)
             self.sent.append(request)
         picture = self.loop.take_picture()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 
 import pytest
@@ -58,7 +59,7 @@ def test_an_engine_of_half_a_second_always_gets_the_newest_view(tells: bool) -> 
     assert max(shot.under_way for shot in run.shots) == 2
     assert not any(shot.dropped for shot in run.shots), "each frame dropped was captured in vain"
     # What is on show is never older than the frame that was under way before it, plus its own time.
-    gaps = [later.asked - earlier.asked for earlier, later in zip(done, done[1:], strict=False)]
+    gaps = [later.asked - earlier.asked for earlier, later in itertools.pairwise(done)]
     assert max(gaps) < 0.5 + 3 * run.beat + run.capture
 
 

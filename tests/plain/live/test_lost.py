@@ -1,0 +1,172 @@
+"""Connections that end, fall silent or jam after they were open, over real sockets."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import pytest
+from websockets.sync.server import ServerConnection
+
+from addon.live import CONNECTING, LIVE, STOPPED, WAITING, LiveLoop
+from addon.live.connection import LOST_AFTER
+from addon.wire import Failure, pack
+from tests.plain.live.servers import (
+    Clock,
+    Viewer,
+    greet,
+    greet_by_hand,
+    inverted,
+    inverter,
+    raw,
+    requests,
+    script,
+)
+
+
+def test_a_silent_server_is_pinged_and_lives_by_its_pong() -> None:
+    with script(inverter()) as address:
+        clock = Clock()
+        viewer = Viewer(LiveLoop(address, clock=clock, settle=False))
+        viewer.until(lambda: viewer.pictures)
+        for _ in range(int(3 * LOST_AFTER)):
+            clock.ahead += 1
+            viewer.during(0.005)
+        assert viewer.loop.state == LIVE and viewer.loop.statistics.lost == 0
+        viewer.loop.stop()
+
+
+def test_a_server_that_answers_no_ping_is_given_up() -> None:
+    """As one whose machine lost its power: the connection stays, and nothing comes."""
+    done = threading.Event()
+
+    def handler(connection: socket.socket) -> None:
+        greet_by_hand(connection)
+        done.wait(20)
+
+    with raw(handler) as address:
+        clock = Clock()
+        viewer = Viewer(LiveLoop(address, clock=clock))
+        viewer.until(lambda: viewer.sent)
+        seconds = 0
+        while viewer.loop.state != WAITING:
+            clock.ahead += 1
+            viewer.beat()
+            seconds += 1
+            assert seconds < 3 * LOST_AFTER
+        assert seconds == pytest.approx(LOST_AFTER, abs=2)
+        assert "has not answered for" in viewer.loop.sentence
+        viewer.loop.stop()
+        done.set()
+
+
+def test_a_pause_of_blender_is_not_the_servers_silence() -> None:
+    with script(inverter()) as address:
+        clock = Clock()
+        viewer = Viewer(LiveLoop(address, clock=clock))
+        viewer.until(lambda: viewer.sent)
+        clock.ahead += 1000  # a final render, say
+        viewer.until(lambda: viewer.pictures)
+        assert viewer.loop.statistics.lost == 0
+        viewer.loop.stop()
+
+
+def test_a_server_gone_in_mid_frame_is_told_and_the_newest_view_is_sent_again() -> None:
+    seen: list[int] = []
+
+    def handler(connection: ServerConnection) -> None:
+        greet(connection)
+        for request in requests(connection):
+            seen.append(request.frame.id)
+            if len(seen) == 2:
+                connection.socket.shutdown(socket.SHUT_RDWR)  # no close frame: as a process that was killed
+                return
+            connection.send(pack(inverted(request)))
+
+    with script(handler) as address:
+        viewer = Viewer(LiveLoop(address, settle=False))
+        viewer.until(lambda: len(viewer.pictures) == 1)
+        viewer.key = "moved"
+        viewer.until(lambda: viewer.loop.state == WAITING)
+        assert viewer.loop.sentence.startswith(f"The connection to the server at {address.place} was lost")
+        assert "A frame was under way; the newest view will be sent again. Trying again" in viewer.loop.sentence
+        assert viewer.loop.take_picture() is None, "the last picture is the viewer's to keep"
+        viewer.until(lambda: len(viewer.pictures) == 2)
+        assert viewer.states == [CONNECTING, LIVE, WAITING, LIVE]
+        assert seen == [1, 2, 3] and [picture.id for picture in viewer.pictures] == [1, 3]
+        viewer.loop.stop()
+
+
+def test_a_view_that_ends_every_connection_is_not_sent_many_times_a_second() -> None:
+    def handler(connection: ServerConnection) -> None:
+        greet(connection)
+        connection.recv()
+        connection.send(pack(Failure("this frame is more than I can take", "too_large")))
+        connection.close(1009)
+
+    now = 0.0
+    with script(handler) as address:
+        clock = Clock()
+        viewer = Viewer(LiveLoop(address, clock=clock))
+        while now < 20:
+            viewer.during(0.01)
+            clock.ahead += 0.05
+            now += 0.05
+        assert 4 <= len(viewer.sent) <= 10, "with pauses of 0.25, 0.5, 1, 2, 4, 4, ... seconds"
+        assert not any(request.settle for request in viewer.sent)
+        viewer.until(lambda: viewer.loop.state == WAITING)
+        assert viewer.loop.sentence.startswith("This frame is more than I can take.")
+        viewer.loop.stop()
+
+
+def test_stop_in_the_middle_of_sending_closes_the_socket_at_once() -> None:
+    stuck, done = threading.Event(), threading.Event()
+
+    def handler(connection: socket.socket) -> None:
+        greet_by_hand(connection)  # then nothing is read: the frame cannot leave as a whole
+        stuck.set()
+        done.wait(20)
+
+    with raw(handler) as address:
+        viewer = Viewer(LiveLoop(address), size=2048)
+        viewer.until(lambda: viewer.sent)
+        link = viewer.loop._link
+        assert link is not None and stuck.is_set() and link.pending > 0
+        viewer.during(0.05)
+        viewer.loop.stop()
+        assert viewer.loop.state == STOPPED and link._socket.fileno() == -1 and link.pending == 0
+        done.set()
+
+
+def test_a_frame_longer_than_the_systems_buffers_arrives_whole() -> None:
+    wide = threading.Event()
+
+    def handler(connection: ServerConnection) -> None:
+        greet(connection)
+        wide.wait(10)  # let it pile up first
+        for request in requests(connection):
+            connection.send(pack(inverted(request)))
+
+    with script(handler) as address:
+        viewer = Viewer(LiveLoop(address, settle=False), size=2048, depth=True)
+        viewer.until(lambda: viewer.sent)
+        assert viewer.loop._link is not None
+        assert viewer.loop._link.pending > 0
+        wide.set()
+        viewer.until(lambda: viewer.pictures)
+        assert (viewer.pictures[0].image == 255 - viewer.sent[0].frame.image).all()
+        viewer.loop.stop()
+
+
+def test_a_picture_in_fragments_is_put_together() -> None:
+    def handler(connection: ServerConnection) -> None:
+        greet(connection)
+        for request in requests(connection):
+            data = pack(inverted(request))
+            connection.send(data[start : start + 1000] for start in range(0, len(data), 1000))
+
+    with script(handler) as address:
+        viewer = Viewer(LiveLoop(address))
+        viewer.until(lambda: viewer.pictures)
+        assert (viewer.pictures[0].image == 255 - viewer.sent[0].frame.image).all()
+        viewer.loop.stop()
