@@ -61,6 +61,11 @@ def parse(arguments: Sequence[str] | None) -> tuple[Config, int | None]:
     return config, given.exit_with_parent
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    # uvicorn takes every WebSocket refused by an HTTP answer for an app's mistake; a web page could fill the log
+    return "without completing handshake" not in record.getMessage()
+
+
 def load_from(config: Config) -> Load:
     """Return what loads the engine that ``config`` names."""
 
@@ -77,6 +82,7 @@ def main(arguments: Sequence[str] | None = None, load: Load | None = None) -> in
     """Serve until told to end; return the exit status. ``load`` stands in for the configured engine."""
     config, parent = parse(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s: %(message)s")
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     from .app import create_app
     from .process import Process, bind
 

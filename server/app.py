@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Literal
 
 from fastapi import APIRouter, FastAPI, Response, Security, WebSocket
+from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 
@@ -119,6 +120,10 @@ def create_app(config: Config, token: str, load: Load) -> FastAPI:
                 await session.run(lambda: sessions.add(session))
         finally:
             sessions.discard(session)
+
+    @app.websocket("/{path:path}")
+    async def nowhere(socket: WebSocket, path: str) -> None:  # Starlette's own answer, 403, reads like a wrong token
+        await socket.send_denial_response(JSONResponse({"detail": f"there is no {path[:200]!r} here"}, 404))
 
     app.include_router(routes)
     return app
