@@ -103,7 +103,9 @@ class Session:
                 self._metrics.failures.labels(error.code).inc()
                 self._post(Failure(str(error)[:4000], error.code, error.id))
             else:
-                self._worker.accept(self, message)
+                dropped = self._worker.accept(self, message)
+                if dropped is not None:
+                    self._post(dropped)
             await self._outbox.room()  # who doesn't read its answers isn't read from either
 
     async def _write(self) -> None:

@@ -93,13 +93,14 @@ class Worker:
             self._thread.join(seconds)
         return not self._thread.is_alive()
 
-    def accept(self, client: Client, request: Request) -> None:
-        """Put ``request`` into the client's slot; the one that waited there is answered by Dropped."""
+    def accept(self, client: Client, request: Request) -> Dropped | None:
+        """Put ``request`` into the client's slot; return the answer to the one that waited there, if any."""
         self._metrics.frames.inc()
         displaced = self.mailboxes.put(client, Letter(request, time.perf_counter()))
-        if displaced is not None:
-            self._metrics.dropped.inc()
-            client.deliver(Dropped(displaced.request.frame.id))
+        if displaced is None:
+            return None
+        self._metrics.dropped.inc()
+        return Dropped(displaced.request.frame.id)
 
     def _run(self) -> None:
         engine = self._loaded()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import select
@@ -14,12 +15,13 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from websockets.client import ClientProtocol
 from websockets.sync.client import ClientConnection, connect
 from websockets.uri import parse_uri
@@ -61,7 +63,7 @@ class Address:
         given = self.token if token is None else token
         headers = {"Authorization": f"Bearer {given}"} if given else {}
         url = f"ws://127.0.0.1:{self.port}/live{query}"
-        return connect(url, additional_headers=headers, max_size=None, open_timeout=PATIENCE, **options)
+        return connect(url, additional_headers=headers, max_size=None, max_queue=None, open_timeout=PATIENCE, **options)
 
     @contextlib.contextmanager
     def client(self) -> Iterator[Client]:
@@ -100,9 +102,14 @@ class Client:
 
 def make_request(number: int, *, side: int = 64, draft: int = 64, **style: Any) -> Request:
     """A request for a picture of ``side`` pixels from a draft of ``draft``, with a little of everything in it."""
-    image = np.random.default_rng(number % 7).integers(0, 256, (draft, draft, 3), np.uint8)
     values = {"prompt": "a castle", "steps": 1, "strength": 0.7, "width": side, "height": side, **style}
-    return Request(Frame(number, image, captured=number / 8), Style(**values))
+    return Request(Frame(number, make_draft(number % 7, draft), captured=number / 8), Style(**values))
+
+
+@functools.cache
+def make_draft(seed: int, side: int) -> NDArray[np.uint8]:
+    """An image of noise."""
+    return np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8)
 
 
 class RawClient:
@@ -171,12 +178,12 @@ def serving(
 
 
 class Spawned:
-    """``python -m server`` as a process, or ``script`` with the same arguments."""
+    """``python -m server`` as a process, or ``script`` with the arguments ``before`` the server's own."""
 
-    def __init__(self, folder: Path, *arguments: str, script: Path | None = None, fresh_token: bool = True) -> None:
+    def __init__(self, folder: Path, *arguments: str, script: Path | None = None, before: Sequence[str] = ()) -> None:
         self.stderr = folder / "stderr.txt"
-        what = ["-m", "server"] if script is None else [str(script)]
-        token = ["--token-file", str(folder / "token")] if fresh_token else []
+        what = ["-m", "server"] if script is None else [str(script), *before]
+        token = ["--token-file", str(folder / "token")]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         with self.stderr.open("wb") as stderr:
             self.process = subprocess.Popen(
