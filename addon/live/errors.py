@@ -102,6 +102,7 @@ def lost(place: str, reason: str = "") -> Trouble:
 
 def loading(percent: float, words: str) -> str:
     """The sentence while the server loads its model; ``words`` are the server's own."""
+    words = _one_line(words).rstrip(".")
     return f"The server is loading its model: {percent:.0f} %" + (f", {words}" if words else "") + "."
 
 
@@ -122,7 +123,7 @@ def in_mid_frame(sentence: str) -> str:
 
 def written(sentence: str) -> str:
     """A server's ``sentence`` as it stands among ours: with a capital and a full stop."""
-    sentence = sentence.strip()
+    sentence = _one_line(sentence)
     if sentence and sentence[-1] not in ".!?":
         sentence += "."
     return sentence[:1].upper() + sentence[1:]
@@ -131,3 +132,8 @@ def written(sentence: str) -> str:
 def again(sentence: str, seconds: float) -> str:
     """``sentence``, and when the next attempt is made."""
     return f"{sentence} Trying again " + (f"in {math.ceil(seconds)} s." if seconds > 0 else "now.")
+
+
+def _one_line(text: str) -> str:
+    """``text`` without line ends and control characters: a panel and a terminal show it, whoever wrote it."""
+    return " ".join("".join(character if character.isprintable() else " " for character in text).split())

@@ -262,7 +262,7 @@ class LiveLoop:
         self._attempts = 0
         self.statistics.answered(self._times.pop(picture.id), now, picture.timings)
         self.progress = None
-        self._failure = ""
+        self._failure = self._refusal = ""
         if picture.id < self._newest:
             self.statistics.ignored += 1
             return
