@@ -97,7 +97,9 @@ class Client:
 
     def answer(self) -> Picture | Dropped | Failure:
         """The next answer to a request."""
-        return self.until(Picture, Dropped, Failure)  # type: ignore[type-var]
+        while not isinstance(message := self.receive(), Picture | Dropped | Failure):
+            pass
+        return message
 
 
 def make_request(number: int, *, side: int = 64, draft: int = 64, **style: Any) -> Request:

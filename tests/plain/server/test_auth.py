@@ -79,7 +79,7 @@ def test_a_websocket_of_a_foreign_page_is_refused(address: Address) -> None:
 
 def test_an_allowed_page_may_connect_with_the_token_in_the_query(address: Address) -> None:
     query = f"?token={address.token}"
-    with address.connect(token="", query=query, origin="https://studio.example") as connection:  # type: ignore[arg-type]
+    with address.connect(token="", query=query, origin="https://studio.example") as connection:
         client = Client(connection)
         client.send(Hello())
         assert isinstance(client.receive(), Welcome)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -71,6 +73,7 @@ def test_what_is_no_hello_is_refused(address: Address, first: bytes | str) -> No
 
 def test_compression_is_not_negotiated(address: Address) -> None:
     with address.connect(compression="deflate") as connection:
+        assert connection.request is not None
         assert "permessage-deflate" in connection.request.headers["Sec-WebSocket-Extensions"]
         assert connection.response is not None
         assert "Sec-WebSocket-Extensions" not in connection.response.headers
@@ -98,7 +101,7 @@ def test_a_request_becomes_a_picture(address: Address, engine: StableDiffusionLc
 
 
 def test_the_same_request_gives_the_same_bytes_and_another_seed_or_prompt_others(address: Address) -> None:
-    def image(**style: object) -> bytes:
+    def image(**style: Any) -> bytes:
         with address.client() as client:
             client.send(make_request(1, side=128, steps=2, **style))
             return client.until(Picture).image.tobytes()
