@@ -76,7 +76,9 @@ def check_safetensors(path: Path) -> None:
             raise EngineError(f"{path} is no whole safetensors file: it has {size} bytes and is {what}; copy it again")
         try:
             header = json.loads(file.read(length).decode("utf-8"))
-            end = max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)
+            end = max(
+                (int(entry["data_offsets"][1]) for name, entry in header.items() if name != "__metadata__"), default=0
+            )
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
             raise EngineError(f"{path} is no safetensors file: its header cannot be read; copy it again") from None
     if size != 8 + length + end:

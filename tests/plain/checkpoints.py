@@ -38,6 +38,7 @@ def make_sd15(
     zero_snr: bool = False,
     vae: str = "tiny",
     adapter: int | None = 3,
+    adapter_downscale: int = 8,
     lora: str | None = None,
     scheduler: str = "LCMScheduler",
     text_width: int = TEXT_WIDTH,
@@ -55,7 +56,7 @@ def make_sd15(
     unet.save_pretrained(folder / "unet")
     make_vae(vae).save_pretrained(folder / "vae")
     if adapter is not None:
-        T2IAdapter(in_channels=adapter, channels=list(WIDTHS), num_res_blocks=1).save_pretrained(folder / "adapter")
+        T2IAdapter(adapter, list(WIDTHS), 1, adapter_downscale).save_pretrained(folder / "adapter")
     make_text_encoder(text_width).save_pretrained(folder / "text_encoder")
     write_tokenizer(folder / "tokenizer")
     kind = {"LCMScheduler": LCMScheduler, "DDIMScheduler": DDIMScheduler}[scheduler]
