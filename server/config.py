@@ -38,6 +38,10 @@ class Config:
             raise ValueError(f"port is {self.port}, but must be from 1 to 65535, or 0 for any free port")
         if self.device not in DEVICES:
             raise ValueError(f"device is {self.device!r}, but must be one of {', '.join(DEVICES)}")
+        try:
+            self.model.encode()
+        except UnicodeEncodeError:  # a path of other bytes; the tokenizers can't open it
+            raise ValueError(f"model is {self.model!r}, whose name is no UTF-8: rename it") from None
         if not self.source.exists():
             raise ValueError(
                 f"model is {self.model!r}, but there is no {self.source}: "
