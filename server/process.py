@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -19,6 +20,8 @@ from addon.wire import MAX_MESSAGE_BYTES
 
 STOP_SECONDS = 1.6
 """After this long an end that was asked for comes, whatever still runs."""
+CUT_SECONDS = 0.4
+"""How long clients have to read what was sent to them before the end."""
 PARENT_SECONDS = 0.25
 
 
@@ -104,6 +107,15 @@ class Process(uvicorn.Server):
         """Start as uvicorn does, then print the line."""
         await super().startup(sockets)
         self._announce()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close as uvicorn does, but cut off clients that don't read their last bytes."""
+        asyncio.get_running_loop().call_later(CUT_SECONDS, self._cut_off)
+        await super().shutdown(sockets)
+
+    def _cut_off(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

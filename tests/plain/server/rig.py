@@ -35,7 +35,7 @@ from server.worker import Letter, Load, Worker
 
 ROOT = Path(__file__).resolve().parents[3]
 TOKEN = "a-token-of-the-tests"
-PATIENCE = 60.0
+PATIENCE = 180.0
 """How long a test waits for what must come, in seconds: for a machine that is busy, not a claim about speed."""
 
 M = TypeVar("M", bound=Message)
@@ -58,11 +58,13 @@ class Address:
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
 
-    def connect(self, token: str | None = None, query: str = "", **options: Any) -> ClientConnection:
+    def connect(
+        self, token: str | None = None, query: str = "", path: str = "/live", **options: Any
+    ) -> ClientConnection:
         """Open a WebSocket; ``token`` "" sends none."""
         given = self.token if token is None else token
         headers = {"Authorization": f"Bearer {given}"} if given else {}
-        url = f"ws://127.0.0.1:{self.port}/live{query}"
+        url = f"ws://127.0.0.1:{self.port}{path}{query}"
         return connect(url, additional_headers=headers, max_size=None, max_queue=None, open_timeout=PATIENCE, **options)
 
     @contextlib.contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from addon import __version__
 from addon.wire import (
@@ -69,6 +69,13 @@ def test_what_is_no_hello_is_refused(address: Address, first: bytes | str) -> No
         failure, code = closed_with(connection, first)
     assert failure.code == "bad_message"
     assert code == 4400
+
+
+def test_a_wrong_path_is_told_from_a_wrong_token(address: Address) -> None:
+    with pytest.raises(InvalidStatus) as caught, address.connect(path="/lively"):
+        pass
+    assert caught.value.response.status_code == 404
+    assert b"lively" in bytes(caught.value.response.body or b"")
 
 
 def test_compression_is_not_negotiated(address: Address) -> None:

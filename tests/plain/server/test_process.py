@@ -15,7 +15,17 @@ import pytest
 
 from addon import __version__
 from addon.wire import Picture, Progress, Status
-from tests.plain.server.rig import ROOT, Address, Spawned, is_free, make_request, read_line, wait_for, wait_ready
+from tests.plain.server.rig import (
+    ROOT,
+    Address,
+    RawClient,
+    Spawned,
+    is_free,
+    make_request,
+    read_line,
+    wait_for,
+    wait_ready,
+)
 
 STUCK = Path(__file__).with_name("stuck_server.py")
 SECONDS = 2.0
@@ -84,6 +94,21 @@ def test_a_signal_ends_it_in_time_though_the_engine_is_stuck(
         assert is_free(address.port)
         assert not (tmp_path / "token").exists()
         assert "Traceback" not in server.stderr.read_text()
+
+
+@posix
+def test_a_client_that_reads_nothing_does_not_keep_it_alive(tmp_path: Path) -> None:
+    with Spawned(tmp_path, script=STUCK, before=["loading"]) as server:
+        address = server.address()
+        with RawClient(address, receive_buffer=4096) as deaf:
+            frame = deaf.frame(b"no message at all")
+            deaf.socket.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                while True:
+                    deaf.socket.sendall(frame * 100)
+            assert server.signal(signal.SIGTERM, SECONDS) == 0
+        assert is_free(address.port)
+        assert "ERROR" not in server.stderr.read_text()
 
 
 @posix
