@@ -13,8 +13,8 @@ from tests.blender.serving import SERVER, STAND_IN, Server
 from tests.blender.window import Window
 from tests.plain.checkpoints import make_sd15
 
-# Values of a picture, 0 to 255: two shots of the same thing differ by nothing, an orbit of the cube by more.
-CHANGED = 0.5
+# Mean over values of 0 to 255: two shots of the same thing differ by nothing, of a cube that moved by about 1.
+CHANGED = 0.1
 HEARTBEAT_MS = 50.0
 
 
@@ -32,7 +32,8 @@ def follow(live: Live, name: str, before, act) -> tuple:
     live.wait_for(f"a frame after: {name}", lambda stats: stats["frames_sent"] > sent)
     stats = live.rest()
     now = live.picture(name)
-    assert difference(before, now) > CHANGED, f"the Image Editor did not follow: {name}"
+    moved = difference(before, now)
+    assert moved > CHANGED, f"the Image Editor did not follow: {name}"
     return now, stats
 
 
@@ -97,7 +98,7 @@ def test_server_killed_in_mid_frame(live: Live, tmp_path: Path) -> None:
         live.connect_to(server)
         live.window.run("bpy.ops.draftglass.start()")
         live.wait_for("the first picture", lambda stats: stats["pictures_shown"] > 0, 60)
-        live.rest(quiet_s=4)
+        live.rest()
         before = live.picture("connected")
         live.orbit()
         live.wait_for("a frame under way", lambda stats: stats["frames_sent"] > stats["pictures_shown"])
