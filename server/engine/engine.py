@@ -20,6 +20,7 @@ from addon.wire import Frame, Request, Style
 from .cache import Recent
 from .devices import Stopwatch, choose, cpu_threads
 from .errors import EngineError
+from .fast import quicken_autoencoder
 from .images import Transfer, fit, from_model, to_model
 from .loading import Parts, Progress, load_parts
 from .quiet import quiet
@@ -70,6 +71,7 @@ class StableDiffusionLcm:
         self.device = str(place.device)
         self._parts: Parts | None = parts
         self._schedule = parts.schedule
+        quicken_autoencoder(parts.vae, fold=self._device.type == "cpu")
         self._unet = self._place(parts.unet)
         self._vae = self._place(parts.vae)
         self._adapter = self._place(parts.adapter) if parts.adapter is not None else None
