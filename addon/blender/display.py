@@ -1,0 +1,152 @@
+"""Shows the picture in an Image Editor. Imports bpy and gpu.
+
+Live pictures are drawn as a GPU texture over the Image "Draftglass", since each write to an Image's pixels redraws
+every 3D View. When the view rests, the picture is written to that Image, to be saved, painted or used in nodes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+import gpu
+import numpy as np
+from gpu_extras.batch import batch_for_shader
+from numpy.typing import NDArray
+
+from .viewports import image_editors
+
+NAME = "Draftglass"
+SHARE = 0.5
+"""How much of the 3D View's width it keeps when an Image Editor is split off."""
+
+
+class Display:
+    """The picture on show. One instance while live runs; the Image stays when it ends."""
+
+    def __init__(self) -> None:
+        self._texture: gpu.types.GPUTexture | None = None
+        self._newest: NDArray[np.uint8] | None = None
+        self._written = True
+        self._fitted = False
+        self._handler: Any = bpy.types.SpaceImageEditor.draw_handler_add(self._draw, (), "WINDOW", "POST_VIEW")
+
+    def show(self, image: NDArray[np.uint8]) -> None:
+        """Show ``image`` (uint8, H x W x 3, sRGB) in the Image Editors that have our Image open."""
+        height, width = image.shape[:2]
+        _the_image(width, height)
+        pixels = _rgba(image)
+        buffer = gpu.types.Buffer("FLOAT", pixels.size, pixels.ravel())
+        self._texture = gpu.types.GPUTexture((width, height), format=_texture_format(), data=buffer)
+        self._newest, self._written = image, False
+        self._redraw()
+
+    def keep(self) -> None:
+        """Write the picture on show to the Image, once."""
+        if self._written or self._newest is None:
+            return
+        height, width = self._newest.shape[:2]
+        image = _the_image(width, height)
+        image.pixels.foreach_set(_rgba(self._newest).ravel())
+        image.update()
+        # From here on the editor shows the Image itself, with whatever is painted on it.
+        self._texture, self._written = None, True
+        self._redraw()
+
+    def close(self) -> None:
+        """End drawing; the last picture stays in the Image."""
+        if self._handler is not None:
+            self.keep()
+            bpy.types.SpaceImageEditor.draw_handler_remove(self._handler, "WINDOW")
+            self._handler = None
+            self._redraw()
+
+    def _redraw(self) -> None:
+        for window, area in image_editors():
+            space = area.spaces.active
+            if space.image is None or space.image.name != NAME:
+                continue
+            if not self._fitted:
+                self._fitted = _fit(window, area)
+            area.tag_redraw()
+
+    def _draw(self) -> None:
+        image = getattr(bpy.context.space_data, "image", None)
+        if self._texture is None or image is None or image.name != NAME:
+            return
+        shader = gpu.shader.from_builtin("IMAGE")
+        corners = ((0, 0), (1, 0), (1, 1), (0, 1))
+        batch = batch_for_shader(shader, "TRI_FAN", {"pos": corners, "texCoord": corners})
+        shader.bind()
+        shader.uniform_sampler("image", self._texture)
+        batch.draw(shader)
+
+
+def open_editor(context: bpy.types.Context, width: int, height: int) -> None:
+    """Show our Image in an Image Editor: one that has it, else an empty one, else one split off the 3D View.
+
+    ``context``: of the operator that starts live. Where no area can be split (too small), nothing is opened.
+    """
+    image = _the_image(width, height)
+    editors = [area.spaces.active for _, area in image_editors()]
+    if any(space.image == image for space in editors):
+        return
+    free = next((space for space in editors if space.image is None), None)
+    if free is not None:
+        free.image = image
+        return
+    window, area = context.window, context.area
+    if window is None or area is None or area.type != "VIEW_3D":
+        return
+    before = {other.as_pointer() for other in window.screen.areas}
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    try:
+        with context.temp_override(window=window, screen=window.screen, area=area, region=region):
+            bpy.ops.screen.area_split(direction="VERTICAL", factor=SHARE)
+    except RuntimeError:  # the area is too small to be split
+        return
+    new = next((other for other in window.screen.areas if other.as_pointer() not in before), None)
+    if new is None:
+        return
+    # the part on the right becomes the editor, so that the 3D View keeps its toolbar's side
+    right = max((area, new), key=lambda other: other.x)
+    target = new if right == new else area
+    target.type = "IMAGE_EDITOR"
+    target.spaces.active.image = image
+
+
+def _the_image(width: int, height: int) -> bpy.types.Image:
+    """Our Image at that size, looked up by name: undo and file loads make references invalid."""
+    image = bpy.data.images.get(NAME)
+    if image is not None and (image.library is not None or image.type != "IMAGE" or image.source != "GENERATED"):
+        image.name = NAME + " (other)"
+        image = None
+    if image is None:
+        image = bpy.data.images.new(NAME, width, height)
+        image.use_fake_user = True
+    if tuple(image.size) != (width, height):
+        image.scale(width, height)
+    return image
+
+
+def _fit(window: bpy.types.Window, area: bpy.types.Area) -> bool:
+    """Zoom the editor so that the whole picture is seen. False while it has no size yet."""
+    region = next((region for region in area.regions if region.type == "WINDOW"), None)
+    if region is None or min(region.width, region.height) < 8:
+        return False
+    with bpy.context.temp_override(window=window, screen=window.screen, area=area, region=region):
+        bpy.ops.image.view_all(fit_view=True)
+    return True
+
+
+def _rgba(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """float32 RGBA, bottom row first, 0..1, as Blender's pixels are."""
+    height, width = image.shape[:2]
+    pixels = np.ones((height, width, 4), np.float32)
+    np.multiply(image[::-1], np.float32(1 / 255), out=pixels[..., :3])
+    return pixels
+
+
+def _texture_format() -> str:
+    """Before 5.0 the shader IMAGE takes linear values and its sRGB texture decodes them; since then it takes sRGB."""
+    return "RGBA8" if bpy.app.version >= (5, 0, 0) else "SRGB8_A8"

@@ -1,0 +1,62 @@
+"""The operators: shells around ``live``. Imports bpy."""
+
+import bpy
+
+from ..live import LiveError
+from . import live
+
+
+class DRAFTGLASS_OT_start(bpy.types.Operator):
+    """Follow this 3D View: show it finished in an Image Editor, on each change"""
+
+    bl_idname = "draftglass.start"
+    bl_label = "Start Live"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        """Only while live is off, and where there is a screen."""
+        return not live.is_running() and not bpy.app.background
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Start, or report why not."""
+        try:
+            live.start(context)
+        except LiveError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class DRAFTGLASS_OT_stop(bpy.types.Operator):
+    """Stop following at once; the last picture stays"""
+
+    bl_idname = "draftglass.stop"
+    bl_label = "Stop Live"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        """Only while live is on."""
+        return live.is_running()
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        """Stop."""
+        live.stop()
+        return {"FINISHED"}
+
+
+class DRAFTGLASS_OT_new_seed(bpy.types.Operator):
+    """Try another picture of the same view"""
+
+    bl_idname = "draftglass.new_seed"
+    bl_label = "New Seed"
+    bl_options = {"UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Set a random seed."""
+        import random
+
+        context.scene.draftglass.seed = random.randrange(2**31)
+        return {"FINISHED"}
+
+
+CLASSES = (DRAFTGLASS_OT_start, DRAFTGLASS_OT_stop, DRAFTGLASS_OT_new_seed)

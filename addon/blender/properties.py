@@ -1,0 +1,140 @@
+"""What the user sets: with the scene, and in the preferences. Imports bpy."""
+
+import bpy
+from bpy.props import BoolProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+
+from ..wire import Control, Style
+
+PACKAGE = ".".join(__package__.split(".")[:3]) if __package__.startswith("bl_ext.") else __package__.split(".")[0]
+"""The extension's own package, which its preferences are filed under."""
+
+GRID = 32
+"""Sides of the picture are multiples of this: what the model's coarsest level needs."""
+
+
+class DraftglassSettings(bpy.types.PropertyGroup):
+    """The style of the scene's pictures; ``bpy.context.scene.draftglass``."""
+
+    prompt: StringProperty(
+        name="Prompt",
+        description="What the picture should show",
+        default="a sandstone castle on grass at noon",
+        options={"TEXTEDIT_UPDATE"},
+    )
+    negative_prompt: StringProperty(
+        name="Negative Prompt", description="What it should not show; needs a guidance above 1", default=""
+    )
+    strength: FloatProperty(
+        name="Strength",
+        description="How far the picture may leave the viewport's colours: 1 takes only its depth",
+        default=0.9,
+        min=0.05,
+        max=1.0,
+        step=5,
+        subtype="FACTOR",
+    )
+    steps: IntProperty(
+        name="Steps", description="Denoising steps while the view changes: fewer is faster", default=2, min=1, max=8
+    )
+    settle: BoolProperty(
+        name="Settle When Still", description="Make a better picture, with more steps, once the view rests", default=True
+    )
+    settle_steps: IntProperty(
+        name="Settle Steps", description="Denoising steps of the picture for a view at rest", default=4, min=1, max=50
+    )
+    guidance: FloatProperty(
+        name="Guidance",
+        description="How closely to follow the prompt; 1 is off and twice as fast",
+        default=1.0,
+        min=1.0,
+        max=15.0,
+    )
+    seed: IntProperty(name="Seed", description="The same seed gives the same picture of the same view", default=0, min=0)
+    size: IntProperty(
+        name="Size",
+        description="The longer side of the picture in pixels",
+        default=256,
+        min=64,
+        max=2048,
+        step=64,
+        subtype="PIXEL",
+    )
+    depth_weight: FloatProperty(
+        name="Depth",
+        description="How closely the picture keeps to the scene's shapes; 0 sends no depth",
+        default=1.0,
+        min=0.0,
+        max=2.0,
+    )
+
+
+class DraftglassPreferences(bpy.types.AddonPreferences):
+    """Which server to use, for all files."""
+
+    bl_idname = PACKAGE
+
+    server_url: StringProperty(
+        name="Server",
+        description="Address of a running server, as ws://127.0.0.1:8765/live; empty starts one on this machine",
+        default="",
+    )
+    token_file: StringProperty(
+        name="Token File", description="The file into which that server wrote its token", default="", subtype="FILE_PATH"
+    )
+    server_python: StringProperty(
+        name="Server's Python",
+        description="A Python that has the server's requirements installed, to start a server with",
+        default="",
+        subtype="FILE_PATH",
+    )
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        """Lay out the preferences."""
+        column = self.layout.column()
+        column.prop(self, "server_url", placeholder="start one on this machine")
+        column.prop(self, "token_file")
+        row = column.row()
+        row.active = not self.server_url
+        row.prop(self, "server_python")
+
+
+CLASSES = (DraftglassSettings, DraftglassPreferences)
+
+
+def attach() -> None:
+    """Add the settings to scenes."""
+    bpy.types.Scene.draftglass = PointerProperty(type=DraftglassSettings)
+
+
+def detach() -> None:
+    """Take them away again."""
+    del bpy.types.Scene.draftglass
+
+
+def preferences() -> DraftglassPreferences | None:
+    """The preferences of the enabled add-on; None when it runs without having been enabled, as in tests."""
+    addon = bpy.context.preferences.addons.get(PACKAGE)
+    return None if addon is None else addon.preferences
+
+
+def picture_size(longer: int, width: int, height: int) -> tuple[int, int]:
+    """Width and height of a picture of a region of ``width`` x ``height``: the region's aspect, to the grid."""
+    scale = longer / max(width, height)
+    sides = (max(2 * GRID, round(side * scale / GRID) * GRID) for side in (width, height))
+    return tuple(sides)  # type: ignore[return-value]
+
+
+def style_of(settings: DraftglassSettings, size: tuple[int, int]) -> Style:
+    """The live style that ``settings`` ask for at a picture of ``size`` (width, height)."""
+    controls = (Control("depth", settings.depth_weight),) if settings.depth_weight > 0 else ()
+    return Style(
+        prompt=settings.prompt,
+        negative_prompt=settings.negative_prompt,
+        strength=settings.strength,
+        steps=settings.steps,
+        guidance=settings.guidance,
+        seed=settings.seed,
+        width=size[0],
+        height=size[1],
+        controls=controls,
+    )

@@ -1,0 +1,22 @@
+"""Registers the add-on with Blender, in order, and takes it out again in reverse. Imports bpy."""
+
+import bpy
+
+from . import live, operators, panel, properties
+
+CLASSES = (*properties.CLASSES, *operators.CLASSES, *panel.CLASSES)
+
+
+def register() -> None:
+    """Add classes and settings. An error is Blender's to show."""
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+    properties.attach()
+
+
+def unregister() -> None:
+    """Stop live and take everything back."""
+    live.stop()
+    properties.detach()
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,168 @@
+"""The 3D View spaces that captures are drawn from. Imports bpy.
+
+A capture wants no overlays, and its depth a Solid draw. Switching either in the user's own space would redraw the
+viewport at each capture, so a *twin* is used: a 3D View space of a workspace that no window shows, given the
+user's shading whenever that changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import bpy
+
+_VISIBILITY = "show_object_viewport_"
+_COPIED = ("clip_start", "clip_end", "lens", "camera", "use_local_camera")
+
+
+def is_plain(space: bpy.types.SpaceView3D) -> bool:
+    """Whether a draw of ``space`` leaves a true depth buffer: Solid, and no overlays in it."""
+    return (
+        space.shading.type == "SOLID"
+        and not space.overlay.show_overlays
+        and not space.show_gizmo
+        and not space.shading.show_xray
+    )
+
+
+def view_spaces() -> Iterator[tuple[bpy.types.Area, bpy.types.SpaceView3D]]:
+    """Every 3D View space of the file, those behind another editor included."""
+    for screen in bpy.data.screens:
+        for area in screen.areas:
+            for space in area.spaces:
+                if space.type == "VIEW_3D":
+                    yield area, space  # type: ignore[misc]
+
+
+def any_space() -> tuple[bpy.types.SpaceView3D, bpy.types.Region]:
+    """A 3D View of the file with its main region, for use without a window.
+
+    Raises RuntimeError, with a sentence, when the file has none.
+    """
+    for area, space in view_spaces():
+        if area.spaces.active == space:
+            for region in area.regions:
+                if region.type == "WINDOW":
+                    return space, region
+    raise RuntimeError("the file has no 3D View in any of its workspaces: add one and save it")
+
+
+def hidden_spaces() -> list[bpy.types.SpaceView3D]:
+    """The 3D View spaces that no window shows; in background mode all of the file's."""
+    shown = set()
+    if not bpy.app.background:
+        for window in bpy.context.window_manager.windows:
+            shown |= {area.spaces.active.as_pointer() for area in window.screen.areas}
+    return [space for _, space in view_spaces() if space.as_pointer() not in shown and space.local_view is None]
+
+
+def colour_space(space: bpy.types.SpaceView3D) -> bpy.types.SpaceView3D | None:
+    """A space that looks as ``space`` does but for overlays and gizmos; None where the file has no room for one."""
+    if not space.overlay.show_overlays and not space.show_gizmo:
+        return space
+    if space.local_view is not None:
+        return None
+    twin = next((hidden for hidden in hidden_spaces() if hidden != space), None)
+    if twin is not None:
+        _hide_overlays(twin)
+        _copy_looks(space, twin)
+    return twin
+
+
+def depth_space(
+    space: bpy.types.SpaceView3D, but: bpy.types.SpaceView3D | None = None
+) -> bpy.types.SpaceView3D | None:
+    """A plain space that shows the objects that ``space`` shows; None where the file has no room for one."""
+    if is_plain(space):
+        return space
+    if space.local_view is not None:
+        return None
+    plain = next((hidden for hidden in reversed(hidden_spaces()) if hidden not in (space, but)), None)
+    if plain is not None:
+        _hide_overlays(plain)
+        _set(plain.shading, "type", "SOLID")
+        _set(plain.shading, "show_xray", False)
+        _copy_visibility(space, plain)
+    return plain
+
+
+@contextmanager
+def without_overlays(space: bpy.types.SpaceView3D, solid: bool = False) -> Iterator[None]:
+    """Switch the user's own ``space`` for one draw, and back: where no twin can be had, as in local view.
+
+    Costs a redraw of the viewport; ``solid`` also sets Solid shading without X-ray, for the depth.
+    """
+    before = [
+        (space.overlay, "show_overlays", space.overlay.show_overlays, False),
+        (space, "show_gizmo", space.show_gizmo, False),
+    ]
+    if solid:
+        before += [
+            (space.shading, "show_xray", space.shading.show_xray, False),
+            (space.shading, "type", space.shading.type, "SOLID"),
+        ]
+    try:
+        for owner, name, _, wanted in before:
+            _set(owner, name, wanted)
+        yield
+    finally:
+        for owner, name, value, _ in reversed(before):
+            _set(owner, name, value)
+
+
+def looks(space: bpy.types.SpaceView3D) -> tuple[Any, ...]:
+    """All settings of ``space`` that change what a capture shows, as plain values that can be compared."""
+    values: list[Any] = [_plain(getattr(space.shading, name)) for name in _shading_names(space)]
+    values += [_plain(getattr(space, name)) for name in _visibility_names(space)]
+    values.append(space.local_view is not None)
+    return tuple(values)
+
+
+def _hide_overlays(space: bpy.types.SpaceView3D) -> None:
+    _set(space.overlay, "show_overlays", False)
+    _set(space, "show_gizmo", False)
+
+
+def _copy_looks(source: bpy.types.SpaceView3D, target: bpy.types.SpaceView3D) -> None:
+    names = _shading_names(source)
+    # the type and the light decide which of the others exist, so they go first
+    for name in sorted(names, key=lambda name: (name != "type", name != "light")):
+        _set(target.shading, name, getattr(source.shading, name))
+    _copy_visibility(source, target)
+
+
+def _copy_visibility(source: bpy.types.SpaceView3D, target: bpy.types.SpaceView3D) -> None:
+    for name in _visibility_names(source):
+        _set(target, name, getattr(source, name))
+
+
+def _shading_names(space: bpy.types.SpaceView3D) -> list[str]:
+    return [
+        prop.identifier for prop in space.shading.bl_rna.properties if not prop.is_readonly and prop.type != "POINTER"
+    ]
+
+
+def _visibility_names(space: bpy.types.SpaceView3D) -> list[str]:
+    found = [prop.identifier for prop in space.bl_rna.properties if prop.identifier.startswith(_VISIBILITY)]
+    return [*found, *_COPIED]
+
+
+def _set(owner: Any, name: str, value: Any) -> None:
+    """Set only what differs: each write redraws every viewport. An enum value that the twin can't take is left."""
+    if _plain(getattr(owner, name)) != _plain(value):
+        try:
+            setattr(owner, name, value)
+        except TypeError:
+            return
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bpy.types.ID):
+        return value.name_full
+    if isinstance(value, (str, int, float, bool, frozenset, type(None))):
+        return value
+    if isinstance(value, set):
+        return frozenset(value)
+    return tuple(value)

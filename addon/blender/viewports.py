@@ -1,0 +1,93 @@
+"""Which 3D View live follows, found anew at each heartbeat. Imports bpy.
+
+References to areas and regions die with a file load or a closed window, so only their addresses are kept, to be
+compared with those of the areas that there are now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import bpy
+
+
+@dataclass(frozen=True)
+class Viewport:
+    """A 3D View on the screen. Valid within one heartbeat only."""
+
+    window: bpy.types.Window
+    area: bpy.types.Area
+    space: bpy.types.SpaceView3D
+    region: bpy.types.Region
+    view: bpy.types.RegionView3D
+
+    @property
+    def scene(self) -> bpy.types.Scene:
+        """The scene that its window shows."""
+        return self.window.scene
+
+    @property
+    def view_layer(self) -> bpy.types.ViewLayer:
+        """The view layer that its window shows."""
+        return self.window.view_layer
+
+
+class Followed:
+    """Remembers which 3D View, and which of its four in quad view, live was started in."""
+
+    def __init__(self, area: bpy.types.Area | None = None, region: bpy.types.Region | None = None) -> None:
+        self._area = area.as_pointer() if area is not None and area.type == "VIEW_3D" else 0
+        self._region = region.as_pointer() if self._area and region is not None and region.type == "WINDOW" else 0
+
+    def find(self) -> Viewport | None:
+        """The 3D View followed; when it is gone, the largest one, which is followed from then on. None: there is none."""
+        areas = [(window, area) for window, area in _areas("VIEW_3D") if area.width > 8 and area.height > 8]
+        if not areas:
+            return None
+        found = next((pair for pair in areas if pair[1].as_pointer() == self._area), None)
+        if found is None:
+            found = max(areas, key=lambda pair: pair[1].width * pair[1].height)
+            self._area, self._region = found[1].as_pointer(), 0
+        return self._viewport(*found)
+
+    def _viewport(self, window: bpy.types.Window, area: bpy.types.Area) -> Viewport | None:
+        space = area.spaces.active
+        regions = [region for region in area.regions if region.type == "WINDOW" and min(region.width, region.height) > 8]
+        if not regions:
+            return None
+        views = {region.as_pointer(): view for region, view in _views(space, area)}
+        chosen = next((region for region in regions if region.as_pointer() == self._region), None)
+        if chosen is None:  # in quad view: the one that is not bound to an axis
+            free = space.region_3d
+            chosen = next((region for region in regions if views.get(region.as_pointer()) == free), regions[-1])
+        return Viewport(window, area, space, chosen, views.get(chosen.as_pointer(), space.region_3d))
+
+
+def _areas(kind: str) -> Iterator[tuple[bpy.types.Window, bpy.types.Area]]:
+    manager = bpy.context.window_manager
+    for window in manager.windows if manager is not None else ():
+        for area in window.screen.areas:
+            if area.type == kind:
+                yield window, area
+
+
+def image_editors() -> Iterator[tuple[bpy.types.Window, bpy.types.Area]]:
+    """Every Image Editor on the screen, with its window."""
+    return _areas("IMAGE_EDITOR")
+
+
+def _views(
+    space: bpy.types.SpaceView3D, area: bpy.types.Area
+) -> Iterator[tuple[bpy.types.Region, bpy.types.RegionView3D]]:
+    """Each main region of the area with its view."""
+    regions = [region for region in area.regions if region.type == "WINDOW"]
+    quads = list(space.region_quadviews)
+    for index, region in enumerate(regions):
+        data = getattr(region, "data", None)
+        if data is not None:
+            yield region, data
+        elif len(quads) == len(regions):
+            yield region, quads[index]
+        else:
+            yield region, space.region_3d
