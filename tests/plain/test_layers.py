@@ -16,7 +16,9 @@ ROOT = Path(__file__).resolve().parents[2]
 LONGEST = 300
 
 BLENDER = frozenset({"bpy", "bpy_extras", "bmesh", "mathutils", "gpu", "gpu_extras", "blf", "bl_ext", "addon_utils"})
-MODELS = frozenset({"torch", "diffusers", "transformers", "peft", "safetensors", "accelerate", "huggingface_hub"})
+MODELS = frozenset(
+    {"torch", "diffusers", "transformers", "tokenizers", "peft", "safetensors", "accelerate", "huggingface_hub"}
+)
 THREADS = frozenset({"threading", "_thread", "concurrent", "multiprocessing", "queue", "asyncio"})
 SOCKETS = frozenset({"socket", "socketserver", "select", "selectors", "ssl", "http", "websockets", "httpx", "requests"})
 SERVER = frozenset({"fastapi", "starlette", "uvicorn", "pydantic", "prometheus_client"})

@@ -7,7 +7,7 @@ import struct
 import tracemalloc
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from addon.wire import MAX_MESSAGE_BYTES, ProtocolError, pack, unpack
@@ -109,14 +109,14 @@ def peak_of(data: bytes) -> int:
         tracemalloc.stop()
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=300))
 def test_random_bytes_are_refused(data: bytes) -> None:
     refusal(data)
     refusal(join(data))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=200)
 @given(st.data())
 def test_random_damage_never_raises_anything_else(data: st.DataObject) -> None:
     good = bytearray(pack(one_of_each()[data.draw(st.sampled_from(NAMES))]))

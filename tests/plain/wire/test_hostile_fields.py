@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from addon.wire import ProtocolError, pack, unpack
@@ -191,7 +191,7 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=300)
 @given(st.sampled_from(EVERY_FIELD), json_values)
 def test_any_json_in_any_field_never_raises_anything_else(field: tuple[str, tuple[Any, ...]], value: Any) -> None:
     name, path = field
