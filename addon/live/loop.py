@@ -155,6 +155,11 @@ class LiveLoop:
         return errors.written(self._failure) or errors.live(self.model)
 
     @property
+    def percent(self) -> float:
+        """How much of its model the server has loaded, 0 to 100."""
+        return self._status.percent if self._status is not None else 0.0
+
+    @property
     def pause(self) -> float:
         """Seconds until the next poll is worth while: short while frames are under way."""
         if self.state == STOPPED:

@@ -1,0 +1,212 @@
+"""One run from the command line to the files it leaves. Imports no torch; bpy only through addon.blender.offline."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import json
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from .. import __version__
+from ..live import Address, AddressError, LiveLoop
+from .arguments import Options, parse
+from .errors import HeadlessError
+from .plan import Shot, shots
+from .run import Outcome, Run, wait_until_live
+from .server import OwnServer
+
+if TYPE_CHECKING:
+    from ..blender.offline import OfflineScene
+
+INTERRUPTED = 130
+PACKAGES = ("numpy", "websockets", "pillow", "torch", "diffusers", "transformers", "peft")
+"""Libraries whose versions go into the report; those of the server hold when it was started here."""
+_OURS = re.compile(r"(draft|picture)_(\d{3,})\.png")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run; return the exit status: 0, 2 after one line that says what was wrong, 130 when interrupted."""
+    options = parse(arguments)
+    try:
+        perform(options)
+    except HeadlessError as error:
+        print(f"python -m addon: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("python -m addon: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def end(status: int) -> NoReturn:
+    """End the process with ``status``, at once: Blender's module may hang or crash when Python tears it down."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
+
+
+def perform(options: Options) -> None:
+    """Take every shot and write everything. Raises HeadlessError."""
+    folder = prepare(options.out)
+    planned = shots(options)
+    scene = open_scene(options)
+    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
+    with serving(options) as (address, check):
+        with _blender():
+            scene.ready()
+        loop = LiveLoop(address, client=f"draftglass-headless {__version__}", clock=time.monotonic, settle=False)
+        try:
+            outcome = drive(loop, planned, options, scene, check)
+        finally:
+            loop.stop()
+    write(folder, outcome, options, scene.about())
+
+
+def open_scene(options: Options) -> OfflineScene:
+    """Open the file in Blender's module. Raises HeadlessError."""
+    if not options.scene.is_file():
+        what = "is a folder" if options.scene.is_dir() else "does not exist"
+        raise HeadlessError(f"{options.scene} {what}: give a .blend file")
+    try:
+        from ..blender.offline import OfflineScene
+    except ImportError as error:
+        raise HeadlessError(_lacking(error)) from None
+    with _blender():
+        return OfflineScene(options.scene, options.size, options.frames is None, options.move and options.move.name)
+
+
+@contextlib.contextmanager
+def serving(options: Options) -> Iterator[tuple[Address, Callable[[], None]]]:
+    """The address of the server that was named, or of one that lives as long as this context; and its check."""
+    if options.server is not None:
+        try:
+            yield Address(options.server, token_file=options.token_file), lambda: None
+        except AddressError as error:
+            raise HeadlessError(str(error)) from None
+        return
+    with OwnServer(options.model, options.device) as own:
+        yield own.address(), own.check
+
+
+def drive(
+    loop: LiveLoop, planned: Sequence[Shot], options: Options, scene: OfflineScene, check: Callable[[], None]
+) -> Outcome:
+    """Wait for the model, then take ``planned``, with a progress bar on standard error for each."""
+    from tqdm import tqdm
+
+    bars: list[Any] = []
+
+    def loaded(percent: float) -> None:
+        if not bars:
+            bars.append(tqdm(total=100, desc="loading the model", unit="%", leave=False, bar_format="{l_bar}{bar}|"))
+        _advance(bars[0], percent)
+
+    try:
+        wait_until_live(loop, check, loaded)
+    finally:
+        for bar in bars:
+            bar.close()
+    offset = options.move.offset if options.move else (0.0, 0.0, 0.0)
+
+    def capture(shot: Shot) -> Any:
+        scene.place(shot.turn, shot.frame, offset if shot.moved else None)
+        return scene.draw()
+
+    capture(planned[0])  # the first draw compiles shaders, which says nothing about a frame
+    run = Run(loop, planned, options, capture, scene.show)
+    with tqdm(total=len(planned), desc="pictures", unit="frame") as bar, _blender():
+        return run.finish(check, lambda done: _advance(bar, done))
+
+
+def write(folder: Path, outcome: Outcome, options: Options, blender: dict[str, str]) -> None:
+    """Write drafts, pictures, sheet, report and, if asked for, the animation; print the table and where it all is."""
+    from PIL import Image
+
+    from .report import report, table
+    from .sheet import animation, contact_sheet
+
+    made = report(outcome, options, blender, _versions())
+    digits = max(3, len(str(len(outcome.shown) - 1)))
+    names = set()
+    try:
+        for shown in outcome.shown:
+            for kind, pixels in (("draft", shown.draft), ("picture", shown.picture)):
+                name = f"{kind}_{shown.shot.index:0{digits}}.png"
+                Image.fromarray(pixels).save(folder / name, compress_level=3)
+                names.add(name)
+        contact_sheet(outcome.shown, options.move.name if options.move else "").save(folder / "sheet.png")
+        if options.animation:
+            animation(outcome.shown, folder / "animation.webp")
+        (folder / "report.json").write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        for old in folder.iterdir():  # of a longer run before this one: they would pass for this one's
+            if _OURS.fullmatch(old.name) and old.name not in names:
+                old.unlink()
+    except OSError as error:
+        raise HeadlessError(f"--out is {str(folder)!r}, but can't be written: {error.strerror or error}") from None
+    print(table(made))
+    print(f"written: {folder / 'sheet.png'}, {folder / 'report.json'}", end="")
+    print(f", {folder / 'animation.webp'}" if options.animation else "", end="")
+    print(f" and {len(outcome.shown)} drafts and pictures")
+
+
+def prepare(folder: Path) -> Path:
+    """Make ``folder``. Raises HeadlessError where that fails or nothing can be written into it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".draftglass"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise HeadlessError(f"--out is {str(folder)!r}, but can't be written: {error.strerror or error}") from None
+    return folder
+
+
+@contextlib.contextmanager
+def _blender() -> Iterator[None]:
+    """Turn Blender's refusals into one line for the user."""
+    try:
+        yield
+    except RuntimeError as error:  # OfflineError is one: its sentence is for the user already
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise HeadlessError(lines[0].removeprefix("Error: ")) from None
+
+
+def _lacking(error: ImportError) -> str:
+    """What to install, for an import of Blender's module that failed."""
+    if isinstance(error, ModuleNotFoundError):
+        return (
+            f"{error.name} is not installed in this Python ({sys.version.split()[0]}): `make demo` makes an environment "
+            "with all that is needed; Blender's module (pip install bpy==5.0.1) has wheels for Python 3.11 only"
+        )
+    library = str(error).split(":")[0]
+    return (
+        f"Blender's module can't be loaded, as {library} is missing; on Debian and Ubuntu: apt-get install "
+        "libgl1 libegl1 libgl1-mesa-dri libxrender1 libxi6 libxfixes3 libxkbcommon0 libsm6"
+    )
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _advance(bar: Any, done: float) -> None:
+    """Update ``bar`` only on news: each update may print."""
+    if done != bar.n:
+        bar.update(done - bar.n)
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found

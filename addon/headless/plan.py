@@ -1,0 +1,40 @@
+"""From options to shots: which view is taken under which prompt, in which order. Standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .arguments import Options
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One view under one prompt. ``turn``: part of a full turn round the scene, 0 to 1, or None. ``frame``: of the
+    animation, or None for the file's current one. ``moved``: whether the object to be moved stands elsewhere by now.
+    """
+
+    index: int
+    prompt: str
+    round: int
+    turn: float | None = None
+    frame: int | None = None
+    moved: bool = False
+
+
+def shots(options: Options) -> tuple[Shot, ...]:
+    """Every shot in order: all views under the first prompt, then all under the next."""
+    frames = range(options.frames[0], options.frames[1] + 1) if options.frames else None
+    count = len(frames) if frames is not None else (options.orbit or 0)
+    planned = []
+    for number, prompt in enumerate(options.prompts):
+        for view in range(count):
+            moved = options.move is not None and 2 * view >= count
+            turn, frame = (None, frames[view]) if frames is not None else (view / count, None)
+            planned.append(Shot(len(planned), prompt, number, turn, frame, moved))
+    return tuple(planned)
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """At most ``most`` of the numbers below ``count``, evenly spread, the first always among them."""
+    taken = min(count, most)
+    return [index * count // taken for index in range(taken)]

@@ -1,0 +1,95 @@
+"""What a run was like, as values for report.json and as a table. Standard library and numpy only; no bpy, no I/O."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..wire import PROTOCOL
+from .arguments import Options
+from .run import HEARTBEAT, PACING, Outcome
+
+STAGES = {
+    "capture": "draw and read back the view",
+    "draw": "  of which Blender's own drawing",
+    "read": "  of which reading back colours and depth",
+    "send": "pack, mask, hand to the system",
+    "queue": "lie at the server until its turn",
+    "engine": "the model",
+    "receive": "ways there and back, unpack, be noticed",
+    "display": "convert and upload the picture",
+    "whole": "from asking for the view to its picture",
+    "overhead": "whole without drawing, queue and engine",
+}
+"""The stages of a frame's way, in its order, and what each is."""
+
+
+def percentile(values: Sequence[float], part: float) -> float:
+    """The value below which ``part`` (0 to 1) of ``values`` lie, interpolated; 0 of none."""
+    return float(np.percentile(np.asarray(values), part * 100)) if len(values) else 0.0
+
+
+def stage_times(times: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """p50 and p95 in milliseconds of each stage in ``times``, one mapping a frame."""
+    names = [*STAGES, *sorted({name for frame in times for name in frame} - set(STAGES))]
+    found = {}
+    for name in names:
+        values = [frame[name] for frame in times if name in frame]
+        if values:
+            found[name] = {"p50": round(percentile(values, 0.5), 3), "p95": round(percentile(values, 0.95), 3)}
+    return found
+
+
+def report(outcome: Outcome, options: Options, blender: Mapping[str, str], versions: Mapping[str, str]) -> dict[str, Any]:
+    """Everything about a run as plain values. ``blender``: what draws; ``versions``: of the libraries at work."""
+    frames = len(outcome.shown)
+    stages = stage_times([shown.times for shown in outcome.shown])
+    return {
+        "frames": frames,
+        "seconds": round(outcome.seconds, 3),
+        "frames_per_second": round(frames / outcome.seconds, 3) if outcome.seconds else 0.0,
+        "stages_ms": stages,
+        "overhead_ms": stages.get("overhead", {}),
+        "drops": outcome.dropped,
+        "frames_sent": outcome.sent,
+        "reconnections": outcome.reconnections,
+        "bytes_sent": outcome.bytes_sent,
+        "bytes_received": outcome.bytes_received,
+        "pacing": PACING,
+        "heartbeat_ms": HEARTBEAT * 1e3,
+        "model": outcome.model,
+        "device": {
+            "engine": options.device,
+            "drawing": blender["renderer"],
+            "machine": f"{platform.system()} {platform.machine()}",
+            "cores": os.cpu_count(),
+        },
+        "settings": options.settings(),
+        "versions": {
+            "draftglass": __version__,
+            "protocol": PROTOCOL,
+            "server": outcome.server,
+            "blender": blender["version"],
+            "python": platform.python_version(),
+            **versions,
+        },
+    }
+
+
+def table(made: Mapping[str, Any]) -> str:
+    """The stage times of a report as lines of text."""
+    lines = [f"{'stage':<10} {'p50 ms':>9} {'p95 ms':>9}"]
+    for name, about in STAGES.items():
+        if name in made["stages_ms"]:
+            times = made["stages_ms"][name]
+            lines.append(f"{name:<10} {times['p50']:>9.2f} {times['p95']:>9.2f}   {about}")
+    lines.append(
+        f"{made['frames']} frames in {made['seconds']:.1f} s: {made['frames_per_second']:.2f} frames/s, "
+        f"{made['drops']} dropped"
+    )
+    return "\n".join(lines)

@@ -1,0 +1,223 @@
+"""The run itself: shots through the live loop, each until it has its picture. No bpy, no sockets of its own."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..live import FAILED, LIVE, LOADING, WAITING, LiveLoop, Want
+from ..wire import Control, Frame, Picture, Request, Style
+from .arguments import Options
+from .errors import HeadlessError
+from .plan import Shot
+
+HEARTBEAT = 0.001
+"""Seconds between two polls of the loop, as far as the system's sleep can hold it."""
+RECONNECT_SECONDS = 20.0
+"""How long a lost connection may take to come back before the run is given up."""
+PACING = (
+    "just in time, as in Blender: at most two frames under way, the second captured when the engine is about to "
+    "finish the first; one view after the other, each shown once, so a view that the server dropped is captured anew"
+)
+
+
+class Draft(Protocol):
+    """What a capture gives: ``addon.blender.capture.Draft``."""
+
+    image: NDArray[np.uint8]
+    inverse_depth: NDArray[np.uint16] | None
+    near: float
+    view: tuple[tuple[float, ...], ...]
+    projection: tuple[tuple[float, ...], ...]
+    draw_ms: float
+    read_ms: float
+
+
+@dataclass(eq=False)
+class Shown:
+    """A shot with its draft and its picture, uint8 H x W x 3 each, and the milliseconds of its way by stage."""
+
+    shot: Shot
+    draft: NDArray[np.uint8]
+    picture: NDArray[np.uint8]
+    times: dict[str, float]
+
+
+@dataclass
+class Outcome:
+    """What a run gave. ``seconds``: from the first capture to the last picture shown."""
+
+    shown: list[Shown] = field(default_factory=list)
+    seconds: float = 0.0
+    sent: int = 0
+    dropped: int = 0
+    model: str = ""
+    server: str = ""
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    reconnections: int = 0
+
+
+@dataclass
+class _UnderWay:
+    shot: Shot
+    draft: Draft
+    asked: float
+    captured: float
+    sent: float
+
+
+def wait_until_live(
+    loop: LiveLoop, own: Callable[[], None], progress: Callable[[float], None], sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """Poll ``loop`` until its server's model is ready. Raises HeadlessError when that will not come by itself.
+
+    ``own`` raises when a server of our own has ended. ``progress`` is told the percentage loaded.
+    """
+    while loop.state != LIVE:
+        loop.poll(None)
+        own()
+        tried = loop.statistics.attempts >= len(loop.address.hosts())  # localhost has two addresses
+        if loop.state == FAILED or (loop.state == WAITING and tried):
+            raise HeadlessError(_without_retry(loop.sentence))
+        if loop.state == LOADING:
+            progress(loop.percent)
+        sleep(loop.pause)
+
+
+class Run:
+    """Feeds ``shots`` to ``loop`` one after the other; ``capture`` draws one, ``show`` displays a picture."""
+
+    def __init__(
+        self,
+        loop: LiveLoop,
+        shots: Sequence[Shot],
+        options: Options,
+        capture: Callable[[Shot], Draft],
+        show: Callable[[NDArray[np.uint8]], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``loop`` is live, its settle frames switched off; ``clock`` is the loop's own."""
+        self._loop, self._options, self._capture, self._show, self._clock = loop, options, capture, show, clock
+        self._waiting = deque(shots)
+        self._under_way: dict[int, _UnderWay] = {}
+        self._lost = loop.statistics.lost
+        self._failures = loop.statistics.failures
+        self._forgotten = 0
+        self._began: float | None = None
+        self._away: float | None = None
+        self.outcome = Outcome()
+
+    def finish(
+        self, own: Callable[[], None], progress: Callable[[int], None], sleep: Callable[[float], None] = time.sleep
+    ) -> Outcome:
+        """Go on until every shot has its picture. Raises HeadlessError. ``progress``: told how many have."""
+        while self._waiting or self._under_way:
+            if not self.beat():
+                sleep(HEARTBEAT)
+            own()
+            progress(len(self.outcome.shown))
+        statistics, outcome = self._loop.statistics, self.outcome
+        outcome.sent, outcome.dropped = statistics.frames_sent, statistics.dropped
+        outcome.bytes_sent, outcome.bytes_received = statistics.bytes_sent, statistics.bytes_received
+        outcome.model, outcome.server = self._loop.model, self._loop.server
+        outcome.shown.sort(key=lambda shown: shown.shot.index)
+        return outcome
+
+    def beat(self) -> bool:
+        """One heartbeat. Returns whether anything was done."""
+        # Each shot is a view of its own: the key changes as soon as one is on its way, and none is ever at rest.
+        want = self._loop.poll(self._waiting[0].index if self._waiting else None)
+        asked = self._clock()
+        self._check(asked)
+        picture = self._loop.take_picture()
+        if picture is not None:
+            self._take(picture, asked)
+        if want is not None:
+            self._send(want, asked if picture is None else self._clock())
+        self._take_back()
+        return want is not None or picture is not None
+
+    def _send(self, want: Want, asked: float) -> None:
+        shot = self._waiting.popleft()
+        if self._began is None:
+            self._began = asked
+        draft = self._capture(shot)
+        captured = self._clock()
+        options = self._options
+        controls = (Control("depth", options.depth_weight),) if options.depth_weight > 0 else ()
+        style = Style(
+            shot.prompt,
+            strength=options.strength,
+            steps=options.steps,
+            seed=options.seed,
+            width=options.size,
+            height=options.size,
+            controls=controls,
+        )
+        depth = draft.inverse_depth if controls else None
+        frame = Frame(want.id, draft.image, depth, draft.near, draft.view, draft.projection, captured)
+        self._loop.send(Request(frame, style, want.settle))
+        self._under_way[want.id] = _UnderWay(shot, draft, asked, captured, self._clock())
+
+    def _take(self, picture: Picture, received: float) -> None:
+        frame = self._under_way.pop(picture.id, None)
+        if frame is None:
+            return
+        self._show(picture.image)
+        now = self._clock()
+        times = {
+            "draw": frame.draft.draw_ms,
+            "read": frame.draft.read_ms,
+            "capture": (frame.captured - frame.asked) * 1e3,
+            "send": (frame.sent - frame.captured) * 1e3,
+            "queue": picture.timings.get("queue", 0.0),
+            "engine": picture.timings.get("engine", 0.0),
+            "display": (now - received) * 1e3,
+            "whole": (now - frame.asked) * 1e3,
+        }
+        # What is left of the time between handing the frame over and having its picture: the ways there and back,
+        # unpacking and packing at the server, unpacking here, and noticing it at the next heartbeat.
+        times["receive"] = (received - frame.sent) * 1e3 - times["queue"] - times["engine"]
+        times["overhead"] = times["whole"] - times["draw"] - times["queue"] - times["engine"]
+        known = {*times, "upload"}
+        times |= {f"engine {name}": value for name, value in picture.timings.items() if name not in known}
+        self.outcome.shown.append(Shown(frame.shot, frame.draft.image, np.array(picture.image), times))
+        assert self._began is not None
+        self.outcome.seconds = now - self._began
+        # The server answers in order: what was sent before and has no picture by now was dropped.
+        self._again([number for number in self._under_way if number < picture.id])
+
+    def _take_back(self) -> None:
+        """Put the shots back whose frames nobody will answer any more."""
+        statistics = self._loop.statistics
+        answered = statistics.pictures + statistics.dropped + statistics.failures
+        if statistics.lost != self._lost:
+            self._lost = statistics.lost
+            self._forgotten = statistics.frames_sent - answered
+            self.outcome.reconnections += 1
+        if answered + self._forgotten >= statistics.frames_sent:
+            self._again(list(self._under_way))
+
+    def _again(self, numbers: list[int]) -> None:
+        for number in sorted(numbers, reverse=True):
+            self._waiting.appendleft(self._under_way.pop(number).shot)
+
+    def _check(self, now: float) -> None:
+        if self._loop.statistics.failures != self._failures or self._loop.state == FAILED:
+            raise HeadlessError(_without_retry(self._loop.sentence))
+        self._away = None if self._loop.state == LIVE else self._away or now
+        if self._away is not None and now - self._away > RECONNECT_SECONDS:
+            raise HeadlessError(_without_retry(self._loop.sentence))
+
+
+def _without_retry(sentence: str) -> str:
+    """``sentence`` without the live loop's promise to try again, which a headless run does not keep."""
+    return re.sub(r" Trying again (in \d+ s|now)\.$", "", sentence)
