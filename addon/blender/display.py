@@ -34,6 +34,8 @@ class Display:
     def show(self, image: NDArray[np.uint8]) -> None:
         """Show ``image`` (uint8, H x W x 3, sRGB) in the Image Editors that have our Image open."""
         height, width = image.shape[:2]
+        if self._newest is None or self._newest.shape != image.shape:
+            self._fitted = False
         _the_image(width, height)
         pixels = _rgba(image)
         buffer = gpu.types.Buffer("FLOAT", pixels.size, pixels.ravel())
@@ -118,7 +120,7 @@ def open_editor(context: bpy.types.Context, width: int, height: int) -> None:
 def _the_image(width: int, height: int) -> bpy.types.Image:
     """Our Image at that size, looked up by name: undo and file loads make references invalid."""
     image = bpy.data.images.get(NAME)
-    if image is not None and (image.library is not None or image.type != "IMAGE" or image.source != "GENERATED"):
+    if image is not None and (image.library is not None or image.source not in {"GENERATED", "FILE"}):
         image.name = NAME + " (other)"
         image = None
     if image is None:
