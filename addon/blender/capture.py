@@ -19,7 +19,7 @@ from mathutils import Matrix
 from numpy.typing import NDArray
 
 from .depth import inverse_depth
-from .spaces import any_space, colour_space, depth_space, is_plain, without_overlays
+from .spaces import any_space, colour_space, depth_space, is_plain, release, without_overlays
 
 Rows = tuple[tuple[float, ...], ...]
 
@@ -117,7 +117,11 @@ class Capturer:
         return Draft(image, plane, near, rows(view.view_matrix), projection, *milliseconds)
 
     def free(self) -> None:
-        """Give the GPU memory back; the next draw takes it again."""
+        """Give back the GPU memory and the spaces drawn from; the next draw takes them again."""
+        self._forget()
+        release()
+
+    def _forget(self) -> None:
         for offscreen in (self._colour, self._depth):
             if offscreen is not None:
                 offscreen.free()
@@ -127,7 +131,7 @@ class Capturer:
     def _resize(self, size: tuple[int, int]) -> None:
         if self._size == size:
             return
-        self.free()
+        self._forget()
         self._colour = gpu.types.GPUOffScreen(*size)
         self._depth = gpu.types.GPUOffScreen(*size)
         self._size = size

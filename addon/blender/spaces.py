@@ -2,7 +2,8 @@
 
 A capture wants no overlays, and its depth a Solid draw. Switching either in the user's own space would redraw the
 viewport at each capture, so a *twin* is used: a 3D View space of a workspace that no window shows, given the
-user's shading whenever that changes.
+user's shading whenever that changes. What was changed in a twin is put back when live stops, when the file is saved
+and when its workspace comes to be shown.
 """
 
 from __future__ import annotations
@@ -12,9 +13,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import bpy
+from bpy.app.handlers import persistent
 
 _VISIBILITY = "show_object_viewport_"
 _COPIED = ("clip_start", "clip_end", "lens", "camera", "use_local_camera")
+
+_lent: dict[int, dict[tuple[str, str], Any]] = {}
+"""By address of a twin: what it had, by owner ("shading", "overlay" or "") and name, in the order of change."""
 
 
 def is_plain(space: bpy.types.SpaceView3D) -> bool:
@@ -60,20 +65,20 @@ def hidden_spaces() -> list[bpy.types.SpaceView3D]:
 
 def colour_space(space: bpy.types.SpaceView3D) -> bpy.types.SpaceView3D | None:
     """A space that looks as ``space`` does but for overlays and gizmos; None where the file has no room for one."""
+    release(shown_only=True)
     if not space.overlay.show_overlays and not space.show_gizmo:
         return space
     if space.local_view is not None:
         return None
     twin = next((hidden for hidden in hidden_spaces() if hidden != space), None)
     if twin is not None:
+        _borrow(twin)
         _hide_overlays(twin)
         _copy_looks(space, twin)
     return twin
 
 
-def depth_space(
-    space: bpy.types.SpaceView3D, but: bpy.types.SpaceView3D | None = None
-) -> bpy.types.SpaceView3D | None:
+def depth_space(space: bpy.types.SpaceView3D, but: bpy.types.SpaceView3D | None = None) -> bpy.types.SpaceView3D | None:
     """A plain space that shows the objects that ``space`` shows; None where the file has no room for one."""
     if is_plain(space):
         return space
@@ -81,11 +86,52 @@ def depth_space(
         return None
     plain = next((hidden for hidden in reversed(hidden_spaces()) if hidden not in (space, but)), None)
     if plain is not None:
+        _borrow(plain)
         _hide_overlays(plain)
         _set(plain.shading, "type", "SOLID")
         _set(plain.shading, "show_xray", False)
         _copy_visibility(space, plain)
     return plain
+
+
+def release(shown_only: bool = False) -> None:
+    """Give the twins back as they were; with ``shown_only``, those that a window shows by now."""
+    hidden = {space.as_pointer() for space in hidden_spaces()} if shown_only else set()
+    for _, space in view_spaces():
+        address = space.as_pointer()
+        if address in _lent and address not in hidden:
+            values = _lent.pop(address)
+            for (owner, name), value in sorted(values.items(), key=lambda item: _rank(item[0][1])):
+                _set(getattr(space, owner) if owner else space, name, value)
+    if not shown_only:
+        _forget()
+
+
+@persistent
+def _on_save(*_: Any) -> None:
+    release()
+
+
+@persistent
+def _forget(*_: Any) -> None:
+    """After a file load the twins are gone, and their addresses may be others'."""
+    _lent.clear()
+    for handlers, handler in ((bpy.app.handlers.save_pre, _on_save), (bpy.app.handlers.load_pre, _forget)):
+        if handler in handlers:
+            handlers.remove(handler)
+
+
+def _borrow(space: bpy.types.SpaceView3D) -> None:
+    """Remember what ``space`` has, before the first change."""
+    if space.as_pointer() in _lent:
+        return
+    if not _lent:
+        bpy.app.handlers.save_pre.append(_on_save)
+        bpy.app.handlers.load_pre.append(_forget)
+    before = {("overlay", "show_overlays"): space.overlay.show_overlays, ("", "show_gizmo"): space.show_gizmo}
+    before |= {("shading", name): _kept(getattr(space.shading, name)) for name in _shading_names(space)}
+    before |= {("", name): getattr(space, name) for name in _visibility_names(space)}
+    _lent[space.as_pointer()] = before
 
 
 @contextmanager
@@ -128,7 +174,7 @@ def _hide_overlays(space: bpy.types.SpaceView3D) -> None:
 def _copy_looks(source: bpy.types.SpaceView3D, target: bpy.types.SpaceView3D) -> None:
     names = _shading_names(source)
     # the type and the light decide which of the others exist, so they go first
-    for name in sorted(names, key=lambda name: (name != "type", name != "light")):
+    for name in sorted(names, key=_rank):
         _set(target.shading, name, getattr(source.shading, name))
     _copy_visibility(source, target)
 
@@ -136,6 +182,10 @@ def _copy_looks(source: bpy.types.SpaceView3D, target: bpy.types.SpaceView3D) ->
 def _copy_visibility(source: bpy.types.SpaceView3D, target: bpy.types.SpaceView3D) -> None:
     for name in _visibility_names(source):
         _set(target, name, getattr(source, name))
+
+
+def _rank(name: str) -> tuple[bool, bool]:
+    return name != "type", name != "light"
 
 
 def _shading_names(space: bpy.types.SpaceView3D) -> list[str]:
@@ -153,9 +203,14 @@ def _set(owner: Any, name: str, value: Any) -> None:
     """Set only what differs: each write redraws every viewport. An enum value that the twin can't take is left."""
     if _plain(getattr(owner, name)) != _plain(value):
         try:
-            setattr(owner, name, value)
+            setattr(owner, name, set(value) if isinstance(value, frozenset) else value)
         except TypeError:
             return
+
+
+def _kept(value: Any) -> Any:
+    """``value`` as it may be kept: vectors and colours are views of what is about to change."""
+    return value if isinstance(value, bpy.types.ID) else _plain(value)
 
 
 def _plain(value: Any) -> Any:
