@@ -53,7 +53,7 @@ class Screen:
     def run(self, *argv: str) -> bytes:
         """Run a command on the screen and return what it printed."""
         command = self.place.command(argv)
-        done = subprocess.run(command, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+        done = subprocess.run(command, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, timeout=240)
         if done.returncode != 0:
             raise RuntimeError(f"{argv[0]} failed: {done.stderr.decode(errors='replace').strip()}")
         return done.stdout

@@ -48,7 +48,7 @@ class Window:
         lifetime_s: it is ended after so many seconds, whatever it does.
     """
 
-    def __init__(self, screen: Screen, home: Path, lifetime_s: int = 900, arguments: tuple[str, ...] = ()) -> None:
+    def __init__(self, screen: Screen, home: Path, lifetime_s: int = 1800, arguments: tuple[str, ...] = ()) -> None:
         self.screen = screen
         self.log = home / "blender.log"
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -62,7 +62,7 @@ class Window:
             self._line = self._accept(listener)
         self._file = self._line.makefile("rb")
 
-    def _accept(self, listener: socket.socket, patience_s: float = 90.0) -> socket.socket:
+    def _accept(self, listener: socket.socket, patience_s: float = 240.0) -> socket.socket:
         listener.settimeout(0.5)
         until = time.monotonic() + patience_s
         while time.monotonic() < until and self.process.poll() is None:
@@ -70,7 +70,7 @@ class Window:
                 line, _ = listener.accept()
             except TimeoutError:
                 continue
-            line.settimeout(60)
+            line.settimeout(240)
             return line
         end(self.process)
         raise RuntimeError(f"Blender did not start; the end of its log:\n{self._last_words()}")
