@@ -16,6 +16,7 @@ from .spaces import looks
 from .viewports import Viewport
 
 _edits = 0
+_loads = 0
 
 
 def _count_edit() -> None:
@@ -36,13 +37,25 @@ def _on_event(*_: Any) -> None:
     _count_edit()
 
 
+@persistent
+def _on_load(*_: Any) -> None:
+    global _loads
+    _loads += 1
+    _count_edit()
+
+
+def loads() -> int:
+    """How many files were loaded while live was on."""
+    return _loads
+
+
 _UNSEEN = (bpy.types.Screen, bpy.types.WindowManager, bpy.types.WorkSpace, bpy.types.Text)
 _HANDLERS = {
     "depsgraph_update_post": _on_depsgraph,
     "frame_change_post": _on_event,
     "undo_post": _on_event,
     "redo_post": _on_event,
-    "load_post": _on_event,
+    "load_post": _on_load,
 }
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from .viewports import image_editors
 
 NAME = "Draftglass"
+_MARK = "draftglass_shown"
 SHARE = 0.5
 """How much of the 3D View's width it keeps when an Image Editor is split off."""
 
@@ -29,6 +30,7 @@ class Display:
         self._newest: NDArray[np.uint8] | None = None
         self._written = True
         self._fitted = False
+        self._areas: set[int] = set()  # editors that have our Image open, by address
         self._handler: Any = bpy.types.SpaceImageEditor.draw_handler_add(self._draw, (), "WINDOW", "POST_VIEW")
 
     def show(self, image: NDArray[np.uint8]) -> None:
@@ -36,7 +38,8 @@ class Display:
         height, width = image.shape[:2]
         if self._newest is None or self._newest.shape != image.shape:
             self._fitted = False
-        _the_image(width, height)
+        ours = _the_image(width, height)
+        self._reopen(ours)
         pixels = _rgba(image)
         buffer = gpu.types.Buffer("FLOAT", pixels.size, pixels.ravel())
         self._texture = gpu.types.GPUTexture((width, height), format=_texture_format(), data=buffer)
@@ -63,6 +66,17 @@ class Display:
             self._handler = None
             self._redraw()
 
+    def _reopen(self, ours: bpy.types.Image) -> None:
+        """Put our Image back into editors that lost it to an undo; one that the user emptied stays empty."""
+        editors = {area.as_pointer(): area.spaces.active for _, area in image_editors()}
+        if ours.get(_MARK) is None:
+            ours[_MARK] = True
+            self._fitted = False
+            for address in self._areas & editors.keys():
+                if editors[address].image is None:
+                    editors[address].image = ours
+        self._areas = {address for address, space in editors.items() if space.image == ours}
+
     def _redraw(self) -> None:
         for window, area in image_editors():
             space = area.spaces.active
@@ -84,10 +98,10 @@ class Display:
         batch.draw(shader)
 
 
-def open_editor(context: bpy.types.Context, width: int, height: int) -> None:
-    """Show our Image in an Image Editor: one that has it, else an empty one, else one split off the 3D View.
+def open_editor(window: bpy.types.Window, area: bpy.types.Area, width: int, height: int) -> None:
+    """Show our Image in an Image Editor: one that has it, else an empty one, else one split off the 3D View ``area``.
 
-    ``context``: of the operator that starts live. Where no area can be split (too small), nothing is opened.
+    Where the area can't be split (too small, or shown maximised), nothing is opened.
     """
     image = _the_image(width, height)
     editors = [area.spaces.active for _, area in image_editors()]
@@ -97,24 +111,20 @@ def open_editor(context: bpy.types.Context, width: int, height: int) -> None:
     if free is not None:
         free.image = image
         return
-    window, area = context.window, context.area
-    if window is None or area is None or area.type != "VIEW_3D":
-        return
     before = {other.as_pointer() for other in window.screen.areas}
     region = next(region for region in area.regions if region.type == "WINDOW")
     try:
-        with context.temp_override(window=window, screen=window.screen, area=area, region=region):
+        with bpy.context.temp_override(window=window, screen=window.screen, area=area, region=region):
             bpy.ops.screen.area_split(direction="VERTICAL", factor=SHARE)
-    except RuntimeError:  # the area is too small to be split
+    except RuntimeError:
         return
     new = next((other for other in window.screen.areas if other.as_pointer() not in before), None)
     if new is None:
         return
-    # the part on the right becomes the editor, so that the 3D View keeps its toolbar's side
+    # the part on the right becomes the editor; the address of the 3D View that is followed may be either's
     right = max((area, new), key=lambda other: other.x)
-    target = new if right == new else area
-    target.type = "IMAGE_EDITOR"
-    target.spaces.active.image = image
+    right.type = "IMAGE_EDITOR"
+    right.spaces.active.image = image
 
 
 def _the_image(width: int, height: int) -> bpy.types.Image:

@@ -20,7 +20,7 @@ from ..live import STOPPED, Address, AddressError, LiveLoop, Want
 from ..wire import Frame, ProtocolError, Request, Style
 from . import changes
 from .capture import Capturer, Draft, View, ensure_gpu
-from .display import Display
+from .display import Display, open_editor
 from .properties import picture_size, preferences, style_of
 from .server_process import ServerProcess
 from .viewports import Followed, Viewport
@@ -51,6 +51,7 @@ class Session:
         self._ticks: deque[float] = deque(maxlen=300)
         self._longest_tick = 0.0
         self._drew = 0.0
+        self._opened_for = -1
         changes.watch()
 
     def beat(self) -> float:
@@ -112,6 +113,11 @@ class Session:
                 self.loop = LiveLoop(address, self._client)
         assert self.loop is not None
         viewport = None if bpy.app.is_job_running("RENDER") else self._followed.find()
+        if viewport is not None and self._opened_for != changes.loads():
+            self._opened_for = changes.loads()
+            style = _style(viewport)
+            open_editor(viewport.window, viewport.area, style.width, style.height)
+            return 0.0  # the split has changed the areas: look again
         key = None if viewport is None else self._key(viewport)
         want = self.loop.poll(key)
         if want is not None and viewport is not None:
@@ -170,13 +176,6 @@ def start(context: bpy.types.Context) -> None:
     global _session
     stop()
     address, process = _server()
-    followed = Followed(context.area, context.region)
-    viewport = followed.find()
-    if viewport is not None:
-        from .display import open_editor
-
-        longer = viewport.scene.draftglass.size
-        open_editor(context, *picture_size(longer, viewport.region.width, viewport.region.height))
     _session = Session(Followed(context.area, context.region), address, process)
     if not bpy.app.timers.is_registered(_heartbeat):
         bpy.app.timers.register(_heartbeat, first_interval=0.0, persistent=True)
