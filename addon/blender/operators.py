@@ -1,5 +1,8 @@
 """The operators: shells around ``live``. Imports bpy."""
 
+import random
+from typing import ClassVar
+
 import bpy
 
 from ..live import LiveError
@@ -49,12 +52,10 @@ class DRAFTGLASS_OT_new_seed(bpy.types.Operator):
 
     bl_idname = "draftglass.new_seed"
     bl_label = "New Seed"
-    bl_options = {"UNDO"}
+    bl_options: ClassVar = {"UNDO"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Set a random seed."""
-        import random
-
         context.scene.draftglass.seed = random.randrange(2**31)
         return {"FINISHED"}
 

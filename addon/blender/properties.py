@@ -37,7 +37,9 @@ class DraftglassSettings(bpy.types.PropertyGroup):
         name="Steps", description="Denoising steps while the view changes: fewer is faster", default=2, min=1, max=8
     )
     settle: BoolProperty(
-        name="Settle When Still", description="Make a better picture, with more steps, once the view rests", default=True
+        name="Settle When Still",
+        description="Make a better picture, with more steps, once the view rests",
+        default=True,
     )
     settle_steps: IntProperty(
         name="Settle Steps", description="Denoising steps of the picture for a view at rest", default=4, min=1, max=50
@@ -49,7 +51,9 @@ class DraftglassSettings(bpy.types.PropertyGroup):
         min=1.0,
         max=15.0,
     )
-    seed: IntProperty(name="Seed", description="The same seed gives the same picture of the same view", default=0, min=0)
+    seed: IntProperty(
+        name="Seed", description="The same seed gives the same picture of the same view", default=0, min=0
+    )
     size: IntProperty(
         name="Size",
         description="The longer side of the picture in pixels",
@@ -79,7 +83,10 @@ class DraftglassPreferences(bpy.types.AddonPreferences):
         default="",
     )
     token_file: StringProperty(
-        name="Token File", description="The file into which that server wrote its token", default="", subtype="FILE_PATH"
+        name="Token File",
+        description="The file into which that server wrote its token",
+        default="",
+        subtype="FILE_PATH",
     )
     server_python: StringProperty(
         name="Server's Python",

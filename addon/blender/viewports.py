@@ -41,7 +41,7 @@ class Followed:
         self._region = region.as_pointer() if self._area and region is not None and region.type == "WINDOW" else 0
 
     def find(self) -> Viewport | None:
-        """The 3D View followed; when it is gone, the largest one, which is followed from then on. None: there is none."""
+        """The 3D View followed; when it is gone, the largest one, which is followed from then on; None without any."""
         areas = [(window, area) for window, area in _areas("VIEW_3D") if area.width > 8 and area.height > 8]
         if not areas:
             return None
@@ -53,7 +53,9 @@ class Followed:
 
     def _viewport(self, window: bpy.types.Window, area: bpy.types.Area) -> Viewport | None:
         space = area.spaces.active
-        regions = [region for region in area.regions if region.type == "WINDOW" and min(region.width, region.height) > 8]
+        regions = [
+            region for region in area.regions if region.type == "WINDOW" and min(region.width, region.height) > 8
+        ]
         if not regions:
             return None
         views = {region.as_pointer(): view for region, view in _views(space, area)}
