@@ -1,0 +1,218 @@
+"""A live session in Blender's module against a real server; the tests call the heartbeat, as no timer fires there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.blender.serving import SERVER, Server
+from tests.bpy.shapes import cube
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The server with a small random model, made in a process of its own: torch stays out of Blender's."""
+    folder = tmp_path_factory.mktemp("server")
+    make = "import sys, pathlib; from tests.plain.checkpoints import make_sd15; make_sd15(pathlib.Path(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", make, str(folder / "model")], cwd=ROOT, check=True)
+    with Server(folder, (*SERVER, "--model", str(folder / "model"))) as running:
+        yield running
+
+
+@pytest.fixture
+def addon(scene: Any) -> Iterator[Any]:
+    """The add-on, registered, and its ``live`` module."""
+    from addon.blender import live, registration
+
+    registration.register()
+    scene.draftglass.size, scene.draftglass.settle_steps = 128, 2
+    yield live
+    registration.unregister()
+
+
+@pytest.fixture
+def session(addon: Any, server: Server, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Live, started as the operator does it, with the server that the preferences would name."""
+    import bpy
+
+    chosen = SimpleNamespace(server_url=server.url, token_file=str(server.token_file), server_python="")
+    monkeypatch.setattr(addon, "preferences", lambda: chosen)
+    addon.start(bpy.context)
+    return addon
+
+
+def beat_until(live: Any, reached: Callable[[dict[str, Any]], bool], seconds: float = 400) -> dict[str, Any]:
+    """Heartbeats until ``reached`` of the statistics; fails with them after a time that only a hang takes."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        live.tick()
+        stats = live.stats()
+        if reached(stats):
+            return stats
+        time.sleep(0.2 if stats["state"] == "loading" else 0.004)
+    raise AssertionError(f"not reached in {seconds} s: {live.stats()}")
+
+
+def at_rest(live: Any) -> dict[str, Any]:
+    """Heartbeats until the settle frame's picture is on show and nothing goes out any more."""
+    settled = live.stats().get("settle_sent", 0)
+    beat_until(live, lambda s: s.get("settle_sent", 0) > settled and s["pictures"] + s["dropped"] == s["frames_sent"])
+    return beats(live)
+
+
+def beats(live: Any, count: int = 100) -> dict[str, Any]:
+    """``count`` heartbeats."""
+    for _ in range(count):
+        live.tick()
+        time.sleep(0.004)
+    return live.stats()
+
+
+def view_of() -> Any:
+    """The 3D View that live follows: the largest."""
+    from addon.blender.viewports import Followed
+
+    return Followed().find()
+
+
+def test_a_session_from_start_to_stop(session: Any, scene: Any) -> None:
+    import bpy
+
+    block = cube(scene, (0, 0, 0))
+    rested = at_rest(session)
+    assert rested["state"] == "live"
+    assert rested["pictures_shown"] >= 2
+    assert bpy.data.images["Draftglass"].has_data
+    assert beats(session)["frames_sent"] == rested["frames_sent"], "something was sent while nothing changed"
+
+    block.location.x += 0.5
+    bpy.context.view_layer.update()
+    moved = beat_until(session, lambda s: s["frames_sent"] > rested["frames_sent"])
+    at_rest(session)
+
+    scene.draftglass.prompt = "a green ball"
+    beat_until(session, lambda s: s["frames_sent"] > moved["frames_sent"])
+    shown = at_rest(session)["frames_sent"]
+
+    session.stop()
+    assert session.tick() is None
+    assert session.stats()["state"] == "stopped"
+    block.location.x += 0.5
+    bpy.context.view_layer.update()
+    assert beats(session, 20)["frames_sent"] == shown
+    assert not bpy.app.timers.is_registered(session._heartbeat)
+
+
+def test_the_image_holds_the_picture_row_for_row(addon: Any, scene: Any) -> None:
+    import bpy
+
+    from addon.blender.display import Display
+
+    ramp = np.zeros((64, 128, 3), np.uint8)
+    ramp[..., 0] = np.arange(128)[None, :] * 2
+    ramp[..., 1] = np.arange(64)[:, None] * 4
+    ramp[0, :, 2] = 255
+    display = Display()
+    try:
+        display.show(ramp)
+        display.keep()
+        image = bpy.data.images["Draftglass"]
+        assert tuple(image.size) == (128, 64)
+        assert image.colorspace_settings.name == "sRGB"
+        pixels = np.empty(128 * 64 * 4, np.float32)
+        image.pixels.foreach_get(pixels)
+        back = np.rint(pixels.reshape(64, 128, 4)[::-1, :, :3] * 255).astype(np.uint8)
+        assert (back == ramp).all()
+    finally:
+        display.close()
+
+
+@pytest.mark.parametrize("action", ["orbit", "shading", "move", "frame", "hide", "world", "material"])
+def test_each_change_changes_the_key(addon: Any, scene: Any, action: str) -> None:
+    import bpy
+
+    from addon.blender import changes
+
+    block = cube(scene, (0, 0, 0))
+    material = bpy.data.materials.new("Paint")
+    block.data.materials.append(material)
+    scene.world = bpy.data.worlds.new("World")
+    changes.watch()
+    try:
+        bpy.context.view_layer.update()
+        before = changes.view_key(view_of())
+        bpy.context.view_layer.update()
+        assert changes.view_key(view_of()) == before, "nothing changed, but the key did"
+        if action == "orbit":
+            view_of().view.view_rotation = (1, 0, 0, 0)
+            view_of().view.update()
+        elif action == "shading":
+            view_of().space.shading.light = "MATCAP"
+        elif action == "move":
+            block.location.z += 1
+        elif action == "frame":
+            scene.frame_set(scene.frame_current + 1)
+        elif action == "hide":
+            block.hide_set(True)
+        elif action == "world":
+            scene.world.color = (1, 0, 0)
+        else:
+            material.diffuse_color = (0, 0, 1, 1)
+        bpy.context.view_layer.update()
+        assert changes.view_key(view_of()) != before
+    finally:
+        changes.unwatch()
+
+
+def test_pictures_of_our_own_do_not_change_the_key(addon: Any, scene: Any) -> None:
+    import bpy
+
+    from addon.blender import changes
+    from addon.blender.display import Display
+
+    cube(scene, (0, 0, 0))
+    changes.watch()
+    display = Display()
+    try:
+        display.show(np.zeros((64, 64, 3), np.uint8))
+        display.keep()
+        bpy.context.view_layer.update()
+        before = changes.view_key(view_of())
+        for shade in (60, 120, 180):
+            display.show(np.full((64, 64, 3), shade, np.uint8))
+            display.keep()
+            bpy.context.view_layer.update()
+        assert changes.view_key(view_of()) == before
+    finally:
+        display.close()
+        changes.unwatch()
+
+
+def test_registering_twice_leaves_nothing_behind(scene: Any) -> None:
+    import bpy
+
+    from addon.blender import registration
+
+    def handlers() -> dict[str, int]:
+        lists = {name: getattr(bpy.app.handlers, name) for name in dir(bpy.app.handlers)}
+        return {name: len(held) for name, held in lists.items() if isinstance(held, list)}
+
+    before = handlers()
+    for _ in range(2):
+        registration.register()
+        assert "start" in dir(bpy.ops.draftglass)
+        assert scene.draftglass.steps >= 1
+        registration.unregister()
+        assert not hasattr(bpy.types.Scene, "draftglass")
+        assert not hasattr(bpy.types, "DRAFTGLASS_OT_start")
+    assert handlers() == before
