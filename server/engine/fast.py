@@ -19,6 +19,8 @@ class DoubledConv(nn.Module):
     doubled picture is never written.
     """
 
+    bias: nn.Parameter | None
+
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
         self.channels = conv.out_channels

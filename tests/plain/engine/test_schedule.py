@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import LCMScheduler
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.engine import EngineError
@@ -29,6 +29,7 @@ def test_timesteps_are_those_of_lcm_scheduler(steps: int, strength: float) -> No
     assert schedule().timesteps(steps, strength) == theirs.timesteps.tolist()
 
 
+@settings(deadline=None)
 @given(steps=st.integers(1, 50), strength=st.floats(0.01, 1))
 def test_every_step_asked_for_is_there(steps: int, strength: float) -> None:
     timesteps = schedule().timesteps(steps, strength)
