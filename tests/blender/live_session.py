@@ -44,20 +44,20 @@ class Live:
             time.sleep(0.1)
         return stats
 
-    def rest(self, quiet_s: float = 1.5, patience_s: float = 120.0) -> dict:
-        """Wait until every frame has its answer and nothing has been sent or shown for ``quiet_s``.
+    def rest(self, answers: bool = True, quiet_s: float = 1.5, patience_s: float = 120.0) -> dict:
+        """Wait until nothing has been sent or shown for ``quiet_s`` and every frame has its answer.
 
-        Two pictures that come at once are shown as one, so after a much longer quiet the count is not asked for.
+        Without ``answers``, for when a server died with frames, those are not waited for.
         """
         until = time.monotonic() + patience_s
         last, since = None, time.monotonic()
         while time.monotonic() < until:
             stats = self.stats()
-            now = (stats["frames_sent"], stats["pictures_shown"], stats["dropped"])
+            answered = sum(stats[name] for name in ("pictures", "dropped", "failures", "ignored"))
+            now = (stats["frames_sent"], stats["pictures_shown"], answered)
             if now != last:
                 last, since = now, time.monotonic()
-            quiet = time.monotonic() - since
-            if quiet > quiet_s and (now[0] <= now[1] + now[2] or quiet > 15):
+            elif time.monotonic() - since > quiet_s and (stats["frames_sent"] <= answered or not answers):
                 return stats
             time.sleep(0.1)
         raise AssertionError(f"frames did not come to rest within {patience_s:.0f} s; {stats}")
