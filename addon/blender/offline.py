@@ -18,6 +18,7 @@ from mathutils import Matrix, Vector
 from numpy.typing import NDArray
 
 from .capture import Capturer, Draft, View, ensure_gpu, view_from_camera
+from .display import Display
 
 ELEVATION = math.radians(25)
 """How far above the scene's middle an orbit looks from, where the scene has no camera to go by."""
@@ -43,9 +44,10 @@ class OfflineScene:
         """
         self._size, self._orbit = size, orbit
         _open(path)
-        self._scene = bpy.context.scene
+        self._scene: bpy.types.Scene = _scene()
         self._layer = self._scene.view_layers[0]
         self._capturer = Capturer()
+        self._display: Display | None = None
         self._view: View | None = None
         low, high = self._bounds()
         self._middle, self._radius = (low + high) / 2, max((high - low).length / 2, 1e-3)
@@ -75,8 +77,8 @@ class OfflineScene:
         else:
             self._view = self._overview()
         if turn is not None:
-            around = Matrix.Translation(self._middle) @ Matrix.Rotation(math.tau * turn, 4, "Z")
-            around = around @ Matrix.Translation(-self._middle)
+            middle = Matrix.Translation(self._middle.to_tuple())
+            around = middle @ Matrix.Rotation(math.tau * turn, 4, "Z") @ middle.inverted()
             self._view = dataclasses.replace(self._view, view_matrix=self._view.view_matrix @ around.inverted())
 
     def draw(self) -> Draft:
@@ -85,11 +87,10 @@ class OfflineScene:
         return self._capturer.draw(self._view, self._size, self._size)
 
     def show(self, picture: NDArray[np.uint8]) -> None:
-        """Do with ``picture`` (uint8 H x W x 3) what the live display does with it: upload it as a texture."""
-        height, width = picture.shape[:2]
-        pixels = np.ones((height, width, 4), np.float32)
-        np.multiply(picture[::-1], np.float32(1 / 255), out=pixels[..., :3])
-        gpu.types.GPUTexture((width, height), format="RGBA8", data=gpu.types.Buffer("FLOAT", pixels.shape, pixels))
+        """Show ``picture`` (uint8 H x W x 3) as the live session does: a texture for the Image Editors."""
+        if self._display is None:
+            self._display = Display()
+        self._display.show(picture)
 
     def about(self) -> dict[str, str]:
         """The version of Blender, and what it draws with."""
@@ -108,21 +109,23 @@ class OfflineScene:
             view = view_from_camera(self._scene, self._size, self._size, camera)
         finally:
             bpy.data.cameras.remove(lens)  # and with it the object
-        return dataclasses.replace(view, view_matrix=(Matrix.Translation(eye) @ turned).inverted())
+        return dataclasses.replace(view, view_matrix=(Matrix.Translation(eye.to_tuple()) @ turned).inverted())
 
     def _bounds(self) -> tuple[Vector, Vector]:
         """The corners of the box round all that can be seen, instances included. Raises OfflineError for nothing."""
-        corners = []
-        for instance in self._layer.depsgraph.object_instances:
+        corners: list[Vector] = []
+        depsgraph = self._layer.depsgraph
+        for instance in depsgraph.object_instances if depsgraph is not None else ():
             shown = instance.object
-            if shown.type in UNSEEN or (shown.type == "MESH" and not len(shown.data.vertices)):
+            if shown is None or shown.type in UNSEEN or not instance.show_self:
                 continue
-            if instance.show_self:
-                matrix = instance.matrix_world.copy()
-                corners += [matrix @ Vector(corner) for corner in shown.bound_box]
+            if isinstance(shown.data, bpy.types.Mesh) and not len(shown.data.vertices):
+                continue
+            matrix = instance.matrix_world.copy()
+            corners += [matrix @ Vector(corner) for corner in shown.bound_box]
         if not corners:
             raise OfflineError(f"the scene {self._scene.name!r} is empty: there is nothing in it to be seen")
-        low, high = (Vector(pick(corner[axis] for corner in corners) for axis in range(3)) for pick in (min, max))
+        low, high = (Vector([pick(corner[axis] for corner in corners) for axis in range(3)]) for pick in (min, max))
         return low, high
 
     def _find(self, name: str) -> bpy.types.Object:
@@ -132,6 +135,12 @@ class OfflineScene:
             known = f"; near it are {', '.join(map(repr, near))}" if near else ""
             raise OfflineError(f"there is no object {name!r} in the scene {self._scene.name!r}{known}")
         return found
+
+
+def _scene() -> bpy.types.Scene:
+    scene = bpy.context.scene
+    assert scene is not None, "Blender opens every file with a scene"
+    return scene
 
 
 def _open(path: Path) -> None:

@@ -71,18 +71,30 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     defaults = Options(Path(), (), Path())
     parser = _Parser(
         "python -m addon",
-        description="Turn the views of a .blend file into pictures, without a window: the live loop as Blender runs it.",
+        description="Turn views of a .blend file into pictures, without a window: the live loop as Blender runs it.",
     )
     add = parser.add_argument
     add("scene", type=Path, metavar="SCENE.blend", help="the file to take the views from")
     add("--prompt", action="append", default=[], metavar="TEXT", help="what the pictures show; again for another round")
-    add("--orbit", metavar="N", help="N views around the scene, from the scene camera's height and distance if it has one")
+    add(
+        "--orbit",
+        metavar="N",
+        help="N views around the scene, from the scene camera's height and distance if it has one",
+    )
     add("--frames", metavar="A:B", help="frames A to B of the animation, through the scene's camera")
     add("--size", metavar="PIXELS", help=f"side of drafts and pictures ({defaults.size})")
     add("--steps", metavar="N", help=f"steps of the model for each picture ({defaults.steps})")
-    add("--strength", metavar="X", help=f"how far a picture may leave its draft's colours, up to 1 ({defaults.strength})")
+    add(
+        "--strength",
+        metavar="X",
+        help=f"how far a picture may leave its draft's colours, up to 1 ({defaults.strength})",
+    )
     add("--seed", metavar="N", help=f"another seed, another picture ({defaults.seed})")
-    add("--depth-weight", metavar="X", help=f"how closely a picture keeps to the scene's depth ({defaults.depth_weight})")
+    add(
+        "--depth-weight",
+        metavar="X",
+        help=f"how closely a picture keeps to the scene's depth ({defaults.depth_weight})",
+    )
     add("--move", metavar="NAME=X,Y,Z", help="move this object by so much half way through each round")
     add("--animation", action="store_true", help="write animation.webp too")
     add("--out", type=Path, metavar="DIR", help="folder for drafts, pictures, sheet.png and report.json")
@@ -120,7 +132,9 @@ def _checked(given: argparse.Namespace, defaults: Options) -> Options:
     frames = None if given.frames is None else _frames(given.frames)
     views = orbit or (frames[1] - frames[0] + 1 if frames else 0)
     if views * len(given.prompt) > MOST_SHOTS:
-        raise ValueError(f"{views} views under {len(given.prompt)} prompts are more than {MOST_SHOTS} pictures: take fewer")
+        raise ValueError(
+            f"{views} views under {len(given.prompt)} prompts are more than {MOST_SHOTS} pictures: take fewer"
+        )
     return Options(
         given.scene,
         tuple(given.prompt),

@@ -81,7 +81,8 @@ def open_scene(options: Options) -> OfflineScene:
     except ImportError as error:
         raise HeadlessError(_lacking(error)) from None
     with _blender():
-        return OfflineScene(options.scene, options.size, options.frames is None, options.move and options.move.name)
+        moving = options.move.name if options.move else None
+        return OfflineScene(options.scene, options.size, options.frames is None, moving)
 
 
 @contextlib.contextmanager
@@ -184,8 +185,8 @@ def _lacking(error: ImportError) -> str:
     """What to install, for an import of Blender's module that failed."""
     if isinstance(error, ModuleNotFoundError):
         return (
-            f"{error.name} is not installed in this Python ({sys.version.split()[0]}): `make demo` makes an environment "
-            "with all that is needed; Blender's module (pip install bpy==5.0.1) has wheels for Python 3.11 only"
+            f"{error.name} is not installed in this Python ({sys.version.split()[0]}): make demo makes an environment "
+            "with all that is needed; Blender's module has wheels for Python 3.11 only"
         )
     library = str(error).split(":")[0]
     return (

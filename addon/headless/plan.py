@@ -25,7 +25,7 @@ def shots(options: Options) -> tuple[Shot, ...]:
     """Every shot in order: all views under the first prompt, then all under the next."""
     frames = range(options.frames[0], options.frames[1] + 1) if options.frames else None
     count = len(frames) if frames is not None else (options.orbit or 0)
-    planned = []
+    planned: list[Shot] = []
     for number, prompt in enumerate(options.prompts):
         for view in range(count):
             moved = options.move is not None and 2 * view >= count

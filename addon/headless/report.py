@@ -45,7 +45,9 @@ def stage_times(times: Sequence[Mapping[str, float]]) -> dict[str, dict[str, flo
     return found
 
 
-def report(outcome: Outcome, options: Options, blender: Mapping[str, str], versions: Mapping[str, str]) -> dict[str, Any]:
+def report(
+    outcome: Outcome, options: Options, blender: Mapping[str, str], versions: Mapping[str, str]
+) -> dict[str, Any]:
     """Everything about a run as plain values. ``blender``: what draws; ``versions``: of the libraries at work."""
     frames = len(outcome.shown)
     stages = stage_times([shown.times for shown in outcome.shown])

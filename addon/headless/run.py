@@ -75,7 +75,10 @@ class _UnderWay:
 
 
 def wait_until_live(
-    loop: LiveLoop, own: Callable[[], None], progress: Callable[[float], None], sleep: Callable[[float], None] = time.sleep
+    loop: LiveLoop,
+    own: Callable[[], None],
+    progress: Callable[[float], None],
+    sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Poll ``loop`` until its server's model is ready. Raises HeadlessError when that will not come by itself.
 
@@ -84,7 +87,8 @@ def wait_until_live(
     while loop.state != LIVE:
         loop.poll(None)
         own()
-        tried = loop.statistics.attempts >= len(loop.address.hosts())  # localhost has two addresses
+        hosts = len(loop.address.hosts())  # localhost has two addresses, tried in turn
+        tried = hosts == 1 or loop.statistics.attempts > hosts
         if loop.state == FAILED or (loop.state == WAITING and tried):
             raise HeadlessError(_without_retry(loop.sentence))
         if loop.state == LOADING:
@@ -133,8 +137,8 @@ class Run:
 
     def beat(self) -> bool:
         """One heartbeat. Returns whether anything was done."""
-        # Each shot is a view of its own: the key changes as soon as one is on its way, and none is ever at rest.
-        want = self._loop.poll(self._waiting[0].index if self._waiting else None)
+        # Each shot is a view of its own, one that is drawn anew too: the key changes as soon as one is on its way.
+        want = self._loop.poll(self._loop.statistics.frames_sent if self._waiting else None)
         asked = self._clock()
         self._check(asked)
         picture = self._loop.take_picture()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -66,6 +67,9 @@ def caption(pen: ImageDraw.ImageDraw, left: int, top: int, right: int, text: str
     """Write ``text`` on one line, cut where it would pass ``right``."""
     font = ImageFont.load_default(16)
     shown = " ".join(text.split())
-    while shown and left + pen.textlength(shown, font) > right:
-        shown = shown.removesuffix("...")[:-1] + "..." if len(shown) > 4 else ""
+    if left + pen.textlength(shown, font) > right:
+        length = bisect.bisect(
+            range(len(shown)), right, key=lambda end: left + pen.textlength(shown[:end] + "...", font)
+        )
+        shown = shown[: max(0, length - 1)] + "..."
     pen.text((left + 2, top + (CAPTION - 20) // 2), shown, INK, font)

@@ -10,6 +10,7 @@ Everything is a plain solid, as a modeler blocks out a place: no textures, no li
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import random
@@ -111,7 +112,7 @@ def ribbon(name: str, colour: Colour, points: list[tuple[float, float]], width: 
             ahead = Vector(points[min(index + 1, len(points) - 1)])
             along = (ahead - Vector(points[max(index - 1, 0)])).normalized() * width / 2
             rows.append([mesh.verts.new((x - along.y, y + along.x, z)), mesh.verts.new((x + along.y, y - along.x, z))])
-        for (a, b), (c, d) in zip(rows, rows[1:], strict=False):
+        for (a, b), (c, d) in itertools.pairwise(rows):
             mesh.faces.new((a, b, d, c))
 
     return add(name, colour, fill, Matrix.Identity(4))
@@ -191,7 +192,9 @@ def gatehouse(middle: Vector, turn: float) -> None:
         cone("gate tower roof", SLATE, side @ Matrix.Translation((0, 0, 1.7)), 0.46, 0, 0.75, 4)
 
     def arch(mesh: bmesh.types.BMesh) -> None:
-        inner = [(-0.3 * math.cos(step / 10 * math.pi), 0.62 + 0.3 * math.sin(step / 10 * math.pi)) for step in range(11)]
+        inner = [
+            (-0.3 * math.cos(step / 10 * math.pi), 0.62 + 0.3 * math.sin(step / 10 * math.pi)) for step in range(11)
+        ]
         outline = [(-0.3, 1.3), (-0.3, 0.62), *inner[1:-1], (0.3, 0.62), (0.3, 1.3)]
         front = mesh.faces.new([mesh.verts.new((px, -0.25, pz)) for px, pz in outline])
         pushed = bmesh.ops.extrude_face_region(mesh, geom=[front])["geom"]
@@ -213,7 +216,9 @@ def stairs(bottom: float, steps: int) -> None:
         box("stair side", STONE, at(x + 0.55 * sign, (bottom + top) / 2, 0), 0.14, top - bottom + 0.1, 0.42)
 
 
-def house(x: float, y: float, turn: float, width: float, depth: float, height: float, wall: Colour, roof: Colour) -> None:
+def house(
+    x: float, y: float, turn: float, width: float, depth: float, height: float, wall: Colour, roof: Colour
+) -> None:
     body = box("house", wall, at(x, y, 0, turn), width, depth, height)
     hold(gable("house roof", roof, at(x, y, height, turn), width * 1.14, depth * 1.22, depth * 0.62), body)
     chimney = at(x, y, height, turn) @ Matrix.Translation((width * 0.28, depth * 0.22, 0))
@@ -286,8 +291,16 @@ def town() -> None:
     river += [(4.7, -1.7), (5.6, -0.1), (6.2, 1.8), (7.2, 3.8), (8.6, 5.4)]
     ribbon("river bank", PATH, river, 1.55, 0.012)
     ribbon("river", WATER, river, 1.2, 0.03)
-    ribbon("road", PATH, [(-0.3, -2.9), (-0.3, -3.1), (-0.35, -5.0), (-0.6, -6.0), (-1.4, -7.2), (-2.6, -8.4)], 0.7, 0.02)
-    ribbon("lane", PATH, [(-0.3, -2.75), (1.2, -2.3), (2.6, -1.4), (3.7, 0.0), (3.9, 1.6), (3.0, 3.4), (1.2, 4.9)], 0.5, 0.02)
+    ribbon(
+        "road", PATH, [(-0.3, -2.9), (-0.3, -3.1), (-0.35, -5.0), (-0.6, -6.0), (-1.4, -7.2), (-2.6, -8.4)], 0.7, 0.02
+    )
+    ribbon(
+        "lane",
+        PATH,
+        [(-0.3, -2.75), (1.2, -2.3), (2.6, -1.4), (3.7, 0.0), (3.9, 1.6), (3.0, 3.4), (1.2, 4.9)],
+        0.5,
+        0.02,
+    )
     bridge(-0.33, -3.98, math.pi / 2)
     for x, y, turn, width, depth, height, wall, roof in (
         (2.75, -0.55, 0.85, 1.0, 0.75, 0.85, 1, TILES),
