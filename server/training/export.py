@@ -41,6 +41,9 @@ def export(work: Path, out: Path) -> int:
     for name, module in parts.items():
         shutil.rmtree(out / name, ignore_errors=True)
         module.half().save_pretrained(out / name, safe_serialization=True)
+    # transformers loads in the precision that the config names, diffusers in float32: they must agree by default
+    text_config = out / "text_encoder" / "config.json"
+    text_config.write_text(json.dumps(json.loads(text_config.read_text()) | {"dtype": "float32"}, indent=2) + "\n")
     shutil.rmtree(out / "tokenizer", ignore_errors=True)
     shutil.copytree(work / "tokenizer", out / "tokenizer")
     new_scheduler().save_pretrained(out / "scheduler")
