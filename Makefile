@@ -36,8 +36,8 @@ lint: $(READY)
 	$(BIN)/mypy
 
 demo: machine $(READY)
-	@$(BIN)/python -m addon docs/demo/castle_town.blend --orbit 24 --move "watchtower=8.5,1.3,0" \
+	@$(BIN)/python -m addon docs/demo/castle_town.blend --orbit 24 --steps 3 --move "watchtower=9.4,1.4,0" \
 	  --prompt "a sandstone castle town on grass at noon" \
-	  --prompt "a stone brick castle in the snow at sunset, watercolor" \
+	  --prompt "a stone brick castle on snow at sunset, watercolor" \
 	  --prompt "a neon glass city on asphalt at night" \
 	  --animation --out demo

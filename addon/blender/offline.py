@@ -58,6 +58,10 @@ class OfflineScene:
 
     def ready(self) -> None:
         """Make a GPU context. Raises RuntimeError where this machine can't draw."""
+        # The default draws each view eight times, which a renderer in software takes most of a second for.
+        preferences = bpy.context.preferences
+        assert preferences is not None, "they are there from the start"
+        preferences.system.viewport_aa = "FXAA"
         with _silent():
             ensure_gpu()
 

@@ -44,7 +44,7 @@ class Options:
     frames: tuple[int, int] | None = None
     size: int = 256
     steps: int = 2
-    strength: float = 0.7
+    strength: float = 0.9
     seed: int = 0
     depth_weight: float = 1.0
     move: Move | None = None

@@ -215,7 +215,9 @@ class Run:
             self._waiting.appendleft(self._under_way.pop(number).shot)
 
     def _check(self, now: float) -> None:
-        if self._loop.statistics.failures != self._failures or self._loop.state == FAILED:
+        if self._loop.statistics.failures != self._failures:
+            raise HeadlessError(self._loop.last_failure)
+        if self._loop.state == FAILED:
             raise HeadlessError(_without_retry(self._loop.sentence))
         self._away = None if self._loop.state == LIVE else self._away or now
         if self._away is not None and now - self._away > RECONNECT_SECONDS:

@@ -68,8 +68,9 @@ def caption(pen: ImageDraw.ImageDraw, left: int, top: int, right: int, text: str
     font = ImageFont.load_default(16)
     shown = " ".join(text.split())
     if left + pen.textlength(shown, font) > right:
-        length = bisect.bisect(
-            range(len(shown)), right, key=lambda end: left + pen.textlength(shown[:end] + "...", font)
+        room = range(len(shown))
+        length = bisect.bisect_left(
+            room, True, key=lambda end: left + pen.textlength(shown[:end] + "...", font) > right
         )
         shown = shown[: max(0, length - 1)] + "..."
     pen.text((left + 2, top + (CAPTION - 20) // 2), shown, INK, font)
