@@ -63,6 +63,8 @@ class LiveLoop:
         self.server = ""
         """Name and version of the server, once it has said so."""
         self.model = ""
+        self.last_failure = ""
+        """The server's words for the newest frame that failed, also after later ones succeeded."""
         self._hello = Hello(PROTOCOL, client)
         self._clock = clock
         self._pace = Pace(rest)
@@ -277,6 +279,7 @@ class LiveLoop:
     def _take_failure(self, failure: Failure) -> None:
         assert failure.id is not None
         self.statistics.failures += 1
+        self.last_failure = errors.written(failure.sentence)
         self._times.pop(failure.id, None)
         self.progress = None
         if not self._pace.failed(self._clock(), failure.id):
