@@ -39,7 +39,9 @@ class Lacking(Exception):
     """This machine lacks something; the text is one line that says what to do."""
 
 
-def missing_packages(load: Callable[[str], object] = ctypes.CDLL, find: Callable[[str], list[str]] = glob.glob) -> list[str]:
+def missing_packages(
+    load: Callable[[str], object] = ctypes.CDLL, find: Callable[[str], list[str]] = glob.glob
+) -> list[str]:
     """List the Debian packages of the system libraries that Blender's module would not find here."""
     missing = []
     for library, package in LIBRARIES.items():
