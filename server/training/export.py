@@ -44,6 +44,10 @@ def export(work: Path, out: Path) -> int:
     # transformers loads in the precision that the config names, diffusers in float32: they must agree by default
     text_config = out / "text_encoder" / "config.json"
     text_config.write_text(json.dumps(json.loads(text_config.read_text()) | {"dtype": "float32"}, indent=2) + "\n")
+    config = out / "vae" / "config.json"  # the one part that was itself loaded from a folder, whose path it keeps
+    settings = json.loads(config.read_text(encoding="utf-8"))
+    settings.pop("_name_or_path", None)
+    config.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(out / "tokenizer", ignore_errors=True)
     shutil.copytree(work / "tokenizer", out / "tokenizer")
     new_scheduler().save_pretrained(out / "scheduler")
