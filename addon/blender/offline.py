@@ -24,6 +24,8 @@ ELEVATION = math.radians(25)
 """How far above the scene's middle an orbit looks from, where the scene has no camera to go by."""
 HALF_ANGLE = math.atan(18 / 50)
 """Half the field of view of such an orbit: a lens of 50 mm, Blender's own default."""
+MARGIN = 1.1
+"""How much farther away than where the scene just fits."""
 UNSEEN = frozenset({"EMPTY", "CAMERA", "LIGHT", "LIGHT_PROBE", "SPEAKER", "ARMATURE", "LATTICE"})
 MAGIC = (b"BLENDER", b"\x28\xb5\x2f\xfd", b"\x1f\x8b")
 """How a .blend file begins: plain, compressed by zstandard, and, in old ones, by gzip."""
@@ -102,7 +104,7 @@ class OfflineScene:
 
     def _overview(self) -> View:
         """From the south-east above, all of the scene in the picture."""
-        distance = self._radius / math.sin(HALF_ANGLE)
+        distance = MARGIN * self._radius / math.sin(HALF_ANGLE)
         flat = math.cos(ELEVATION) * distance * math.sqrt(0.5)
         eye = self._middle + Vector((flat, -flat, math.sin(ELEVATION) * distance))
         turned = (self._middle - eye).to_track_quat("-Z", "Y").to_matrix().to_4x4()

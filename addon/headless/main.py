@@ -107,9 +107,10 @@ def drive(
     bars: list[Any] = []
 
     def loaded(percent: float) -> None:
-        if not bars:
+        if not bars and percent > 0:  # a model that is none at all is told in one line, without a bar above it
             bars.append(tqdm(total=100, desc="loading the model", unit="%", leave=False, bar_format="{l_bar}{bar}|"))
-        _advance(bars[0], percent)
+        for bar in bars:
+            _advance(bar, percent)
 
     try:
         wait_until_live(loop, check, loaded)
