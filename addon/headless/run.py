@@ -42,12 +42,16 @@ class Draft(Protocol):
 
 @dataclass(eq=False)
 class Shown:
-    """A shot with its draft and its picture, uint8 H x W x 3 each, and the milliseconds of its way by stage."""
+    """A shot with its draft and its picture, uint8 H x W x 3 each, and the milliseconds of its way by stage.
+
+    ``behind``: the next view was just being drawn, so the picture may have waited for Blender's own drawing of that.
+    """
 
     shot: Shot
     draft: NDArray[np.uint8]
     picture: NDArray[np.uint8]
     times: dict[str, float]
+    behind: bool = False
 
 
 @dataclass
@@ -115,6 +119,7 @@ class Run:
         self._lost = loop.statistics.lost
         self._failures = loop.statistics.failures
         self._forgotten = 0
+        self._has_drawn = False
         self._began: float | None = None
         self._away: float | None = None
         self.outcome = Outcome()
@@ -146,6 +151,7 @@ class Run:
             self._take(picture, asked)
         if want is not None:
             self._send(want, asked if picture is None else self._clock())
+        self._has_drawn = want is not None
         self._take_back()
         return want is not None or picture is not None
 
@@ -193,7 +199,7 @@ class Run:
         times["overhead"] = times["whole"] - times["draw"] - times["queue"] - times["engine"]
         known = {*times, "upload"}
         times |= {f"engine {name}": value for name, value in picture.timings.items() if name not in known}
-        self.outcome.shown.append(Shown(frame.shot, frame.draft.image, np.array(picture.image), times))
+        self.outcome.shown.append(Shown(frame.shot, frame.draft.image, np.array(picture.image), times, self._has_drawn))
         assert self._began is not None
         self.outcome.seconds = now - self._began
         # The server answers in order: what was sent before and has no picture by now was dropped.

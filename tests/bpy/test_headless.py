@@ -143,7 +143,7 @@ def test_an_orbit_leaves_drafts_pictures_sheet_animation_and_report(files: Path,
     for stage in ("capture", "draw", "read", "send", "engine", "receive", "display", "whole", "overhead"):
         assert 0 <= report["stages_ms"][stage]["p50"] <= report["stages_ms"][stage]["p95"]
     assert report["stages_ms"]["engine unet"]["p50"] > 0, "the engine's own stages too"
-    assert report["overhead_ms"] == report["stages_ms"]["overhead"]
+    assert 0 < report["overhead_ms"]["p50"] <= report["overhead_ms"]["p95"] and report["overhead_ms"]["frames"] <= 8
     assert report["settings"]["prompts"] == ["a castle", "ice"] and report["settings"]["size"] == SIZE
     assert report["versions"]["blender"] and report["versions"]["torch"] and report["device"]["drawing"]
 

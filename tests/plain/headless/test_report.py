@@ -11,7 +11,7 @@ from PIL import Image
 
 from addon.headless.arguments import Move, Options
 from addon.headless.plan import Shot
-from addon.headless.report import STAGES, percentile, report, stage_times, table
+from addon.headless.report import STAGES, overhead, percentile, report, stage_times, table
 from addon.headless.run import Outcome, Shown
 from addon.headless.sheet import CAPTION, GAP, INK, animation, contact_sheet
 
@@ -46,8 +46,17 @@ def test_a_report_says_what_a_run_was_like() -> None:
     assert made["versions"]["blender"] == "5.0.1" and made["versions"]["torch"] == "2"
     assert made["device"]["drawing"] == "software" and "two frames under way" in made["pacing"]
     lines = table(made).splitlines()
-    assert len(lines) == len(STAGES) + 2 and lines[-1] == "10 frames in 4.0 s: 2.50 frames/s, 1 dropped"
-    assert [line.split()[0] for line in lines[1:-1]] == list(STAGES)
+    assert len(lines) == len(STAGES) + 3 and lines[-1] == "10 frames in 4.0 s: 2.50 frames/s, 1 dropped"
+    assert [line.split()[0] for line in lines[1:-2]] == list(STAGES)
+
+
+def test_the_overhead_is_that_of_frames_that_met_no_drawing_of_the_next() -> None:
+    shown = [one(index) for index in range(10)]
+    assert overhead(shown) == {"p50": 5.5, "p95": 9.55, "frames": 10}
+    for frame in shown[4:]:
+        frame.behind = True
+    assert overhead(shown) == {"p50": 2.5, "p95": 3.85, "frames": 4}
+    assert overhead(shown[4:]) == {"p50": 7.5, "p95": 9.75, "frames": 6}, "all of them, where there is no other"
 
 
 def test_the_sheet_has_each_prompts_drafts_above_its_pictures() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -96,6 +97,32 @@ def test_the_stages_of_a_frame_add_up_to_its_way() -> None:
         assert sum(parts) == pytest.approx(one.times["whole"])
         assert one.times["overhead"] == pytest.approx(one.times["whole"] - 1.5 - one.times["engine"])
         assert min(parts) >= 0
+
+
+def test_a_picture_that_comes_while_the_next_view_is_drawn_is_marked() -> None:
+    sent = [threading.Event() for _ in range(41)]
+    expected: list[int] = []
+
+    class Slow(Studio):
+        def capture(self, shot: Shot) -> Drawn:
+            """Draw until the picture of the view before has come, if it is still under way."""
+            if shot.index and not sent[shot.index].is_set():
+                expected.append(shot.index - 1)
+                assert sent[shot.index].wait(20)
+            return super().capture(shot)
+
+    def handler(connection: ServerConnection) -> None:
+        greet(connection)
+        for request in requests(connection):
+            time.sleep(0.03)
+            connection.send(pack(inverted(request, engine=30.0)))
+            sent[request.frame.id].set()
+
+    with script(handler) as address:
+        outcome = go(address, options(20), Slow())
+    assert complete(outcome, 40) and expected, "the pace asks for a view while the one before is under way"
+    marked = {one.shot.index for one in outcome.shown if one.behind}
+    assert set(expected) <= marked and 39 not in marked, "the last has no next"
 
 
 def test_a_style_holds_what_was_asked_for_and_depth_goes_only_with_a_weight() -> None:
