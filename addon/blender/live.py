@@ -21,7 +21,8 @@ from ..wire import Frame, ProtocolError, Request, Style
 from . import changes
 from .capture import Capturer, Draft, View, ensure_gpu
 from .display import Display, open_editor
-from .properties import picture_size, preferences, style_of
+from .preferences import preferences
+from .properties import picture_size, style_of
 from .server_process import ServerProcess
 from .viewports import Followed, Viewport
 

@@ -2,9 +2,9 @@
 
 import bpy
 
-from . import live, operators, panel, properties
+from . import live, operators, panel, preferences, properties
 
-CLASSES = (*properties.CLASSES, *operators.CLASSES, *panel.CLASSES)
+CLASSES = (*properties.CLASSES, *preferences.CLASSES, *operators.CLASSES, *panel.CLASSES)
 
 
 def register() -> None:

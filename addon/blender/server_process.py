@@ -10,7 +10,7 @@ from pathlib import Path
 import bpy
 
 from ..live import Address
-from .properties import PACKAGE
+from .preferences import PACKAGE
 
 ROOT = Path(__file__).resolve().parents[2]
 
