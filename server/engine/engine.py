@@ -21,16 +21,17 @@ from .cache import Recent
 from .devices import Stopwatch, choose, cpu_threads
 from .errors import EngineError
 from .fast import quicken_autoencoder
-from .images import Transfer, fit, from_model, to_model
+from .images import Transfer
 from .loading import Parts, Progress, load_parts
+from .pipeline import Call, Depth, Guide, Pipeline
 from .quiet import quiet
-from .schedule import Step
 from .text import PromptEncoder
 
 OnStep = Callable[[int, int], None]
 
 STAGES = ("upload", "text", "encode", "depth", "unet", "decode", "download")
 KEPT_RECIPES = 8
+KEPT_NUMBERS = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,15 +45,16 @@ class Rendered:
     timings: dict[str, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Recipe:
-    """What the denoising of a (size, steps, strength, seed) needs, on the device. Latents are fp32."""
+    """What the denoising of a (size, steps, strength, seed) needs, on the device.
 
-    signal: float
-    start_noise: torch.Tensor
-    steps: tuple[Step, ...]
-    timesteps: tuple[torch.Tensor, ...]
-    step_noise: tuple[torch.Tensor | None, ...]
+    ``signal``: how much of the encoded draft the start has, fp32, 0-d, or None where it has nothing of it.
+    """
+
+    signal: torch.Tensor | None
+    start: torch.Tensor
+    calls: tuple[Call, ...]
 
 
 class StableDiffusionLcm:
@@ -72,13 +74,17 @@ class StableDiffusionLcm:
         self._parts: Parts | None = parts
         self._schedule = parts.schedule
         quicken_autoencoder(parts.vae, fold=self._device.type == "cpu")
-        self._unet = self._place(parts.unet)
-        self._vae = self._place(parts.vae)
-        self._adapter = self._place(parts.adapter) if parts.adapter is not None else None
+        self._pipeline = Pipeline(
+            self._place(parts.unet),
+            self._place(parts.vae),
+            self._dtype,
+            adapter=self._place(parts.adapter) if parts.adapter is not None else None,
+        )
         self._latent_scale, self._size_step = parts.latent_scale, parts.size_step
         self._text = PromptEncoder(parts.tokenizer, self._place(parts.text_encoder), self._device, self._dtype)
         self._transfer = Transfer(self._device)
         self._recipes: Recent[_Recipe] = Recent(KEPT_RECIPES)
+        self._numbers: Recent[torch.Tensor] = Recent(KEPT_NUMBERS)
 
     @classmethod
     def load(
@@ -128,40 +134,36 @@ class StableDiffusionLcm:
     def close(self) -> None:
         """Give the model's memory back. The engine cannot be used afterwards."""
         self._parts = None
-        self._unet = self._vae = self._adapter = self._text = None  # type: ignore[assignment]
+        self._pipeline = self._text = None  # type: ignore[assignment]
         self._free()
 
     @torch.inference_mode()
     def _render(self, frame: Frame, style: Style, on_step: OnStep) -> Rendered:
         height, width = style.height, style.width
-        watch = Stopwatch(self._device)
+        pipeline, watch = self._pipeline, Stopwatch(self._device)
         weight = sum(control.weight for control in style.controls if control.kind == "depth")
-        guided = style.guidance > 1 and self._unet.config.time_cond_proj_dim is None
         on_step(0, style.steps)
         with watch.stage("upload"):
             recipe = self._recipe(style)
-            image = self._transfer.upload_image(frame.image) if recipe.signal else None
+            image = None if recipe.signal is None else self._transfer.upload_image(frame.image)
             plane = frame.inverse_depth if weight > 0 else None
-            depth = None if plane is None else self._transfer.upload_depth(plane)
+            near = None if plane is None else self._transfer.upload_depth(plane)
         with watch.stage("text"):
-            text = self._text.pair(style.negative_prompt, style.prompt) if guided else self._text.encode(style.prompt)
+            guide = self._guide(style)
         with watch.stage("encode"):
-            latent = recipe.start_noise
-            if image is not None:
-                encoded = self._encode(to_model(image, height, width, self._dtype))
-                latent = torch.add(latent, encoded, alpha=recipe.signal)
+            latent = recipe.start
+            if image is not None and recipe.signal is not None:
+                latent = pipeline.encode(image, height, width, recipe.signal, recipe.start)
         with watch.stage("depth"):
-            features = self._depth_features(depth, height, width, weight, guided) if depth is not None else None
+            depth = Depth()
+            if near is not None:
+                depth = pipeline.look(near, height, width, self._number(weight), guide.text.shape[0])
         with watch.stage("unet"):
-            for index, step in enumerate(recipe.steps):
-                output = self._predict(latent, recipe.timesteps[index], text, features, style.guidance, guided)
-                latent = latent * step.keep + output * step.use
-                noise = recipe.step_noise[index]
-                latent = latent if noise is None else latent + noise
+            for index, call in enumerate(recipe.calls):
+                latent = pipeline.step(latent, call, guide, depth)
                 on_step(index + 1, style.steps)
         with watch.stage("decode"):
-            picture = from_model(self._decode(latent))
-            sound = torch.isfinite(latent).all()
+            picture, sound = pipeline.decode(latent)
         with watch.stage("download"):
             result = self._transfer.download(picture)
         if not bool(sound):
@@ -171,62 +173,26 @@ class StableDiffusionLcm:
             )
         return Rendered(result, watch.read(STAGES))
 
-    def _predict(
-        self,
-        latent: torch.Tensor,
-        timestep: torch.Tensor,
-        text: torch.Tensor,
-        features: list[torch.Tensor] | None,
-        guidance: float,
-        guided: bool,
-    ) -> torch.Tensor:
-        """The UNet's output for ``latent`` in fp32; guided, ``text`` holds the negative prompt and the prompt."""
-        sample = latent.to(self._dtype)
-        output = self._unet(
-            sample.expand(2, -1, -1, -1) if guided else sample,
-            timestep,
-            encoder_hidden_states=text,
-            timestep_cond=self._guidance_embedding(guidance),
-            down_intrablock_additional_residuals=None if features is None else list(features),
-            return_dict=False,
-        )[0].float()
-        if not guided:
-            return output
-        without, with_prompt = output.chunk(2)
-        return without + guidance * (with_prompt - without)
+    def _guide(self, style: Style) -> Guide:
+        width = self._pipeline.unet.config.time_cond_proj_dim
+        if width is not None:  # a UNet that was distilled to take the guidance as an input needs no second row
+            embedded = self._numbers.get(("guidance", style.guidance), lambda: self._embedded(style.guidance, width))
+            return Guide(self._text.encode(style.prompt), embedded=embedded)
+        if style.guidance <= 1:
+            return Guide(self._text.encode(style.prompt))
+        text = self._text.pair(style.negative_prompt, style.prompt)
+        return Guide(text, guidance=self._number(style.guidance))
 
-    def _guidance_embedding(self, guidance: float) -> torch.Tensor | None:
-        """The sine embedding of the guidance for UNets that were distilled to take it as an input (LCM's full ones).
-
-        As StableDiffusionPipeline.get_guidance_scale_embedding computes it.
-        """
-        width = self._unet.config.time_cond_proj_dim
-        if width is None:
-            return None
+    def _embedded(self, guidance: float, width: int) -> torch.Tensor:
+        """The sine embedding of the guidance, as StableDiffusionPipeline.get_guidance_scale_embedding computes it."""
         half = width // 2
         frequencies = torch.exp(torch.arange(half, dtype=torch.float32) * -(np.log(10000.0) / (half - 1)))
         angles = (guidance - 1) * 1000.0 * frequencies
         embedding = torch.cat([angles.sin(), angles.cos()])
         return torch.nn.functional.pad(embedding, (0, width % 2))[None].to(self._device, self._dtype)
 
-    def _encode(self, image: torch.Tensor) -> torch.Tensor:
-        encoded = self._vae.encode(image, return_dict=False)[0]
-        # AutoencoderKL gives a distribution: its mode keeps a still view still, a sample would not
-        latent = encoded if torch.is_tensor(encoded) else encoded.mode()
-        return latent.float() * self._vae.config.scaling_factor
-
-    def _decode(self, latent: torch.Tensor) -> torch.Tensor:
-        scaled = (latent / self._vae.config.scaling_factor).to(self._dtype)
-        return self._vae.decode(scaled, return_dict=False)[0]
-
-    def _depth_features(
-        self, depth: torch.Tensor, height: int, width: int, weight: float, guided: bool
-    ) -> list[torch.Tensor]:
-        """The adapter's features of ``depth`` (H x W, 0..1, near 1), times ``weight``, one for each UNet block."""
-        assert self._adapter is not None
-        plane = fit(depth[None, None], height, width).expand(-1, self._adapter.config.in_channels, -1, -1)
-        features = self._adapter(plane.to(self._dtype, memory_format=torch.channels_last))
-        return [(feature * weight).expand(2 if guided else 1, -1, -1, -1) for feature in features]
+    def _number(self, value: float) -> torch.Tensor:
+        return self._numbers.get(value, lambda: torch.tensor(value, dtype=torch.float32, device=self._device))
 
     def _recipe(self, style: Style) -> _Recipe:
         key = (style.height, style.width, style.steps, style.strength, style.seed)
@@ -235,17 +201,23 @@ class StableDiffusionLcm:
     def _make_recipe(self, style: Style) -> _Recipe:
         plan = self._schedule.plan(style.steps, style.strength)
         height, width = style.height // self._latent_scale, style.width // self._latent_scale
-        shape = (1, self._unet.config.in_channels, height, width)
+        shape = (1, self._pipeline.unet.config.in_channels, height, width)
         generator = torch.Generator("cpu").manual_seed(style.seed)
 
         def draw(level: float) -> torch.Tensor:
             noise = torch.randn(shape, generator=generator) * level  # one draw after the other, as diffusers does it
             return noise.to(self._device, memory_format=torch.channels_last)
 
+        def number(value: float) -> torch.Tensor:
+            return torch.tensor(value, dtype=torch.float32, device=self._device)
+
         start = draw(plan.noise)
         noises = (*(draw(step.renoise) for step in plan.steps[:-1]), None)
-        timesteps = tuple(torch.tensor(step.timestep, device=self._device) for step in plan.steps)
-        return _Recipe(plan.signal, start, plan.steps, timesteps, noises)
+        calls = tuple(
+            Call(torch.tensor(step.timestep, device=self._device), number(step.keep), number(step.use), noise)
+            for step, noise in zip(plan.steps, noises, strict=True)
+        )
+        return _Recipe(number(plan.signal) if plan.signal else None, start, calls)
 
     def _check(self, request: Request) -> None:
         style, step = request.style, self._size_step
@@ -256,7 +228,9 @@ class StableDiffusionLcm:
                     f"use {value // step * step or step} or {(value // step + 1) * step}",
                     "bad_request",
                 )
-        if self._adapter is None and any(control.kind == "depth" and control.weight > 0 for control in style.controls):
+        if self._pipeline.adapter is None and any(
+            control.kind == "depth" and control.weight > 0 for control in style.controls
+        ):
             raise EngineError(
                 f"depth control is asked for, but the model {self.name} has no depth adapter: set the depth weight "
                 "to 0, or add a T2IAdapter as the folder 'adapter' of the model",
@@ -274,6 +248,7 @@ class StableDiffusionLcm:
 
     def _free(self) -> None:
         self._recipes.clear()
+        self._numbers.clear()
         self._transfer.clear()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()

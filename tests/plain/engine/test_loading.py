@@ -188,7 +188,7 @@ def test_a_lora_that_is_none(copy: Callable[..., Path]) -> None:
 
 
 def test_loras_leave_no_layers_behind(engine: Callable[..., StableDiffusionLcm]) -> None:
-    kinds = {type(module).__module__.partition(".")[0] for module in engine(lora="kohya")._unet.modules()}
+    kinds = {type(module).__module__.partition(".")[0] for module in engine(lora="kohya")._pipeline.unet.modules()}
     assert "peft" not in kinds
 
 

@@ -87,7 +87,7 @@ def test_steps_are_unet_calls_really_made(engine: Engine, strength: float) -> No
     def note(step: int, of: int) -> None:
         seen.append((step, of))
 
-    hook = engine()._unet.register_forward_hook(lambda *_: calls.append(1))
+    hook = engine()._pipeline.unet.register_forward_hook(lambda *_: calls.append(1))
     try:
         for steps in range(1, 9):
             calls.clear()
@@ -101,12 +101,12 @@ def test_steps_are_unet_calls_really_made(engine: Engine, strength: float) -> No
 
 def test_the_adapter_and_the_text_encoder_run_once(engine: Engine) -> None:
     calls: list[str] = []
-    adapter = engine()._adapter
+    adapter = engine()._pipeline.adapter
     assert adapter is not None
     hooks = [
         adapter.register_forward_hook(lambda *_: calls.append("depth")),
         engine()._text._encoder.register_forward_hook(lambda *_: calls.append("text")),
-        engine()._vae.encoder.register_forward_hook(lambda *_: calls.append("encode")),
+        engine()._pipeline.vae.encoder.register_forward_hook(lambda *_: calls.append("encode")),
     ]
     try:
         request = make_request(depth=1.0, strength=0.5, steps=4, prompt="words never seen before")
@@ -201,7 +201,7 @@ def test_a_size_that_the_model_cannot_make_is_a_clear_failure(model: Callable[..
 def test_numbers_that_are_none_are_told_not_shown(model: Callable[..., Any]) -> None:
     broken = StableDiffusionLcm.load(model(), "cpu", dtype=torch.float32)
     with torch.no_grad():
-        broken._unet.conv_out.bias.fill_(float("nan"))
+        broken._pipeline.unet.conv_out.bias.fill_(float("nan"))
     with pytest.raises(EngineError, match="no numbers") as caught:
         picture(broken, strength=0.5)
     assert caught.value.code == "model_failed"
@@ -212,7 +212,7 @@ def test_out_of_memory_is_told_and_survived(engine: Engine, monkeypatch: pytest.
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine(), "_encode", full)
+        patch.setattr(engine()._pipeline, "encode", full)
         with pytest.raises(EngineError, match=r"64 x 64.*smaller size") as caught:
             picture(engine(), strength=0.5)
     assert caught.value.code == "out_of_memory"
@@ -224,7 +224,7 @@ def test_closed_engines_hold_no_model(model: Callable[..., Any]) -> None:
     import weakref
 
     engine = StableDiffusionLcm.load(model(), "cpu", dtype=torch.float32)
-    unet = weakref.ref(engine._unet)
+    unet = weakref.ref(engine._pipeline.unet)
     engine.close()
     gc.collect()
     assert unet() is None

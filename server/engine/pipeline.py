@@ -1,0 +1,134 @@
+"""The sums of a picture: tensors in, tensors out, nothing decided and nothing waited for. torch, no requests.
+
+Everything that varies from frame to frame comes as a tensor on the device, so that a method with inputs of the same
+shapes does the same work each time: it can be recorded once (a CUDA graph) and repeated with other values copied
+into its inputs. Which of the optional inputs are None is part of the shape.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from .images import fit, from_model, to_model
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """The numbers of one UNet call: ``next latent = keep * latent + use * output (+ noise)``.
+
+    ``timestep``: int64, 0-d. ``keep``, ``use``: fp32, 0-d. ``noise``: fp32, of the latent's shape, already scaled;
+    None at the last call.
+    """
+
+    timestep: torch.Tensor
+    keep: torch.Tensor
+    use: torch.Tensor
+    noise: torch.Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class Guide:
+    """What the prompt gives to each UNet call. B is 1, or 2 with classifier-free guidance, the negative one first.
+
+    ``text``: B x tokens x width. ``added``: what else the UNet asks for, by diffusers' names, each with B rows, or
+    None. ``guidance``: fp32, 0-d, or None without classifier-free guidance. ``embedded``: the embedding of the
+    guidance for UNets that take it as an input, B x width, or None.
+    """
+
+    text: torch.Tensor
+    added: dict[str, torch.Tensor] | None = None
+    guidance: torch.Tensor | None = None
+    embedded: torch.Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Depth:
+    """What the depth gives to each UNet call, made once a frame by :meth:`Pipeline.look`.
+
+    ``features``: a T2I-Adapter's, one for each UNet block, weighted, or None. ``plane``: what a ControlNet sees,
+    B x 3 x H x W, or None; ``weight``: of its residuals, fp32, 0-d.
+    """
+
+    features: tuple[torch.Tensor, ...] | None = None
+    plane: torch.Tensor | None = None
+    weight: torch.Tensor | None = None
+
+
+@dataclass(eq=False)
+class Pipeline:
+    """The modules of a model, on their device, and the sums that a frame makes with them.
+
+    The weights of ``unet`` and the text encoders are changed in place when LoRAs change, under the names that the
+    modules had when the pipeline was made; ``changes`` counts how often something was changed that a recording
+    does not notice, and must then be made anew.
+    """
+
+    unet: Any
+    vae: Any
+    dtype: torch.dtype
+    adapter: Any = None
+    control: Any = None
+    vae_dtype: torch.dtype | None = None
+    changes: int = 0
+
+    def encode(
+        self, image: torch.Tensor, height: int, width: int, signal: torch.Tensor, start: torch.Tensor
+    ) -> torch.Tensor:
+        """The first latent: ``start + signal * encoded``; ``image`` uint8 H x W x 3, stretched to height x width."""
+        planes = to_model(image, height, width, self.vae_dtype or self.dtype)
+        encoded = self.vae.encode(planes, return_dict=False)[0]
+        # AutoencoderKL gives a distribution: its mode keeps a still view still, a sample would not
+        latent = encoded if torch.is_tensor(encoded) else encoded.mode()
+        return start + signal * (latent.float() * self.vae.config.scaling_factor)
+
+    def look(self, depth: torch.Tensor, height: int, width: int, weight: torch.Tensor, rows: int) -> Depth:
+        """What ``depth`` (fp32 H x W, 0..1, near is 1) gives to the UNet calls, for ``rows`` rows of a batch."""
+        plane = fit(depth[None, None], height, width).to(self.dtype, memory_format=torch.channels_last)
+        if self.adapter is None:
+            return Depth(plane=plane.expand(rows, 3, -1, -1), weight=weight)
+        features = self.adapter(plane.expand(-1, self.adapter.config.in_channels, -1, -1))
+        return Depth(features=tuple((feature * weight).expand(rows, -1, -1, -1) for feature in features))
+
+    def step(self, latent: torch.Tensor, call: Call, guide: Guide, depth: Depth) -> torch.Tensor:
+        """The latent (fp32) after one UNet call."""
+        output = self.predict(latent, call.timestep, guide, depth)
+        latent = latent * call.keep + output * call.use
+        return latent if call.noise is None else latent + call.noise
+
+    def predict(self, latent: torch.Tensor, timestep: torch.Tensor, guide: Guide, depth: Depth) -> torch.Tensor:
+        """The UNet's output for ``latent``, in fp32."""
+        sample = latent.to(self.dtype).expand(guide.text.shape[0], -1, -1, -1)
+        down, middle = None, None
+        if depth.plane is not None:
+            down, middle = self.control(
+                sample,
+                timestep,
+                encoder_hidden_states=guide.text,
+                controlnet_cond=depth.plane,
+                conditioning_scale=depth.weight,
+                added_cond_kwargs=guide.added,
+                return_dict=False,
+            )
+        output = self.unet(
+            sample,
+            timestep,
+            encoder_hidden_states=guide.text,
+            timestep_cond=guide.embedded,
+            added_cond_kwargs=guide.added,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=middle,
+            down_intrablock_additional_residuals=None if depth.features is None else list(depth.features),
+            return_dict=False,
+        )[0].float()
+        if guide.guidance is None:
+            return output
+        without, with_prompt = output.chunk(2)
+        return without + guide.guidance * (with_prompt - without)
+
+    def decode(self, latent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The picture, uint8 H x W x 3, and whether all of the latent are numbers (bool, 0-d)."""
+        scaled = (latent / self.vae.config.scaling_factor).to(self.vae_dtype or self.dtype)
+        return from_model(self.vae.decode(scaled, return_dict=False)[0]), torch.isfinite(latent).all()
