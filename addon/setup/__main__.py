@@ -1,0 +1,58 @@
+"""``python -m addon.setup``: reads a plan from standard input, makes it, says how far it is. Standard library only.
+
+One line of JSON comes in: the plan. The end of the input cancels: the one who started this has closed it, or is gone.
+Lines of JSON go into the file named by the first argument; pip's own words into that named by the second.
+With ``detect`` in place of a file it says what the machine has, and ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from .machine import detect
+from .plan import Plan
+from .steps import Cancelled, Failed, Steps
+
+NO_ROOM = 28
+
+
+def main(arguments: list[str]) -> int:
+    """Run; return the exit status: 0 done, 1 failed, 3 cancelled, 28 failed for want of room on the disk."""
+    events = open(arguments[0], "a", encoding="utf-8", buffering=1)  # as long as the process
+
+    def say(event: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):  # a full disk; the exit status says it then
+            events.write(json.dumps(event) + "\n")
+
+    if arguments[1:] == ["detect"]:
+        say({"event": "machine", **detect().as_json()})
+        return 0
+    steps = Steps(Plan.from_json(sys.stdin.readline()), say, Path(arguments[1]))
+
+    def listen() -> None:
+        while sys.stdin.buffer.read(1):
+            pass
+        steps.cancel()
+
+    threading.Thread(target=listen, name="standard input", daemon=True).start()
+    try:
+        steps.run()
+    except Cancelled:
+        say({"event": "cancelled"})
+        return 3
+    except Failed as failed:
+        say({"event": "failed", "code": failed.code, "fields": failed.fields})
+        return NO_ROOM if failed.code in ("disk_full", "no_room") else 1
+    say({"event": "done"})
+    return 0
+
+
+if __name__ == "__main__":
+    status = main(sys.argv[1:])
+    os._exit(status)  # the thread that listens may wait in a read, which an ordinary end would wait for

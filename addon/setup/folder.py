@@ -1,0 +1,109 @@
+"""The environment's folder: whether it is whole, of which version, how it is removed. Standard library only; no bpy.
+
+``.version`` in it says "incomplete" from before its first file until after its last check.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from .plan import Plan, environments
+
+VERSION_FILE = ".version"
+INCOMPLETE, COMPLETE = "incomplete", "complete"
+ABSENT, BROKEN, OUTDATED = "absent", "broken", "outdated"
+"""``broken``: its Python does not run any more, as that of a Blender that was moved; ``outdated``: another plan's."""
+
+
+class Environment:
+    """What there is of ``plan``'s environment now. ``state``: complete, absent, incomplete, broken or outdated."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.folder = plan.folder
+        self.python = python_of(self.folder)
+        self.about = read(self.folder)
+        """What ``.version`` holds: state, version, build, words of the check."""
+        self.state = self._state(plan.home)
+
+    def _state(self, home: Path) -> str:
+        if self.about.get("state") == COMPLETE:
+            return COMPLETE if self.python.exists() else BROKEN  # a link to a Python that is gone does not exist
+        if any(read(other).get("state") == COMPLETE for other in others(home, self.folder)):
+            return OUTDATED
+        return INCOMPLETE if self.folder.exists() else ABSENT
+
+
+def python_of(folder: Path) -> Path:
+    """The interpreter of the environment in ``folder``."""
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def site_packages(folder: Path) -> Path:
+    """Where the environment's packages lie, of the Python that runs this."""
+    if os.name == "nt":
+        return folder / "Lib" / "site-packages"
+    return folder / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+
+
+def read(folder: Path) -> dict[str, str]:
+    """What ``.version`` holds; nothing where it cannot be read."""
+    try:
+        values = json.loads((folder / VERSION_FILE).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {str(key): str(value) for key, value in values.items()} if isinstance(values, dict) else {}
+
+
+def write(folder: Path, **values: str) -> None:
+    """Write ``.version``, all of it or nothing. Raises OSError."""
+    new = folder / (VERSION_FILE + ".new")
+    new.write_text(json.dumps(values, indent=1) + "\n", "utf-8")
+    new.replace(folder / VERSION_FILE)
+
+
+def others(home: Path, folder: Path) -> list[Path]:
+    """The environments beside ``folder``: of earlier versions, or left by a set-up that was killed."""
+    with contextlib.suppress(OSError):
+        return [other for other in environments(home).iterdir() if other.is_dir() and other != folder]
+    return []
+
+
+def remove(folder: Path, tries: int = 5) -> None:
+    """Remove a folder and all in it. Raises OSError when it stays: on Windows while a program runs in it."""
+    for left in reversed(range(tries)):
+        try:
+            shutil.rmtree(folder)
+            return
+        except FileNotFoundError:
+            return
+        except OSError:
+            if not left:
+                raise
+            time.sleep(0.3)  # a scanner of viruses may have a file open, for a moment
+
+
+@contextlib.contextmanager
+def alone(home: Path) -> Iterator[bool]:
+    """Hold the lock of all set-ups in ``home``; says False when another process holds it. Raises OSError."""
+    environments(home).mkdir(parents=True, exist_ok=True)
+    with open(environments(home) / "lock", "ab") as file:
+        try:
+            if os.name == "nt":
+                import msvcrt
+
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+            else:
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield True  # closing the file gives the lock back, as does the end of the process

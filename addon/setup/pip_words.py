@@ -1,0 +1,96 @@
+"""What pip says, as progress and as the code of a failure. Standard library only; no bpy, no I/O.
+
+pip's lines and its ``--progress-bar raw`` are those of the version that comes along as ``pip.zip``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_RAW = re.compile(r"Progress (\d+) of (\d+)")
+_FILE = re.compile(r"\s*(?:Downloading|Using cached|Processing) (?:\S*/)?([A-Za-z0-9_.]+?)-\d\S*?\.whl(?!\.metadata)")
+_INSTALLING = re.compile(r"Installing collected packages: (.+)")
+_COLLECTING = re.compile(r"\s*(?:Collecting|Requirement already satisfied:) ([A-Za-z0-9_.-]+)")
+
+_UNMET = re.compile(r"No matching distribution found for ([^\s(]+)")
+# The first that fits is the cause: what pip says last is often only that nothing was found.
+_CAUSES = (
+    ("disk_full", r"No space left on device|Errno 28\b|WinError 112|not enough space on the disk|Disk quota exceeded"),
+    ("read_only", r"Read-only file system|Permission denied|Access is denied|WinError 5\b|Errno 13\b|Errno 30\b"),
+    ("long_path", r"Long Path support|WinError 206|filename or extension is too long|File name too long"),
+    ("in_use", r"WinError 32\b|being used by another process"),
+    ("proxy", r"ProxyError|Tunnel connection failed|HTTP error 407|407 Proxy Authentication"),
+    ("certificate", r"CERTIFICATE_VERIFY_FAILED|SSLError|ssl certificate"),
+    ("index_refused", r"HTTP error (?:401|403|5\d\d)|(?:401|403|5\d\d) (?:Client|Server) Error"),
+    (
+        "no_network",
+        r"NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|Network is unreachable|getaddrinfo failed|"
+        r"Name or service not known|Temporary failure in name resolution|Connection refused|Max retries exceeded|"
+        r"Connection reset|IncompleteRead|ProtocolError|incomplete-download|Failed to establish a new connection",
+    ),
+    ("damaged", r"DO NOT MATCH THE HASHES|is not a valid wheel filename|has an invalid wheel|BadZipFile"),
+    ("conflict", r"ResolutionImpossible|conflicting dependencies"),
+    ("bad_options", r"no such option|option requires|error: argument|Invalid requirement"),
+    ("out_of_memory", r"MemoryError|Cannot allocate memory"),
+)
+
+
+@dataclass
+class Reader:
+    """Follows the lines of one run of pip.
+
+    ``done``, ``total``: bytes of the file under way; ``finished``: bytes of those before it; ``name``: its package.
+    """
+
+    done: int = 0
+    total: int = 0
+    finished: int = 0
+    name: str = ""
+    files: int = 0
+    collected: int = 0
+    installing: bool = False
+
+    def read(self, line: str) -> None:
+        """Take one line of pip's standard output."""
+        if raw := _RAW.match(line):
+            self.done, self.total = int(raw[1]), int(raw[2])
+        elif file := _FILE.match(line):
+            self.finished += self.total
+            self.done = self.total = 0
+            self.name = file[1].replace("_", "-")
+            self.files += 1
+        elif _INSTALLING.match(line):
+            self.finished += self.total
+            self.done = self.total = 0
+            self.installing = True
+        elif collecting := _COLLECTING.match(line):
+            self.name = collecting[1]
+            self.collected += 1
+
+    @property
+    def bytes(self) -> int:
+        """Bytes downloaded so far."""
+        return self.finished + self.done
+
+
+def cause(output: str, status: int) -> tuple[str, str]:
+    """The code of what made pip fail with ``status``, and the words that name it; for all that it printed."""
+    unmet = _UNMET.search(output)
+    for code, pattern in _CAUSES:
+        found = re.search(pattern, output)
+        if found:
+            return code, _line_of(output, found.start())
+    if unmet:
+        return "no_package", unmet[1].strip()
+    if status in (-9, 137):
+        return "out_of_memory", f"pip was ended with status {status}"
+    errors = [line for line in output.splitlines() if line.startswith(("ERROR:", "error:"))]
+    return "pip_failed", (errors[-1].split(":", 1)[1].strip() if errors else f"pip ended with status {status}")
+
+
+def _line_of(output: str, position: int) -> str:
+    begin = output.rfind("\n", 0, position) + 1
+    end = output.find("\n", position)
+    line = output[begin : end if end >= 0 else None].strip()
+    return re.sub(r"^(?:ERROR|WARNING):\s*", "", line)[:300]

@@ -1,0 +1,237 @@
+"""The server as a child process: started, restarted after a crash, its log kept. Standard library only; no bpy.
+
+Nothing here waits; call :meth:`ServerProcess.poll` from time to time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+STARTING, RUNNING, PAUSING, FAILED, STOPPED = "starting", "running", "pausing", "failed", "stopped"
+PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+"""Seconds before each restart, the last one for all that follow."""
+SOUND_AFTER = 60.0
+"""A server that has run for so long counts as sound: the pauses begin anew."""
+TRIES = 3
+"""Starts that may end before the server says its address; then a person has to look."""
+START_SECONDS = 180.0
+"""Until the address must be said; a cold disk and a scanner of viruses take most of it."""
+STOP_SECONDS = 4.0
+LOGS_KEPT = 5
+LONGEST_LOG = 2_000_000
+WRONG_USE = 2
+"""The server's exit status when its arguments or its address are the matter: starting it again would not help."""
+
+
+@dataclass(frozen=True)
+class Announced:
+    """Where the server listens, as it said itself."""
+
+    url: str
+    token_file: Path
+    pid: int
+
+
+class ServerProcess:
+    """``python -m server`` on a free port of this machine. It ends when this process does, however that ends.
+
+    ``python``: an interpreter with the server's requirements. ``root``: where the packages ``server`` and ``addon``
+    lie. ``folder``: for its logs; its token and its address go where only this user can read.
+    ``state``: starting, running, pausing before it is started again, failed, or stopped. ``code``, ``fields``: why it
+    is not running, for the table of failures.
+    """
+
+    def __init__(
+        self,
+        python: Path,
+        root: Path,
+        folder: Path,
+        arguments: Sequence[str] = (),
+        environ: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        program: Sequence[str] = ("-m", "server"),
+    ) -> None:
+        self.state, self.code, self.fields = STOPPED, "", dict[str, str]()
+        self.restarts = 0
+        self.log = folder / "server.log"
+        self._python, self._root, self._folder, self._clock = python, root, folder, clock
+        self._arguments, self._program = (*arguments,), (*program,)
+        self._environ = dict(os.environ if environ is None else environ)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._private: Path | None = None
+        self._announced: Announced | None = None
+        self._crashes = self._never_said = 0
+        self._since = self._next = self._killed_at = 0.0
+        self._looked_at_log = 0.0
+        self._start()
+
+    @property
+    def seconds_to_restart(self) -> float:
+        """While pausing."""
+        return max(0.0, self._next - self._clock())
+
+    @property
+    def pid(self) -> int | None:
+        """The process' number while there is one."""
+        return self._process.pid if self._process is not None else None
+
+    def poll(self) -> Announced | None:
+        """Where the server listens now; None while it does not."""
+        if self.state == PAUSING and self._clock() >= self._next:
+            self.restarts += 1
+            self._start()
+        if self._process is None:
+            return None
+        ended = self._process.poll()
+        if ended is not None:
+            self._lost(ended)
+        elif self.state == STARTING:
+            self._listen()
+        elif self._clock() - self._since > SOUND_AFTER:
+            self._crashes = 0
+        if self._clock() - self._looked_at_log > 5.0:
+            self._looked_at_log = self._clock()
+            shorten(self.log)
+        return self._announced
+
+    def restart(self) -> None:
+        """Start again at once, with the pauses anew; for when a person asks for it."""
+        if self.state in (PAUSING, FAILED):
+            self._crashes = self._never_said = 0
+            self._start()
+
+    def stop(self) -> None:
+        """Ask it to end, without waiting for it: it needs up to two seconds, and ends by itself after this process."""
+        self.state = STOPPED
+        if self._process is not None and self._process.poll() is None:
+            with contextlib.suppress(OSError):
+                self._process.terminate()
+            _ending.append((self._process, self._private, self._clock() + STOP_SECONDS))
+        elif self._private is not None:
+            _forget(self._private)
+        self._process = self._announced = self._private = None
+        reap(self._clock())
+
+    def _start(self) -> None:
+        reap(self._clock())
+        self._announced = None
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            rotate(self.log)
+            self._private = Path(tempfile.mkdtemp(prefix="draftglass-server-"))  # mode 0700
+            command = [str(self._python), "-s", *self._program, "--port", "0"]
+            command += ["--token-file", str(self._private / "token"), "--exit-with-parent", str(os.getpid())]
+            command += self._arguments
+            environ = {key: value for key, value in self._environ.items() if key != "PYTHONHOME"}
+            environ |= {"PYTHONPATH": str(self._root), "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+            with open(self.log, "ab") as log, open(self._private / "said", "wb") as said:
+                self._process = subprocess.Popen(
+                    command,
+                    cwd=self._private,  # not the extension's folder: on Windows that could not be updated then
+                    env=environ,
+                    stdin=subprocess.DEVNULL,
+                    stdout=said,
+                    stderr=log,
+                    creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+                )
+        except OSError as error:
+            self._process = None
+            self._fail("server_not_started", python=str(self._python), reason=error.strerror or str(error))
+            return
+        self.state, self.code, self._since = STARTING, "", self._clock()
+
+    def _listen(self) -> None:
+        assert self._private is not None and self._process is not None
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # not yet, or a line of something else
+            for line in (self._private / "said").read_bytes().splitlines(keepends=True):
+                said = json.loads(line)
+                if said["event"] == "listening":
+                    self._announced = Announced(said["url"], Path(said["token_file"]), int(said["pid"]))
+                    self.state, self._since, self._never_said = RUNNING, self._clock(), 0
+                    return
+        if self._clock() - self._since > START_SECONDS:
+            self._process.kill()
+
+    def _lost(self, status: int) -> None:
+        assert self._process is not None and self._private is not None
+        self._process = None
+        reason = last_words(self.log) or f"status {status}"
+        _forget(self._private)
+        self._private = None
+        if self._announced is None:
+            self._never_said += 1
+        self._announced = None
+        if status == WRONG_USE or self._never_said >= TRIES:
+            self._fail("server_ended_at_start", reason=reason)
+            return
+        pause = PAUSES[min(self._crashes, len(PAUSES) - 1)]
+        self._crashes += 1
+        self.state, self.code, self.fields = PAUSING, "server_crashed", {"reason": reason, "status": str(status)}
+        self._next = self._clock() + pause
+
+    def _fail(self, code: str, **fields: str) -> None:
+        self.state, self.code, self.fields = FAILED, code, fields
+
+
+_ending: list[tuple[subprocess.Popen[bytes], Path | None, float]] = []
+
+
+def reap(now: float) -> int:
+    """Take note of servers that have ended since they were asked to, kill those that did not; return how many stay."""
+    for item in list(_ending):
+        process, private, deadline = item
+        if process.poll() is not None:
+            _ending.remove(item)
+            if private is not None:
+                _forget(private)
+        elif now > deadline:
+            process.kill()
+    return len(_ending)
+
+
+def _forget(private: Path) -> None:
+    with contextlib.suppress(OSError):
+        for file in private.iterdir():
+            file.unlink()
+        private.rmdir()
+
+
+def rotate(log: Path) -> None:
+    """Make room for a new log: server.log becomes server.1.log, and so on; the oldest goes. Raises OSError."""
+    if not log.exists() or not log.stat().st_size:
+        return
+    named = [log, *(log.with_name(f"{log.stem}.{number}{log.suffix}") for number in range(1, LOGS_KEPT))]
+    named[-1].unlink(missing_ok=True)
+    for older, newer in zip(reversed(named), list(reversed(named))[1:], strict=False):
+        if newer.exists():
+            with contextlib.suppress(PermissionError):  # on Windows: another Blender's server writes into it
+                newer.replace(older)
+
+
+def shorten(log: Path) -> None:
+    """Cut a log that has grown too long to its newer half, in place: the server keeps writing into it."""
+    with contextlib.suppress(OSError):
+        if log.stat().st_size > LONGEST_LOG:
+            with open(log, "r+b") as file:
+                file.seek(-LONGEST_LOG // 2, os.SEEK_END)
+                kept = file.read()
+                file.seek(0)
+                file.write(kept)
+                file.truncate()
+
+
+def last_words(log: Path) -> str:
+    """The last line of a log, without the program's name before it."""
+    with contextlib.suppress(OSError), open(log, "rb") as file:
+        file.seek(max(0, log.stat().st_size - 4000))
+        lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
+        return lines[-1].removeprefix("python -m server: ")[:300] if lines else ""
+    return ""
