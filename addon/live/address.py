@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from .errors import AddressError, Trouble
+from .errors import AddressError, trouble
 
 DEFAULT_PATH = "/live"
 LONGEST_TOKEN = 4096
@@ -88,14 +88,14 @@ class Address:
             with self.token_file.open("rb") as file:
                 raw = file.read(LONGEST_TOKEN + 1)
         except FileNotFoundError:
-            raise Trouble(f"The token file {self.token_file} does not exist: start the server.") from None
+            raise trouble("token_missing", file=str(self.token_file)) from None
         except OSError as error:
-            raise Trouble(f"The token file {self.token_file} cannot be read: {error.strerror or error}.") from None
+            raise trouble("token_unreadable", file=str(self.token_file), reason=error.strerror or str(error)) from None
         try:
             token = raw.decode("ascii").strip()
             _check_token(token, f"the token in {self.token_file}")
         except (AddressError, UnicodeDecodeError):
-            raise Trouble(f"The token file {self.token_file} holds no token: start the server anew.") from None
+            raise trouble("token_empty", file=str(self.token_file)) from None
         return token
 
 

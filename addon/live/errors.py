@@ -1,6 +1,6 @@
 """What can go wrong between add-on and server, each as a state and a sentence. Standard library only; no bpy, no I/O.
 
-Every sentence that the live loop shows about its connection is written here.
+The sentences of what fails are those of the table in ``failures``; those of what goes well are written here.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import errno
 import math
 import os
 from pathlib import Path
+
+from .failures import FAILURES, Problem, problem
 
 CONNECTING = "connecting"
 """Reaching for the server: TCP, WebSocket handshake, hello."""
@@ -24,7 +26,7 @@ STOPPED = "stopped"
 """Ended by stop()."""
 
 STOPPED_SENTENCE = "Live is stopped."
-NO_REASON = "The server could not load its model and did not say why."
+NO_REASON = FAILURES["no_reason"].sentence
 STATES = (CONNECTING, LOADING, LIVE, WAITING, FAILED, STOPPED)
 
 _REFUSED = {errno.ECONNREFUSED, 10061}  # the numbers above 10000 are Windows' own
@@ -40,64 +42,82 @@ class AddressError(LiveError, ValueError):
 
 
 class Trouble(LiveError):
-    """The connection cannot be made or has ended. ``state`` is what the live loop shows, WAITING or FAILED."""
+    """The connection cannot be made or has ended. ``state`` is what the live loop shows, WAITING or FAILED.
 
-    def __init__(self, sentence: str, state: str = WAITING) -> None:
+    ``code`` is the failure's in the table, where remedy and buttons are.
+    """
+
+    def __init__(self, sentence: str, state: str = WAITING, code: str = "lost") -> None:
         super().__init__(sentence)
         self.sentence = sentence
         self.state = state
+        self.code = code
+
+
+def trouble(code: str, state: str = WAITING, **fields: str) -> Trouble:
+    """The failure ``code`` of the table, as it ends a connection."""
+    return Trouble(problem(code, **fields).sentence, state, code)
 
 
 def from_connect(error_number: int, place: str) -> Trouble:
     """The TCP connection to ``place`` ("host:port") failed with this errno."""
     if error_number in _REFUSED:
-        return Trouble(f"No server is listening at {place}: start it, or check the port.")
-    if error_number in _UNREACHABLE:
-        return Trouble(f"{place} cannot be reached ({os.strerror(error_number)}): check the address and the network.")
-    return Trouble(f"Connecting to {place} failed: {os.strerror(error_number)}.")
+        return trouble("refused_connection", place=place)
+    code = "unreachable" if error_number in _UNREACHABLE else "connect_failed"
+    return trouble(code, place=place, reason=os.strerror(error_number))
 
 
 def silent(place: str, seconds: float) -> Trouble:
     """Something accepts connections at ``place`` and says nothing, or a server has stopped answering."""
-    return Trouble(f"The server at {place} has not answered for {seconds:.0f} s.")
+    return trouble("silent", place=place, seconds=f"{seconds:.0f}")
 
 
 def from_status(status: int, place: str, path: str, token_file: Path | None) -> Trouble:
     """The handshake was answered with this HTTP status instead of 101."""
     if status in (401, 403):
         where = f"the token in {token_file}" if token_file else "the token"
-        return Trouble(
-            f"The server at {place} does not accept {where} (HTTP {status}): "
-            "it makes a new token at each start, so use the one of the server that runs now.",
-            FAILED,
-        )
+        return trouble("wrong_token", FAILED, place=place, where=where, status=str(status))
     if status == 404:
-        return Trouble(f"{place} answers, but has no {path} (HTTP 404): the path should be /live.", FAILED)
-    return Trouble(f"The server at {place} refused the connection with HTTP {status}.")
+        return trouble("wrong_path", FAILED, place=place, path=path)
+    return trouble("http_refused", place=place, status=str(status))
 
 
 def not_draftglass(place: str, what: str) -> Trouble:
     """Bytes came that are no WebSocket or no message of ours; ``what`` says which."""
-    return Trouble(f"What answers at {place} is no Draftglass server, or a broken one: {what}.", FAILED)
+    return trouble("not_draftglass", FAILED, place=place, what=what)
 
 
 def protocol_version(place: str, theirs: int, ours: int) -> Trouble:
     """The server speaks another version of the protocol."""
     older = "the server" if theirs < ours else "the add-on"
-    return Trouble(
-        f"The server at {place} speaks version {theirs} of the protocol, this add-on version {ours}: update {older}.",
-        FAILED,
-    )
+    return trouble("protocol_version", FAILED, place=place, theirs=str(theirs), ours=str(ours), older=older)
 
 
 def refused(sentence: str, state: str) -> Trouble:
     """The server said why in its own ``sentence`` before the connection ended."""
-    return Trouble(written(sentence), state)
+    return Trouble(written(sentence), state, "refused")
 
 
 def lost(place: str, reason: str = "") -> Trouble:
     """An open connection ended."""
-    return Trouble(f"The connection to the server at {place} was lost{f' ({reason})' if reason else ''}.")
+    return trouble("lost", place=place, reason=f" ({reason})" if reason else "")
+
+
+def of_loop(state: str, sentence: str, trouble_code: str, failure_code: str) -> Problem | None:
+    """What fails in a loop of this state and sentence.
+
+    ``trouble_code``: of the connection that is lost; ``failure_code``: the server's for the newest frame; "" for none.
+    """
+    if state == STOPPED:
+        return None
+    if trouble_code:
+        return Problem(trouble_code, sentence)
+    if state == FAILED and sentence == NO_REASON:
+        return problem("no_reason")
+    if state == FAILED or (state == LIVE and failure_code):
+        memory = failure_code == "out_of_memory" or "memory" in sentence
+        return Problem("gpu_memory" if memory else "model_failed" if state == FAILED else "picture_failed", sentence)
+    return None
 
 
 def loading(percent: float, words: str) -> str:

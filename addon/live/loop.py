@@ -73,12 +73,11 @@ class LiveLoop:
         self._status: Status | None = None
         self._refusal = ""  # what the server said before it closed the connection
         self._failure = ""  # why the newest frame has no picture
-        self._why = ""
-        self._attempts = self._host = 0
+        self._why = self._code = self._failure_code = ""
+        self._attempts = self._host = self._newest = 0
         self._next_attempt = clock()
         self._times: dict[int, Times] = {}
         self._want: tuple[Want, float] | None = None
-        self._newest = 0
         self._picture: Picture | None = None
 
     def poll(self, key: Hashable) -> Want | None:
@@ -138,8 +137,7 @@ class LiveLoop:
     def stop(self) -> None:
         """End at once: the socket is closed, frames under way are forgotten. The loop cannot be started again."""
         self._drop_link()
-        self._picture = None
-        self.state = STOPPED
+        self._picture, self.state = None, STOPPED
 
     @property
     def sentence(self) -> str:
@@ -155,6 +153,12 @@ class LiveLoop:
         if self.state == LOADING:
             return errors.loading(self._status.percent, self._status.sentence)
         return errors.written(self._failure) or errors.live(self.model)
+
+    @property
+    def problem(self) -> errors.Problem | None:
+        """What fails now, with its remedy and buttons; None while nothing does."""
+        code = self._code if self._why else ""
+        return errors.of_loop(self.state, self.sentence, code, self._failure and self._failure_code)
 
     @property
     def percent(self) -> float:
@@ -207,7 +211,7 @@ class LiveLoop:
         self._why = errors.in_mid_frame(trouble.sentence) if self._pace.under_way else trouble.sentence
         self.statistics.lost += self._welcome is not None
         self._drop_link()
-        self.state = trouble.state
+        self.state, self._code = trouble.state, trouble.code
         pause = LONGEST_PAUSE if trouble.state == FAILED else FIRST_PAUSE * 2 ** min(max(0, self._attempts - 1), 16)
         self._next_attempt = self._clock() + min(pause, LONGEST_PAUSE)
 
@@ -282,9 +286,8 @@ class LiveLoop:
         self.last_failure = errors.written(failure.sentence)
         self._times.pop(failure.id, None)
         self.progress = None
-        if not self._pace.failed(self._clock(), failure.id):
-            return
-        self._failure = failure.sentence
+        if self._pace.failed(self._clock(), failure.id):
+            self._failure, self._failure_code = failure.sentence, failure.code
 
     def _note_sent(self) -> None:
         """Note the time for frames of which the system has the last byte now."""

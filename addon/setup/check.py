@@ -3,9 +3,9 @@
 Standard library only by itself; the names of the packages come as arguments.
 """
 
-import importlib
 import importlib.util
 import json
+import pkgutil
 import sys
 
 
@@ -17,7 +17,7 @@ def main(names: list[str]) -> dict[str, str]:
         if importlib.util.find_spec(module) is None:  # its module has another name
             continue
         try:
-            loaded = importlib.import_module(module)
+            loaded = pkgutil.resolve_name(module)
             if module == "torch":
                 device = f"PyTorch {loaded.__version__} on {computes_on(loaded)}"
         except Exception as error:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 SIZE_SECONDS = 10.0
 _MISLEADING = {
@@ -17,23 +18,42 @@ _MISLEADING = {
 }  # fmt: skip
 
 
-def total_size(urls: Iterable[str], otherwise: int) -> int:
-    """Bytes that will be downloaded; at least ``otherwise`` where an index does not say."""
+def sizes(urls: Iterable[str], otherwise: int) -> tuple[int, int]:
+    """Bytes to be downloaded, and bytes of all the files, those on this machine too.
+
+    At least ``otherwise`` where an index does not say.
+    """
+    urls = list(urls)
     with ThreadPoolExecutor(8) as pool:
-        sizes = list(pool.map(size, urls))
-    known = sum(one for one in sizes if one is not None)
-    return known if None not in sizes else max(known, otherwise)
+        found = list(pool.map(size, urls))
+    files = sum(one for one in found if one is not None)
+    download = sum(one for one, url in zip(found, urls, strict=True) if one is not None and not url.startswith("file:"))
+    return (download, files) if None not in found else (max(download, otherwise), max(files, otherwise))
 
 
 def size(url: str) -> int | None:
-    """Bytes of a file that pip would fetch; 0 for one on this machine, None where nobody says."""
-    if url.startswith("file:"):
-        return 0
+    """Bytes of a file that pip would fetch; None where nobody says."""
     with contextlib.suppress(Exception):  # whatever goes wrong here is pip's to tell, if it meets it too
+        if url.startswith("file:"):
+            return os.path.getsize(urllib.request.url2pathname(urlsplit(url).path))
         request = urllib.request.Request(url, method="HEAD")
         with urllib.request.urlopen(request, timeout=SIZE_SECONDS) as answer:
             return int(answer.headers["Content-Length"])
     return None
+
+
+def used(folder: Path) -> int:
+    """Bytes of all files in a folder, of which some may go while it is looked at."""
+    total, waiting = 0, [str(folder)]
+    while waiting:
+        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+                    else:
+                        total += entry.stat(follow_symlinks=False).st_size
+    return total
 
 
 def pin(item: dict[str, Any]) -> str:

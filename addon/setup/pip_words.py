@@ -14,6 +14,7 @@ _INSTALLING = re.compile(r"Installing collected packages: (.+)")
 _COLLECTING = re.compile(r"\s*(?:Collecting|Requirement already satisfied:) ([A-Za-z0-9_.-]+)")
 
 _UNMET = re.compile(r"No matching distribution found for ([^\s(]+)")
+_ABSENT = re.compile(r"no matching distributions available for your environment:\s+(\S+)")
 # The first that fits is the cause: what pip says last is often only that nothing was found.
 _CAUSES = (
     ("disk_full", r"No space left on device|Errno 28\b|WinError 112|not enough space on the disk|Disk quota exceeded"),
@@ -77,8 +78,11 @@ class Reader:
 def cause(output: str, status: int) -> tuple[str, str]:
     """The code of what made pip fail with ``status``, and the words that name it; for all that it printed."""
     unmet = _UNMET.search(output)
+    absent = _ABSENT.search(output)
     for code, pattern in _CAUSES:
         found = re.search(pattern, output)
+        if found and code == "conflict" and absent:
+            return "no_package", absent[1]
         if found:
             return code, _line_of(output, found.start())
     if unmet:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 STEPS = {"environment": 0.03, "lookup": 0.07, "download": 0.60, "install": 0.24, "check": 0.06}
 """The steps in their order, and about which part of the whole each takes."""
-WINDOW = 8.0
+WINDOW = 20.0
 """The time left follows the pace of so many seconds."""
 
 
@@ -16,6 +16,7 @@ class Progress:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
+        self._begun = clock()
         self.fraction = 0.0
         self._paces: deque[tuple[float, float]] = deque()
         self._left: float | None = None
@@ -35,7 +36,8 @@ class Progress:
         (begun, first), (last, newest) = self._paces[0], self._paces[-1]
         if last - begun >= 1.0 and newest > first:
             left = (1.0 - newest) * (last - begun) / (newest - first)
-            self._left = left if self._left is None else 0.7 * self._left + 0.3 * left
+            left = min(left, 2 * (1.0 - newest) * (now - self._begun) / newest)  # a step that stands still for once
+            self._left = left if self._left is None else 0.85 * self._left + 0.15 * left
 
     @property
     def seconds_left(self) -> float | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from . import folder as folders
-from .lookup import environ, pin, total_size
+from .lookup import environ, pin, sizes, used
 from .machine import BUILDS, Build, choose, detect
 from .pip_words import Reader, cause
 from .plan import AUTO, Plan
@@ -85,9 +85,9 @@ class Steps:
         self._environment(folder)
         self._tell("lookup", 0.0, "Looking up what is needed")
         chosen = self._lookup(folder, build)
-        total = total_size((item["download_info"]["url"] for item in chosen), build.download)
-        self._room(folder, total)
-        self._install(folder, build, chosen, total)
+        download, files = sizes((item["download_info"]["url"] for item in chosen), build.download)
+        self._room(folder, download + files * UNPACKED)
+        self._install(folder, build, chosen, download, files * UNPACKED)
         self._tell("check", 0.0, "Checking that it works")
         words = self._check(folder, build)
         folders.write(
@@ -134,31 +134,33 @@ class Steps:
             words += ["-c", str(self._plan.constraints)]
         return [*words, *self._plan.torch_arguments(build), *self._plan.options]
 
-    def _room(self, folder: Path, total: int) -> None:
-        needed = total * (1 + UNPACKED)
+    def _room(self, folder: Path, needed: float) -> None:
         free = shutil.disk_usage(folder).free
         if free < needed:
             raise Failed("no_room", place=str(folder), needed=size_in_words(needed), free=size_in_words(free))
 
-    def _install(self, folder: Path, build: Build, chosen: list[dict[str, Any]], total: int) -> None:
+    def _install(
+        self, folder: Path, build: Build, chosen: list[dict[str, Any]], download: int, unpacked: float
+    ) -> None:
         """Install what the look-up found, in just those versions."""
         locked = folder / "locked.txt"
         locked.write_text("".join(f"{pin(item)}\n" for item in chosen), "utf-8")
         words = ["--no-deps", "-r", str(locked), *self._plan.torch_arguments(build)[:2], *self._plan.options]
         packages = folders.site_packages(folder)
-        before = len(list(packages.glob("*.dist-info")))
-        size = size_in_words(total)
+        before, looked = used(packages), 0.0
 
         def told(reader: Reader) -> None:
-            if reader.installing:
-                there = len(list(packages.glob("*.dist-info"))) - before
-                self._tell("install", there / max(1, len(chosen)), f"Installing {len(chosen)} packages")
-            else:
-                part = reader.bytes / total if reader.bytes else reader.files / max(1, len(chosen)) * 0.2
-                done = f"{size_in_words(reader.bytes)} of {size}" if total else ""
-                self._tell("download", part, f"Downloading {reader.name}", done)
+            nonlocal looked
+            if not reader.installing:
+                part = reader.bytes / download if download else reader.files / max(1, len(chosen))
+                done = f"{size_in_words(reader.bytes)} of {size_in_words(download)}" if download else ""
+                self._tell("download", part, f"Downloading {reader.name}" if reader.name else "Downloading", done)
+            elif time.monotonic() - looked > 1.0:
+                looked = time.monotonic()
+                part = (used(packages) - before) / max(1.0, unpacked)
+                self._tell("install", part, f"Installing {len(chosen)} packages")
 
-        self._tell("download", 0.0, f"Downloading {size}")
+        self._tell("download", 0.0, f"Downloading {size_in_words(download)}")
         self._run_pip(folder, ["--progress-bar", "raw", *words], told)
         for rest in (folder / "tmp", folder / "report.json"):
             shutil.rmtree(rest) if rest.is_dir() else rest.unlink(missing_ok=True)

@@ -48,10 +48,12 @@ LAYERS = (
     Layer(
         "addon/live", NUMPY | {"websockets"}, ("addon", "addon.live", "addon.wire"), THREADS | PICKLES | {"subprocess"}
     ),
+    # Its work is done in processes of its own.
+    Layer("addon/setup", frozenset(), ("addon.setup",), SOCKETS | PICKLES),
     Layer(
         "addon/blender",
         NUMPY | BLENDER,
-        ("addon", "addon.blender", "addon.live", "addon.wire"),
+        ("addon", "addon.blender", "addon.live", "addon.setup", "addon.wire"),
         THREADS | SOCKETS | PICKLES,
     ),
     Layer(
@@ -146,6 +148,7 @@ def test_imports_stay_in_their_layer(module: str) -> None:
                 "addon.live",
                 "addon.blender",
                 "addon.headless",
+                "addon.setup",
                 "server.engine",
                 "server.training",
             }
