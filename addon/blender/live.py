@@ -7,31 +7,40 @@ from __future__ import annotations
 
 import dataclasses
 import time
+import traceback
 import zlib
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
 
 import bpy
 
 from .. import __version__
-from ..live import STOPPED, Address, AddressError, LiveLoop, Want
-from ..wire import Frame, ProtocolError, Request, Style
+from ..live import LIVE, STOPPED, Address, AddressError, LiveLoop, Want
+from ..wire import Frame, Picture, ProtocolError, Request, Style
 from . import changes
 from .capture import Capturer, Draft, View, ensure_gpu
 from .display import Display, open_editor
 from .preferences import preferences
 from .properties import picture_size, style_of
 from .server_process import ServerProcess
+from .shown import Shown
 from .viewports import Followed, Viewport
 
 IDLE_SECONDS = 0.25
 """Pause of the heartbeat while there is nothing to follow: no 3D View, or a render under way."""
 STOPPED_SENTENCE = "Live is stopped."
+PAUSED_SENTENCE = "Live is paused."
+
+paused = False
+"""May be set by anyone at any time: nothing is captured or sent then, and the connection is kept."""
+on_picture: list[Callable[[Shown], None]] = []
+"""Called on the main thread with each picture as it is shown. One that raises is taken out."""
 
 _session: Session | None = None
 _last: dict[str, Any] = {}
+_newest: Shown | None = None
 
 
 class Session:
@@ -47,6 +56,7 @@ class Session:
         self._followed = followed
         self._capturer = Capturer()
         self._display = Display()
+        self._requests: dict[int, Request] = {}  # of frames under way
         self._sent: tuple[int, Hashable] | None = None  # what the last frame sent looked like, and its key
         self._same: tuple[Hashable, Hashable] | None = None  # a key whose capture equals that of an older key
         self._ticks: deque[float] = deque(maxlen=300)
@@ -91,9 +101,9 @@ class Session:
 
     @property
     def state(self) -> str:
-        """One of ``addon.live.STATES``, or ``starting`` while our own server process comes up."""
+        """One of ``addon.live.STATES``, ``paused``, or ``starting`` while our own server process comes up."""
         if self.loop is not None:
-            return self.loop.state
+            return "paused" if paused and self.loop.state == LIVE else self.loop.state
         return "failed" if self.process is None or self.process.failure else "starting"
 
     @property
@@ -103,7 +113,7 @@ class Session:
             return (self.process.failure if self.process else "") or "Starting the server."
         if self.process is not None and self.process.failure:
             return self.process.failure
-        return self.trouble or self.loop.sentence
+        return PAUSED_SENTENCE if self.state == "paused" else self.trouble or self.loop.sentence
 
     def _beat(self) -> float:
         if self.process is not None:
@@ -113,7 +123,7 @@ class Session:
                     return IDLE_SECONDS
                 self.loop = LiveLoop(address, self._client)
         assert self.loop is not None
-        viewport = None if bpy.app.is_job_running("RENDER") else self._followed.find()
+        viewport = None if paused or bpy.app.is_job_running("RENDER") else self._followed.find()
         if viewport is not None and self._opened_for != changes.loads():
             self._opened_for = changes.loads()
             style = _style(viewport)
@@ -130,9 +140,25 @@ class Session:
             if picture.settle:
                 self._display.keep()
             self.pictures_shown += 1
+            self._tell(picture)
             self.loop.statistics.add("display", (time.perf_counter() - began) * 1000)
             _redraw_panels()
         return self.loop.pause if viewport is not None else IDLE_SECONDS
+
+    def _tell(self, picture: Picture) -> None:
+        """Hand the picture to those who asked for it. One that fails is left out from then on, and live goes on."""
+        global _newest
+        request = self._requests.get(picture.id)
+        self._requests = {number: kept for number, kept in self._requests.items() if number > picture.id}
+        if request is None or self.loop is None:
+            return
+        _newest = Shown(picture.image, request, picture.model, self.loop.server, time.time(), picture.timings)
+        for callback in tuple(on_picture):
+            try:
+                callback(_newest)
+            except Exception:
+                on_picture.remove(callback)
+                traceback.print_exc()
 
     def _key(self, viewport: Viewport) -> Hashable:
         settings = viewport.scene.draftglass
@@ -164,11 +190,13 @@ class Session:
             want.id, draft.image, draft.inverse_depth, draft.near, draft.view, draft.projection, time.perf_counter()
         )
         try:
-            self.loop.send(Request(frame, style, want.settle))
+            request = Request(frame, style, want.settle)
+            self.loop.send(request)
         except ProtocolError as error:
             self.trouble = str(error)
             return
         self.trouble = ""
+        self._requests[want.id] = request
         self._sent, self._same = (look, key), None
 
 
@@ -197,6 +225,31 @@ def stop() -> None:
 def is_running() -> bool:
     """Whether live is on."""
     return _session is not None
+
+
+def running() -> bool:
+    """Whether live is on."""
+    return _session is not None
+
+
+def state() -> str:
+    """``stopped``, ``paused``, ``starting``, or one of the loop's (``addon.live.STATES``)."""
+    return _session.state if _session is not None else STOPPED
+
+
+def sentence() -> str:
+    """The state in words."""
+    return _session.sentence if _session is not None else STOPPED_SENTENCE
+
+
+def loop() -> LiveLoop | None:
+    """The loop of the running session, once it has a server to talk to."""
+    return _session.loop if _session is not None else None
+
+
+def picture() -> Shown | None:
+    """The newest picture of this Blender session, also after live was stopped."""
+    return _newest
 
 
 def tick() -> float | None:
