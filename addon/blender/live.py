@@ -11,20 +11,20 @@ import traceback
 import zlib
 from collections import deque
 from collections.abc import Callable, Hashable
-from pathlib import Path
 from typing import Any
 
 import bpy
 
 from .. import __version__
-from ..live import LIVE, STOPPED, Address, AddressError, LiveLoop, Want
+from ..live import LIVE, STOPPED, Address, LiveLoop, Want, failures
+from ..live.failures import Problem
 from ..wire import Frame, Picture, ProtocolError, Request, Style
 from . import changes
 from .capture import Capturer, Draft, View, ensure_gpu
 from .display import Display, open_editor
 from .preferences import preferences
 from .properties import picture_size, style_of
-from .server_process import ServerProcess
+from .server_process import ServerProcess, given_address, given_python
 from .shown import Shown
 from .viewports import Followed, Viewport
 
@@ -41,6 +41,7 @@ on_picture: list[Callable[[Shown], None]] = []
 _session: Session | None = None
 _last: dict[str, Any] = {}
 _newest: Shown | None = None
+_ended_by: Problem | None = None
 
 
 class Session:
@@ -111,9 +112,18 @@ class Session:
         """The state in words."""
         if self.loop is None:
             return (self.process.failure if self.process else "") or "Starting the server."
-        if self.process is not None and self.process.failure:
-            return self.process.failure
+        if self.process is not None and self.process.problem is not None:
+            return self.process.problem.sentence
         return PAUSED_SENTENCE if self.state == "paused" else self.trouble or self.loop.sentence
+
+    @property
+    def problem(self) -> Problem | None:
+        """What fails now, with its remedy and buttons."""
+        if self.process is not None and self.process.problem is not None:
+            return self.process.problem
+        if self.trouble:
+            return Problem("no_capture", self.trouble)
+        return self.loop.problem if self.loop is not None else None
 
     def _beat(self) -> float:
         if self.process is not None:
@@ -122,6 +132,8 @@ class Session:
                 if address is None:
                     return IDLE_SECONDS
                 self.loop = LiveLoop(address, self._client)
+            elif address is not None:
+                self.loop.address = address  # another one after a restart
         assert self.loop is not None
         viewport = None if paused or bpy.app.is_job_running("RENDER") else self._followed.find()
         if viewport is not None and self._opened_for != changes.loads():
@@ -175,7 +187,7 @@ class Session:
             ensure_gpu()
             draft = self._capturer.draw(_view(viewport), style.width, style.height, bool(style.controls))
         except (RuntimeError, SystemError) as error:
-            self.trouble = f"The viewport could not be captured: {error}"
+            self.trouble = failures.problem("no_capture", reason=str(error)).sentence
             return
         self._drew = draft.draw_ms
         self.loop.statistics.add("draw", draft.draw_ms)
@@ -202,8 +214,9 @@ class Session:
 
 def start(context: bpy.types.Context) -> None:
     """Start following the 3D View of ``context``, or the largest one. Raises AddressError with a sentence."""
-    global _session
+    global _session, _ended_by
     stop()
+    _ended_by = None
     address, process = _server()
     _session = Session(Followed(context.area, context.region), address, process)
     if not bpy.app.timers.is_registered(_heartbeat):
@@ -225,6 +238,16 @@ def stop() -> None:
 def is_running() -> bool:
     """Whether live is on."""
     return _session is not None
+
+
+def process() -> ServerProcess | None:
+    """The server that the running session started itself; None where it has none."""
+    return _session.process if _session is not None else None
+
+
+def problem() -> Problem | None:
+    """What fails now, or made the last session end."""
+    return _session.problem if _session is not None else _ended_by
 
 
 def running() -> bool:
@@ -266,27 +289,21 @@ def stats() -> dict[str, Any]:
 
 
 def _heartbeat() -> float | None:
+    global _ended_by
     if _session is None:
         return None
     try:
         return _session.beat()
-    except Exception:
+    except Exception as error:
         stop()  # rather no live than an error sixty times a second; Blender prints this one
+        _ended_by = failures.problem("internal", reason=f"{type(error).__name__}: {error}")
         raise
 
 
 def _server() -> tuple[Address | None, ServerProcess | None]:
     chosen = preferences()
-    if chosen is not None and chosen.server_url:
-        if not chosen.token_file:
-            raise AddressError("The preferences name a server, but no token file: give the file the server wrote.")
-        return Address(chosen.server_url, token_file=Path(bpy.path.abspath(chosen.token_file))), None
-    python = chosen.server_python if chosen is not None else ""
-    if not python:
-        raise AddressError(
-            "No server is set: in the add-on's preferences, give the address of one, or a Python to start one with."
-        )
-    return None, ServerProcess(Path(bpy.path.abspath(python)))
+    address = given_address(chosen)
+    return (address, None) if address is not None else (None, ServerProcess(given_python(chosen)))
 
 
 def _style(viewport: Viewport) -> Style:

@@ -6,7 +6,7 @@ from typing import ClassVar
 import bpy
 
 from ..live import LiveError
-from . import live
+from . import live, setup
 
 
 class DRAFTGLASS_OT_start(bpy.types.Operator):
@@ -21,10 +21,15 @@ class DRAFTGLASS_OT_start(bpy.types.Operator):
         return not live.is_running() and not bpy.app.background
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        """Start, or report why not."""
+        """Start, or report why not; where the server is not set up yet, begin with that."""
+        if setup.is_needed():
+            setup.manager.begin(agreed=False, start_live=True)
+            return {"FINISHED"}
         try:
             live.start(context)
+            setup.manager.problem = None
         except LiveError as error:
+            setup.manager.show(error)
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         return {"FINISHED"}

@@ -5,6 +5,7 @@ import textwrap
 import bpy
 
 from . import live
+from .setup import draw_problem, draw_setup
 
 CHARACTER_PIXELS = 7
 
@@ -13,6 +14,7 @@ def draw_panel(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """Start or stop, the style, and the state in words."""
     settings = context.scene.draftglass
     running = live.is_running()
+    draw_setup(layout, context)
     row = layout.row()
     row.scale_y = 1.4
     if running:
@@ -46,6 +48,10 @@ def draw_panel(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 def _draw_state(column: bpy.types.UILayout, context: bpy.types.Context) -> None:
     stats = live.stats()
     width = max(24, context.region.width // CHARACTER_PIXELS - 4)
+    problem = live.problem()
+    if problem is not None:
+        draw_problem(column, problem, width)
+        return
     icon = {"live": "CHECKMARK", "failed": "ERROR", "waiting": "ERROR", "stopped": "RADIOBUT_OFF"}.get(
         stats["state"], "SORTTIME"
     )

@@ -1,10 +1,20 @@
-"""What the user sets once for all files: which server to use. Imports bpy."""
+"""What the user sets once for all files: which server to use, and how it is set up. Imports bpy."""
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import EnumProperty, StringProperty
 
 PACKAGE = ".".join(__package__.split(".")[:3]) if __package__.startswith("bl_ext.") else __package__.split(".")[0]
 """The extension's own package, which its preferences are filed under."""
+
+BUILD_ITEMS = (
+    ("auto", "By what the machine has", "NVIDIA, AMD or Apple GPU, or the CPU"),
+    ("cuda130", "CUDA 13.0", "NVIDIA, driver 580 or newer, from the GTX 16 and RTX 20 series on"),
+    ("cuda129", "CUDA 12.9", "NVIDIA, driver 525 or newer, newest GPUs"),
+    ("cuda126", "CUDA 12.6", "NVIDIA, driver 525 or newer, older GPUs too"),
+    ("rocm", "ROCm 7.2", "AMD, on Linux"),
+    ("cpu", "CPU", "Any machine; slower, and a small download"),
+    ("pip", "What pip finds", "The build that pip's own configuration leads to"),
+)
 
 
 class DraftglassPreferences(bpy.types.AddonPreferences):
@@ -17,27 +27,62 @@ class DraftglassPreferences(bpy.types.AddonPreferences):
         description="Address of a running server, as ws://127.0.0.1:8765/live; empty starts one on this machine",
         default="",
     )
+    token: StringProperty(
+        name="Token",
+        description="What that server's token file holds; for a server on another machine",
+        default="",
+        subtype="PASSWORD",
+    )
     token_file: StringProperty(
         name="Token File",
-        description="The file into which that server wrote its token",
+        description="The file into which that server wrote its token; for a server on this machine",
         default="",
         subtype="FILE_PATH",
     )
     server_python: StringProperty(
         name="Server's Python",
-        description="A Python that has the server's requirements installed, to start a server with",
+        description="A Python that has the server's requirements installed; empty uses the one that was set up here",
+        default="",
+        subtype="FILE_PATH",
+    )
+    build: EnumProperty(
+        name="PyTorch", description="The build of PyTorch that the set-up downloads", items=BUILD_ITEMS, default="auto"
+    )
+    pip_options: StringProperty(
+        name="Extra pip Arguments",
+        description="For an index of your own, a proxy, or a folder of wheels: --no-index --find-links FOLDER",
+        default="",
+    )
+    requirements: StringProperty(
+        name="Other Requirements",
+        description="A list of requirements in place of the one that comes with the extension",
         default="",
         subtype="FILE_PATH",
     )
 
-    def draw(self, _context: bpy.types.Context) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         """Lay out the preferences."""
-        column = self.layout.column()
-        column.prop(self, "server_url", placeholder="start one on this machine")
-        column.prop(self, "token_file")
-        row = column.row()
-        row.active = not self.server_url
-        row.prop(self, "server_python")
+        from .setup import draw_setup  # which imports this module
+
+        layout = self.layout
+        layout.use_property_split = True
+        draw_setup(layout, context)
+        draw_address(layout, self)
+        column = layout.column(heading="Server on this machine")
+        column.active = not self.server_url
+        column.prop(self, "build")
+        column.prop(self, "pip_options")
+        column.prop(self, "requirements")
+        column.prop(self, "server_python")
+
+
+def draw_address(layout: bpy.types.UILayout, chosen: DraftglassPreferences) -> None:
+    """The fields for a server that runs already."""
+    column = layout.column()
+    column.prop(chosen, "server_url", placeholder="this machine")
+    if chosen.server_url:
+        column.prop(chosen, "token")
+        column.prop(chosen, "token_file")
 
 
 CLASSES = (DraftglassPreferences,)

@@ -2,9 +2,16 @@
 
 import bpy
 
-from . import live, operators, panel, preferences, properties
+from . import live, operators, panel, preferences, properties, server_buttons, server_panel, setup
 
-CLASSES = (*properties.CLASSES, *preferences.CLASSES, *operators.CLASSES, *panel.CLASSES)
+CLASSES = (
+    *properties.CLASSES,
+    *preferences.CLASSES,
+    *operators.CLASSES,
+    *server_buttons.CLASSES,
+    *panel.CLASSES,
+    *server_panel.CLASSES,
+)
 
 
 def register() -> None:
@@ -17,6 +24,7 @@ def register() -> None:
 def unregister() -> None:
     """Stop live and take everything back."""
     live.stop()
+    setup.detach()
     properties.detach()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

@@ -1,66 +1,134 @@
-"""A server of our own, as a child process. Imports bpy for the folder; nothing here waits."""
+"""The server that the add-on starts itself, as Blender sees it. Imports bpy for folders; nothing here waits."""
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
+import sys
 from pathlib import Path
 
 import bpy
 
-from ..live import Address
-from .preferences import PACKAGE
+from .. import __version__
+from ..live import Address, AddressError
+from ..live.failures import Problem, problem
+from ..setup import Environment, Plan
+from ..setup import ServerProcess as Child
+from ..setup.folder import ABSENT, BROKEN, COMPLETE, INCOMPLETE, OUTDATED
+from ..setup.plan import split_options
+from ..setup.server import FAILED, PAUSING
+from .preferences import PACKAGE, DraftglassPreferences, preferences
 
 ROOT = Path(__file__).resolve().parents[2]
+"""Where the extension lies."""
+STATE_CODES = {ABSENT: "not_set_up", INCOMPLETE: "unfinished", OUTDATED: "outdated", BROKEN: "moved"}
+"""The code of the failure for each state of an environment that is not whole."""
 
 
 class ServerProcess:
     """``python -m server`` on a free port of this machine. It ends when Blender does, however Blender ends."""
 
     def __init__(self, python: Path) -> None:
-        self.failure = ""
+        environ = dict(os.environ)
+        if not bpy.app.online_access:
+            environ["HF_HUB_OFFLINE"] = "1"
+        self._child = Child(python, ROOT, user_folder() / "logs", environ=environ)
         self._address: Address | None = None
-        self._line = b""
-        self._process: subprocess.Popen[bytes] | None = None
-        folder = _folder()
-        self._log = folder / "server.log"
-        token = folder / "token"
-        command = [str(python), "-m", "server", "--port", "0", "--token-file", str(token), "--exit-with-parent"]
-        try:
-            with open(self._log, "wb") as log:
-                self._process = subprocess.Popen(
-                    command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
-                )
-        except OSError as error:
-            self.failure = f"The server could not be started with {str(python)!r}: {error.strerror or error}."
-            return
-        assert self._process.stdout is not None
-        os.set_blocking(self._process.stdout.fileno(), False)
 
     def poll(self) -> Address | None:
-        """The server's address once it has said it; sets ``failure`` when the process has ended."""
-        if self._process is None:
-            return None
-        if self._address is None and self._process.stdout is not None:
-            self._line += self._process.stdout.read() or b""
-            if b"\n" in self._line:
-                said = json.loads(self._line.split(b"\n")[0])
-                self._address = Address(said["url"], token_file=Path(said["token_file"]))
-        if self._process.poll() is not None and not self.failure:
-            lines = self._log.read_text(errors="replace").strip().splitlines()
-            reason = lines[-1] if lines else "it said nothing"
-            self.failure = f"The server ended with status {self._process.returncode}: {reason}"
+        """The server's address while it runs; another one after each start."""
+        said = self._child.poll()
+        if said is None:
+            self._address = None
+        elif self._address is None:
+            self._address = Address(said.url, token_file=said.token_file)
         return self._address
 
+    @property
+    def problem(self) -> Problem | None:
+        """Why there is no server, in words; None while one runs or starts."""
+        if self._child.state not in (FAILED, PAUSING):
+            return None
+        return problem(self._child.code, **self._child.fields)
+
+    @property
+    def failure(self) -> str:
+        """The sentence when it has failed for good; "" while it runs or is started again by itself."""
+        found = self.problem
+        return found.sentence if found is not None and self._child.state == FAILED else ""
+
+    @property
+    def pid(self) -> int | None:
+        """Its process number."""
+        return self._child.pid
+
+    def restart(self) -> None:
+        """Start it now, when it has failed or pauses."""
+        self._child.restart()
+
     def stop(self) -> None:
-        """Ask the process to end, without waiting for it: it needs up to two seconds."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
+        """Ask it to end, without waiting for it."""
+        self._child.stop()
 
 
-def _folder() -> Path:
+def user_folder() -> Path:
     """The extension's own folder for user data; outside the extension system, a folder beside Blender's settings."""
     if PACKAGE.startswith("bl_ext."):
         return Path(bpy.utils.extension_path_user(PACKAGE, create=True))
     return Path(bpy.utils.user_resource("DATAFILES", path="draftglass", create=True))
+
+
+def log_file() -> Path:
+    """The newest log of the server."""
+    return user_folder() / "logs" / "server.log"
+
+
+def make_plan() -> Plan:
+    """The environment that the preferences ask for. Raises ValueError with a sentence."""
+    chosen = preferences()
+    own = bpy.path.abspath(chosen.requirements) if chosen is not None and chosen.requirements else ""
+    return Plan(
+        home=user_folder(),
+        python=Path(sys.executable),
+        requirements=Path(own) if own else ROOT / "server" / "requirements.txt",
+        constraints=None if own else ROOT / "constraints.txt",
+        build=chosen.build if chosen is not None else "auto",
+        options=split_options(chosen.pip_options) if chosen is not None else (),
+        version=__version__,
+    )
+
+
+def environment() -> Environment | None:
+    """What there is of the environment; None where its lists cannot be read or the options are no good."""
+    try:
+        return Environment(make_plan())
+    except (OSError, ValueError):
+        return None
+
+
+def is_own() -> bool:
+    """Whether the add-on starts the server in the environment that it sets up, as no other one is given."""
+    chosen = preferences()
+    return chosen is None or not (chosen.server_url or chosen.server_python)
+
+
+def given_address(chosen: DraftglassPreferences | None) -> Address | None:
+    """The server that the preferences name. Raises AddressError with a sentence of the table."""
+    if chosen is None or not chosen.server_url:
+        return None
+    if not (chosen.token or chosen.token_file):
+        raise AddressError.of("no_token")
+    file = Path(bpy.path.abspath(chosen.token_file)) if chosen.token_file and not chosen.token else None
+    address = Address(chosen.server_url, token=chosen.token, token_file=file)
+    if not address.is_loopback and not bpy.app.online_access:
+        raise AddressError.of("offline_address", place=address.place)
+    return address
+
+
+def given_python(chosen: DraftglassPreferences | None) -> Path:
+    """The interpreter to start a server with: a person's own, or that of the environment. Raises AddressError."""
+    if chosen is not None and chosen.server_python:
+        return Path(bpy.path.abspath(chosen.server_python))
+    found = environment()
+    if found is None or found.state != COMPLETE:
+        raise AddressError.of("not_set_up" if found is None else STATE_CODES[found.state])
+    return found.python

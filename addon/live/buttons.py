@@ -25,7 +25,6 @@ BUTTONS = {
     "reconnect": Button("draftglass.reconnect", "Connect Now", "FILE_REFRESH"),
     "start": Button("draftglass.start", "Start Live", "PLAY"),
     "smaller": Button("draftglass.smaller", "Half the Size", "FULLSCREEN_EXIT"),
-    "embedded": Button("draftglass.use_embedded", "Use the Embedded Model", "LOOP_BACK"),
     "solid": Button("draftglass.use_solid", "Use Solid Shading", "SHADING_SOLID"),
     "own_server": Button("draftglass.use_own_server", "Use This Machine", "HOME"),
     "folder": Button("draftglass.open_folder", "Open the Folder", "FILE_FOLDER"),

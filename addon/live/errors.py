@@ -38,7 +38,16 @@ class LiveError(Exception):
 
 
 class AddressError(LiveError, ValueError):
-    """An address or a token that cannot be right, whatever the server does."""
+    """An address or a token that cannot be right, whatever the server does; ``code`` as in the table of failures."""
+
+    def __init__(self, sentence: str, code: str = "bad_address") -> None:
+        super().__init__(sentence)
+        self.code = code
+
+    @classmethod
+    def of(cls, code: str, **fields: str) -> AddressError:
+        """The failure ``code`` of the table."""
+        return cls(problem(code, **fields).sentence, code)
 
 
 class Trouble(LiveError):

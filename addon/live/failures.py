@@ -230,14 +230,14 @@ FAILURES: dict[str, Failure] = {
     "refused": Failure("{sentence}", "The server said so itself: its log says more.", ("reconnect", "log")),
     # The model and the pictures.
     "model_failed": Failure(
-        "{sentence}", "Choose another model; the embedded one is always there.", ("embedded", "log")
+        "{sentence}", "Choose another model; the embedded one is always there.", ("preferences", "log")
     ),
     "no_reason": Failure(
-        "The server could not load its model and did not say why.", "See the server's log.", ("log", "embedded")
+        "The server could not load its model and did not say why.", "See the server's log.", ("log", "preferences")
     ),
     "gpu_memory": Failure(
         "{sentence}", "A smaller picture or a smaller model needs less; so does Blender without Material Preview.",
-        ("smaller", "solid", "embedded"),
+        ("smaller", "solid"),
     ),
     "picture_failed": Failure("{sentence}", "The next change of the view tries again.", ("log",)),
     # In Blender.

@@ -49,7 +49,7 @@ def session(addon: Any, server: Server, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Live, started as the operator does it, with the server that the preferences would name."""
     import bpy
 
-    chosen = SimpleNamespace(server_url=server.url, token_file=str(server.token_file), server_python="")
+    chosen = SimpleNamespace(server_url=server.url, token="", token_file=str(server.token_file), server_python="")
     monkeypatch.setattr(addon, "preferences", lambda: chosen)
     # An editor is there already: nothing lays the screen out after a split, where there is no window.
     next(area for area in bpy.context.window.screen.areas if area.type == "OUTLINER").type = "IMAGE_EDITOR"

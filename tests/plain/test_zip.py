@@ -29,7 +29,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_exact_list_of_files(packed: Path) -> None:
-    wanted = {"__init__.py", "blender_manifest.toml", "LICENSE"}
+    wanted = {"__init__.py", "blender_manifest.toml", "LICENSE", "constraints.txt"}
     wanted.update(wheel.removeprefix("./") for wheel in MANIFEST["wheels"])
     for path in known_to_git():
         parts = path.split("/")

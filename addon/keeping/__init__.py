@@ -1,0 +1,23 @@
+"""Pictures kept as files that know how they were made, and recordings. Standard library and numpy only; no bpy."""
+
+from .files import free_path, slug
+from .png import NotAPng, decode_size, encode, read_chunks, read_texts
+from .recipe import KeepError, Recipe, make_png, read_recipe, read_request
+from .recording import Recording, timeline
+
+__all__ = [
+    "KeepError",
+    "NotAPng",
+    "Recipe",
+    "Recording",
+    "decode_size",
+    "encode",
+    "free_path",
+    "make_png",
+    "read_chunks",
+    "read_recipe",
+    "read_request",
+    "read_texts",
+    "slug",
+    "timeline",
+]
