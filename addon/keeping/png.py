@@ -46,7 +46,7 @@ def encode(
     parts.append(_chunk(b"sRGB", b"\0"))
     parts += [_text(keyword, text) for keyword, text in (texts or {}).items()]
     parts += [_chunk(kind, data) for kind, data in chunks]
-    parts += [_chunk(b"IDAT", zlib.compress(rows, level)), _chunk(b"IEND", b"")]
+    parts += [_chunk(b"IDAT", zlib.compress(rows.data, level)), _chunk(b"IEND", b"")]
     return b"".join(parts)
 
 

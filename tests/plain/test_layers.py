@@ -48,12 +48,13 @@ LAYERS = (
     Layer(
         "addon/live", NUMPY | {"websockets"}, ("addon", "addon.live", "addon.wire"), THREADS | PICKLES | {"subprocess"}
     ),
+    Layer("addon/keeping", NUMPY, ("addon.keeping", "addon.wire"), THREADS | SOCKETS | PICKLES),
     # Its work is done in processes of its own.
     Layer("addon/setup", frozenset(), ("addon.setup",), SOCKETS | PICKLES),
     Layer(
         "addon/blender",
         NUMPY | BLENDER,
-        ("addon", "addon.blender", "addon.live", "addon.setup", "addon.wire"),
+        ("addon", "addon.blender", "addon.keeping", "addon.live", "addon.setup", "addon.wire"),
         THREADS | SOCKETS | PICKLES,
     ),
     Layer(
@@ -148,6 +149,7 @@ def test_imports_stay_in_their_layer(module: str) -> None:
                 "addon.live",
                 "addon.blender",
                 "addon.headless",
+                "addon.keeping",
                 "addon.setup",
                 "server.engine",
                 "server.training",
