@@ -16,7 +16,7 @@ from typing import Any
 import bpy
 
 from .. import __version__
-from ..live import LIVE, STOPPED, Address, LiveLoop, Want, failures
+from ..live import FAILED, LIVE, STOPPED, Address, LiveLoop, Want, failures
 from ..live.failures import Problem
 from ..wire import Frame, Picture, ProtocolError, Request, Style
 from . import changes
@@ -103,9 +103,11 @@ class Session:
     @property
     def state(self) -> str:
         """One of ``addon.live.STATES``, ``paused``, or ``starting`` while our own server process comes up."""
+        if self.process is not None and self.process.failure:
+            return FAILED
         if self.loop is not None:
             return "paused" if paused and self.loop.state == LIVE else self.loop.state
-        return "failed" if self.process is None or self.process.failure else "starting"
+        return "starting"
 
     @property
     def sentence(self) -> str:

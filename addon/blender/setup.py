@@ -40,28 +40,9 @@ class Manager:
         if self.phase == ASKING and agreed:
             self._begin_run()
             return
-        if self.phase != IDLE:
-            return
-        self.problem, self.choice, self._agreed, self._start_live = None, None, agreed, start_live
-        try:
-            self._plan = make_plan()
-        except ValueError as error:
-            self.problem = Problem("bad_options", str(error))
-            return
-        if not self._plan.is_offline and not bpy.app.online_access:
-            self.problem = problem("offline")
-            return
-        if self._plan.build != AUTO:
-            self.choice = Choice(BUILDS[self._plan.build], "")
-            self._ask()
-        else:
-            try:
-                self._detection = Detection(self._plan.python)
-            except OSError as error:
-                self._fail("no_python", python=str(self._plan.python), reason=error.strerror or str(error))
-                return
-            self.phase = CHECKING
-        _watch()
+        if self.phase == IDLE:
+            self._begin(agreed, start_live)
+            _redraw()
 
     def show(self, error: LiveError) -> None:
         """Show why live could not start."""
@@ -93,6 +74,28 @@ class Manager:
             if not self.run.is_under_way:
                 self._end(self.run)
         return BEAT_SECONDS if self.phase in (CHECKING, RUNNING) else None
+
+    def _begin(self, agreed: bool, start_live: bool) -> None:
+        self.problem, self.choice, self._agreed, self._start_live = None, None, agreed, start_live
+        try:
+            self._plan = make_plan()
+        except ValueError as error:
+            self.problem = Problem("bad_options", str(error))
+            return
+        if not self._plan.is_offline and not bpy.app.online_access:
+            self.problem = problem("offline")
+            return
+        if self._plan.build != AUTO:
+            self.choice = Choice(BUILDS[self._plan.build], "")
+            self._ask()
+        else:
+            try:
+                self._detection = Detection(self._plan.python)
+            except OSError as error:
+                self._fail("no_python", python=str(self._plan.python), reason=error.strerror or str(error))
+                return
+            self.phase = CHECKING
+        _watch()
 
     def _check(self, detection: Detection) -> None:
         machine = detection.poll()
@@ -175,9 +178,9 @@ def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> bool:
     if manager.phase == CHECKING:
         layout.box().label(text="Looking at this machine", icon="SORTTIME")
     elif manager.phase == ASKING and manager.choice is not None:
-        _draw_question(layout.box(), manager.choice, width)
+        _draw_question(layout.box().column(align=True), manager.choice, width)
     elif manager.phase == RUNNING and manager.run is not None:
-        _draw_progress(layout.box(), manager.run, width)
+        _draw_progress(layout.box().column(align=True), manager.run, width)
     elif manager.problem is not None:
         draw_problem(layout, manager.problem, width)
     elif is_own():
@@ -226,9 +229,8 @@ def _draw_question(box: bpy.types.UILayout, choice: Choice, width: int) -> None:
     draw_text(box, f"Download: about {download}. On the disk: about {disk}.", width, "BLANK1")
     if choice.hint == "old_driver":
         draw_text(box, problem("old_driver").remedy, width, "BLANK1")
-    row = box.row(align=True)
-    row.operator("draftglass.set_up", text="Download and Set Up", icon="IMPORT").agreed = True
-    row.operator("draftglass.cancel_set_up", text="Not Now")
+    box.operator("draftglass.set_up", text="Download and Set Up", icon="IMPORT").agreed = True
+    box.operator("draftglass.cancel_set_up", text="Not Now")
 
 
 def _draw_progress(box: bpy.types.UILayout, run: SetUp, width: int) -> None:
