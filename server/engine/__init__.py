@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import EngineError
+from .spec import LoraFile, ModelSpec
 
 if TYPE_CHECKING:
     from .engine import Rendered, StableDiffusionLcm
 
-__all__ = ["EngineError", "Rendered", "StableDiffusionLcm", "default_model"]
+__all__ = ["EngineError", "LoraFile", "ModelSpec", "Rendered", "StableDiffusionLcm", "default_model"]
 
 
 def default_model() -> Path:

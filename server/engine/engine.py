@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from diffusers import T2IAdapter
 from numpy.typing import NDArray
 
 from addon.wire import Frame, Request, Style
@@ -23,8 +24,12 @@ from .errors import EngineError
 from .fast import quicken_autoencoder
 from .images import Transfer
 from .loading import Parts, Progress, load_parts
+from .look import look
+from .memory import check_memory, loading_dtype
 from .pipeline import Call, Depth, Guide, Pipeline
 from .quiet import quiet
+from .spec import LoraFile, ModelSpec
+from .style_picture import StylePicture
 from .text import PromptEncoder
 
 OnStep = Callable[[int, int], None]
@@ -71,17 +76,28 @@ class StableDiffusionLcm:
             torch.set_num_threads(cpu_threads())
         self.name = parts.name
         self.device = str(place.device)
-        self._parts: Parts | None = parts
         self._schedule = parts.schedule
+        self._loras = parts.loras
         quicken_autoencoder(parts.vae, fold=self._device.type == "cpu")
+        # SDXL's autoencoder overflows in fp16
+        upcast = self._dtype == torch.float16 and getattr(parts.vae.config, "force_upcast", False)
+        vae_dtype = torch.float32 if upcast else self._dtype
+        control = None if parts.control is None else self._place(parts.control)
+        is_adapter = isinstance(control, T2IAdapter)
         self._pipeline = Pipeline(
             self._place(parts.unet),
-            self._place(parts.vae),
+            self._place(parts.vae, vae_dtype),
             self._dtype,
-            adapter=self._place(parts.adapter) if parts.adapter is not None else None,
+            adapter=control if is_adapter else None,
+            control=None if is_adapter else control,
+            vae_dtype=vae_dtype,
+            stretch_depth=parts.stretch_depth,
         )
         self._latent_scale, self._size_step = parts.latent_scale, parts.size_step
-        self._text = PromptEncoder(parts.tokenizer, self._place(parts.text_encoder), self._device, self._dtype)
+        texts = [(tokenizer, self._place(encoder)) for tokenizer, encoder in parts.texts]
+        self._text = PromptEncoder(texts, self._device, self._dtype, parts.blank_negative)
+        self._style = None if parts.pictures is None else StylePicture(parts.pictures, self._pipeline, self._place)
+        self._modules = [module for _, module in texts]
         self._transfer = Transfer(self._device)
         self._recipes: Recent[_Recipe] = Recent(KEPT_RECIPES)
         self._numbers: Recent[torch.Tensor] = Recent(KEPT_NUMBERS)
@@ -89,28 +105,66 @@ class StableDiffusionLcm:
     @classmethod
     def load(
         cls,
-        source: str | Path,
+        source: ModelSpec | str | Path,
         device: str = "auto",
         progress: Progress | None = None,
         dtype: torch.dtype | None = None,
     ) -> StableDiffusionLcm:
-        """Load the diffusers folder ``source`` with the LoRA in it. Raises EngineError.
+        """Load the model ``source``, a spec or the path of its base. Raises EngineError.
 
         ``progress`` is called with a fraction from 0 to 1 that never falls, and words. ``dtype`` overrides the
         precision that suits the device.
         """
         report = progress or (lambda fraction, words: None)
         report(0.0, "looking at the model")
-        choose(device, dtype)  # a wrong device is told at once, not after minutes of loading
+        spec = source if isinstance(source, ModelSpec) else ModelSpec(Path(source))
+        place = choose(device, dtype)  # a wrong device is told at once, not after minutes of loading
+        files = look(spec)
+        check_memory(files, place)
         try:
             with quiet():
-                engine = cls(load_parts(source, report), device, dtype)
+                engine = cls(load_parts(files, report, loading_dtype(files, place)), device, dtype)
             report(0.97, "warming up")
             engine._warm_up()
         except (torch.OutOfMemoryError, MemoryError) as error:
-            raise _out_of_memory(f"loading model {str(source)!r}") from error
+            raise _out_of_memory(f"loading model {str(spec.base)!r}") from error
         report(1.0, "ready")
         return engine
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the model's weights take."""
+        pipeline = self._pipeline
+        modules = [pipeline.unet, pipeline.vae, pipeline.adapter, pipeline.control, *self._modules]
+        if self._style is not None:
+            modules.append(self._style.encoder)
+        return sum(weight.nbytes for module in modules if module is not None for weight in module.state_dict().values())
+
+    def use_loras(self, loras: tuple[LoraFile, ...]) -> None:
+        """Have exactly ``loras`` in the next picture, beside those that the model was loaded with.
+
+        Raises EngineError, and keeps those in use then, where one of them does not fit the model. A LoRA in use is
+        not read again when its weight changes; the same ones again cost nothing.
+        """
+        with quiet():
+            changed = self._loras.use(loras)
+        if changed:
+            self._text.forget()
+            self._pipeline.weights += 1
+
+    def use_reference(self, image: NDArray[np.uint8] | None, weight: float = 1.0) -> None:
+        """Have the next pictures follow the style picture ``image``, uint8 H x W x 3, or none.
+
+        ``weight``: from 0, which is none, to 2. Raises EngineError where the model has no IP-Adapter.
+        """
+        if self._style is not None:
+            self._style.use(image, weight)
+        elif image is not None and weight > 0:
+            raise EngineError(
+                f"a style picture is given, but the model {self.name} has no IP-Adapter: take the style picture away, "
+                "or load the model with an IP-Adapter",
+                "bad_request",
+            )
 
     def render(self, request: Request, on_step: OnStep | None = None) -> Rendered:
         """The picture of ``request``. Raises EngineError.
@@ -133,8 +187,8 @@ class StableDiffusionLcm:
 
     def close(self) -> None:
         """Give the model's memory back. The engine cannot be used afterwards."""
-        self._parts = None
-        self._pipeline = self._text = None  # type: ignore[assignment]
+        self._pipeline = self._text = self._loras = self._style = None  # type: ignore[assignment]
+        self._modules = []
         self._free()
 
     @torch.inference_mode()
@@ -175,13 +229,28 @@ class StableDiffusionLcm:
 
     def _guide(self, style: Style) -> Guide:
         width = self._pipeline.unet.config.time_cond_proj_dim
+        embedded = guidance = None
         if width is not None:  # a UNet that was distilled to take the guidance as an input needs no second row
             embedded = self._numbers.get(("guidance", style.guidance), lambda: self._embedded(style.guidance, width))
-            return Guide(self._text.encode(style.prompt), embedded=embedded)
-        if style.guidance <= 1:
-            return Guide(self._text.encode(style.prompt))
-        text = self._text.pair(style.negative_prompt, style.prompt)
-        return Guide(text, guidance=self._number(style.guidance))
+        elif style.guidance > 1:
+            guidance = self._number(style.guidance)
+        if guidance is None:
+            prompt = self._text.encode(style.prompt)
+        else:
+            prompt = self._text.pair(style.negative_prompt, style.prompt)
+        rows = prompt.text.shape[0]
+        times = None if prompt.pooled is None else self._times(style.height, style.width, rows)
+        picture = None if self._style is None else self._style.rows(rows)
+        return Guide(prompt.text, prompt.pooled, times, picture, guidance, embedded)
+
+    def _times(self, height: int, width: int, rows: int) -> torch.Tensor:
+        """SDXL's micro-conditioning: the picture is whole, of the size that it is made in."""
+
+        def make() -> torch.Tensor:
+            sizes = [height, width, 0, 0, height, width]
+            return torch.tensor([sizes], dtype=self._dtype, device=self._device).expand(rows, -1).contiguous()
+
+        return self._numbers.get(("times", height, width, rows), make)
 
     def _embedded(self, guidance: float, width: int) -> torch.Tensor:
         """The sine embedding of the guidance, as StableDiffusionPipeline.get_guidance_scale_embedding computes it."""
@@ -228,17 +297,16 @@ class StableDiffusionLcm:
                     f"use {value // step * step or step} or {(value // step + 1) * step}",
                     "bad_request",
                 )
-        if self._pipeline.adapter is None and any(
-            control.kind == "depth" and control.weight > 0 for control in style.controls
-        ):
+        controlled = any(control.kind == "depth" and control.weight > 0 for control in style.controls)
+        if controlled and self._pipeline.adapter is None and self._pipeline.control is None:
             raise EngineError(
-                f"depth control is asked for, but the model {self.name} has no depth adapter: set the depth weight "
-                "to 0, or add a T2IAdapter as the folder 'adapter' of the model",
+                f"depth control is asked for, but the model {self.name} has no depth adapter or ControlNet: set the "
+                "depth weight to 0, or add a T2IAdapter as the folder 'adapter' of the model",
                 "bad_request",
             )
 
-    def _place(self, module: Any) -> Any:
-        return module.to(device=self._device, dtype=self._dtype, memory_format=torch.channels_last)
+    def _place(self, module: Any, dtype: torch.dtype | None = None) -> Any:
+        return module.to(device=self._device, dtype=dtype or self._dtype, memory_format=torch.channels_last)
 
     def _warm_up(self) -> None:
         """One small picture, so that the first one asked for does not pay for setting up the libraries."""

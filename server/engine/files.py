@@ -19,6 +19,10 @@ LONGEST_HEADER = 100_000_000
 CHUNK = 1 << 24
 
 
+Shapes = dict[str, tuple[int, ...]]
+"""The shape of each tensor in a file, by its name."""
+
+
 @dataclass(frozen=True)
 class Weights:
     """The weight files of one part, and the ``variant`` of their names (``fp16``) that diffusers must be told."""
@@ -65,9 +69,17 @@ def find_weights(folder: Path, part: str) -> Weights:
     return Weights(tuple(chosen), None if plain else chosen[0].name.split(".")[1].partition("-")[0])
 
 
-def check_safetensors(path: Path) -> None:
-    """Raise EngineError unless ``path`` is a safetensors file with all its bytes."""
-    size = path.stat().st_size
+def check_safetensors(path: Path) -> Shapes:
+    """The shapes of the tensors in ``path``. Raises EngineError unless it is a safetensors file with all its bytes."""
+    if path.suffix in PICKLES:
+        raise EngineError(
+            f"{path} is a pickle, which could run any program when read and is never opened: convert it to "
+            ".safetensors, or get it in that form"
+        )
+    try:
+        size = path.stat().st_size
+    except OSError:
+        raise EngineError(f"{path} does not exist: give the path of a .safetensors file") from None
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if size < 10 or length > min(LONGEST_HEADER, size):
@@ -76,9 +88,9 @@ def check_safetensors(path: Path) -> None:
             raise EngineError(f"{path} is no whole safetensors file: it has {size} bytes and is {what}; copy it again")
         try:
             header = json.loads(file.read(length).decode("utf-8"))
-            end = max(
-                (int(entry["data_offsets"][1]) for name, entry in header.items() if name != "__metadata__"), default=0
-            )
+            header.pop("__metadata__", None)
+            end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
+            shapes = {name: tuple(int(side) for side in entry.get("shape", ())) for name, entry in header.items()}
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
             raise EngineError(f"{path} is no safetensors file: its header cannot be read; copy it again") from None
     if size != 8 + length + end:
@@ -86,6 +98,7 @@ def check_safetensors(path: Path) -> None:
             f"{path} is cut off or damaged: it has {size} bytes, but its header promises {8 + length + end}; "
             "copy it again"
         )
+    return shapes
 
 
 def read_through(weights: Weights, report: Callable[[float], None]) -> None:

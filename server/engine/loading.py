@@ -1,4 +1,4 @@
-"""A diffusers folder to modules, ready to run. torch, diffusers and transformers; only safetensors, no network."""
+"""A model's files to modules, ready to run. torch, diffusers and transformers; only safetensors, no network."""
 
 from __future__ import annotations
 
@@ -9,31 +9,52 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, T2IAdapter, UNet2DConditionModel
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from .controls import StyleParts, load_control, load_ip_adapter, stretches_depth
 from .errors import EngineError
-from .files import Weights, check_safetensors, find_weights, read_json, read_through
-from .lora import fuse_lora
+from .files import Weights, check_safetensors, read_json, read_through
+from .fit import check_fit
+from .look import Files, check_kind
+from .lora import LoraStack
 from .schedule import Schedule
+from .single_file import load_texts, load_unet, load_vae
 
 Progress = Callable[[float, str], None]
 
-LORA_NAMES = ("lcm-lora.safetensors", "pytorch_lora_weights.safetensors")
 AUTOENCODERS = {"AutoencoderTiny": AutoencoderTiny, "AutoencoderKL": AutoencoderKL}
+SCHEDULER = {
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "num_train_timesteps": 1000,
+    "prediction_type": "epsilon",
+}
+"""What all checkpoints in one file were trained with, but for those that say otherwise."""
 
 
 @dataclass
 class Parts:
-    """The modules of a model, on the CPU in fp32, with what the engine must know of them."""
+    """The modules of a model, on the CPU, with what the engine must know of them."""
 
     name: str
     unet: UNet2DConditionModel
     vae: AutoencoderTiny | AutoencoderKL
-    text_encoder: CLIPTextModel
-    tokenizer: CLIPTokenizer
-    adapter: T2IAdapter | None
+    texts: list[tuple[CLIPTokenizer, Any]]
+    """Tokenizers and text encoders: one of SD1.5, two of SDXL."""
     schedule: Schedule
-    lora: Path | None
+    loras: LoraStack
+    control: Any = None
+    """A T2IAdapter, a ControlNetModel or None."""
+    pictures: StyleParts | None = None
+    blank_negative: bool = False
+    """Whether an empty negative prompt is embedded as zeros, as SDXL's base model has it."""
+    stretch_depth: bool = True
+    """Whether the control was trained on depth maps that span 0..1 in every picture."""
+
+    @property
+    def sdxl(self) -> bool:
+        return self.unet.config.addition_embed_type == "text_time"
 
     @property
     def latent_scale(self) -> int:
@@ -43,129 +64,138 @@ class Parts:
     @property
     def size_step(self) -> int:
         """What width and height must be a multiple of."""
-        unshuffle = self.adapter.downscale_factor if self.adapter is not None else 1
+        unshuffle = self.control.config.downscale_factor if isinstance(self.control, T2IAdapter) else 1
         return max(self.latent_scale, unshuffle)
 
 
-def load_parts(source: str | Path, progress: Progress) -> Parts:
-    """Load the model in the folder ``source``; ``progress`` gets 0..1 and words. Raises EngineError."""
-    folder = _model_folder(source)
-    weights = {part: find_weights(folder / part, part) for part in ("text_encoder", "unet", "vae")}
-    if (folder / "adapter").is_dir():
-        weights["adapter"] = find_weights(folder / "adapter", "adapter")
-    lora = next((folder / name for name in LORA_NAMES if (folder / name).is_file()), None)
-    if lora is not None:
-        check_safetensors(lora)
-    schedule = Schedule(read_json(folder / "scheduler" / "scheduler_config.json", "the scheduler config"), folder)
-    vae_kind = AUTOENCODERS[_check_kind(folder, "vae", tuple(AUTOENCODERS))]
-    _check_kind(folder, "unet", ("UNet2DConditionModel",))
+def load_parts(files: Files, progress: Progress, dtype: torch.dtype = torch.float32) -> Parts:
+    """Load the model in ``files``; ``progress`` gets 0..1 and words. Raises EngineError.
 
+    ``dtype``: of the large modules; the autoencoder is loaded in fp32, in which it may be rewritten.
+    """
+    spec, weights = files.spec, files.weights
     bar = _Bar(progress, sum(part.size for part in weights.values()))
-    tokenizer = _tokenizer(folder)
-    text_encoder = _load(CLIPTextModel, folder, "text_encoder", weights, bar)
-    unet = _load(UNet2DConditionModel, folder, "unet", weights, bar)
-    vae = _load(vae_kind, folder, "vae", weights, bar)
-    adapter = _load(T2IAdapter, folder, "adapter", weights, bar) if "adapter" in weights else None
-    parts = Parts(folder.name, unet, vae, text_encoder, tokenizer, adapter, schedule, lora)
-    _check_fit(parts, folder)
-    if lora is not None:
-        progress(0.96, f"applying {lora.name}")
-        fuse_lora(parts, lora)
+    if files.found is None:
+        parts = _load_folder(files, bar, dtype)
+    else:
+        parts = _load_file(files, bar, dtype)
+    if spec.control is not None:
+        path = spec.control
+        part = "adapter" if path.name == "adapter" else "control"
+        parts.control = bar.load(part, weights["control"], lambda: load_control(path, weights["control"], dtype))
+        parts.control.eval().requires_grad_(False)
+        parts.stretch_depth = stretches_depth(path)
+    check_fit(parts, files.base)
+    for lora in spec.loras:
+        progress(0.96, f"applying {lora.path.name}")
+        parts.loras.fuse(lora)
+    if spec.ip_adapter is not None and files.encoder is not None:
+        path, folder = weights["IP-Adapter"].files[0], files.encoder
+        load = lambda: load_ip_adapter(parts.unet, path, folder, dtype)  # noqa: E731
+        parts.pictures = bar.load("IP-Adapter", weights["IP-Adapter"], load)
     return parts
+
+
+def _load_folder(files: Files, bar: _Bar, dtype: torch.dtype) -> Parts:
+    folder, weights = files.base, files.weights
+    schedule = Schedule(read_json(folder / "scheduler" / "scheduler_config.json", "the scheduler config"), folder)
+    check_kind(folder / "unet", "unet", ("UNet2DConditionModel",))
+    texts = [(_tokenizer(folder / "tokenizer"), _load(CLIPTextModel, folder, "text_encoder", weights, bar, dtype))]
+    if "text_encoder_2" in weights:
+        second = _load(CLIPTextModelWithProjection, folder, "text_encoder_2", weights, bar, dtype)
+        texts.append((_tokenizer(folder / "tokenizer_2"), second))
+    unet = _load(UNet2DConditionModel, folder, "unet", weights, bar, dtype)
+    vae = _load_vae(files.spec.vae or folder / "vae", weights["vae"], bar, "SDXL" if len(texts) > 1 else "SD1.5")
+    index = folder / "model_index.json"
+    facts = read_json(index, "model_index.json") if index.is_file() else {}
+    if facts.get("requires_aesthetics_score"):
+        raise EngineError(f"model {folder} is SDXL's refiner, but must be a base model or a fine-tune of it")
+    blank = len(texts) > 1 and bool(facts.get("force_zeros_for_empty_prompt", True))
+    loras = LoraStack(folder.name, unet, [encoder for _, encoder in texts])
+    return Parts(folder.name, unet, vae, texts, schedule, loras, blank_negative=blank)
+
+
+def _load_file(files: Files, bar: _Bar, dtype: torch.dtype) -> Parts:
+    path, shapes, found = files.base, files.shapes, files.found
+    assert found is not None
+    bar.read("checkpoint", files.weights["checkpoint"])
+    texts = load_texts(path, shapes, found.family, dtype)
+    bar.step("checkpoint", "loaded text encoders", 0.7)
+    pooled = texts[-1][1].config.projection_dim if found.family == "SDXL" else 0
+    unet = load_unet(path, shapes, found.family, dtype, pooled)
+    bar.step("checkpoint", "loaded unet", 0.95)
+    vae = load_vae(path, shapes, found.family) if files.spec.vae is None else None
+    bar.done("checkpoint", files.weights["checkpoint"])
+    if vae is None and files.spec.vae is not None:
+        vae = _load_vae(files.spec.vae, files.weights["vae"], bar, found.family)
+    config: dict[str, object] = dict(SCHEDULER)
+    if "v_pred" in shapes:  # how fine-tunes that predict v mark their files
+        config |= {"prediction_type": "v_prediction", "rescale_betas_zero_snr": "ztsnr" in shapes}
+    loras = LoraStack(path.stem, unet, [encoder for _, encoder in texts])
+    blank = found.family == "SDXL"
+    return Parts(path.stem, unet, vae, texts, Schedule(config, path), loras, blank_negative=blank)
+
+
+def _load_vae(path: Path, weights: Weights, bar: _Bar, family: str) -> Any:
+    if path.is_file():
+        shapes = check_safetensors(path)
+        return bar.load("vae", weights, lambda: load_vae(path, shapes, family))
+    kind = AUTOENCODERS[check_kind(path, "vae", tuple(AUTOENCODERS))]
+    return _from_folder(kind, path, "vae", weights, bar, torch.float32)
 
 
 class _Bar:
     """Spreads 0..0.95 over the parts by their bytes: reading is most of the wait, building the rest."""
 
     def __init__(self, progress: Progress, total: int) -> None:
-        self._progress, self._total, self._done = progress, max(1, total), 0.0
+        self._progress, self._total, self._done, self._size = progress, max(1, total), 0, 0
 
-    def reading(self, part: str, size: int, share: float) -> None:
-        self._progress(0.95 * (self._done + 0.6 * share * size) / self._total, f"loading {part}")
+    def read(self, part: str, weights: Weights) -> None:
+        """Read the files of a part once, reporting as the bytes come: 0.6 of what the part counts."""
+        self._size = weights.size
+        read_through(weights, lambda share: self.step(part, f"loading {part}", 0.6 * share))
 
-    def loaded(self, part: str, size: int) -> None:
-        self._done += size
-        self._progress(0.95 * self._done / self._total, f"loaded {part}")
+    def step(self, part: str, words: str, share: float) -> None:
+        self._progress(0.95 * (self._done + share * self._size) / self._total, words)
 
+    def done(self, part: str, weights: Weights) -> None:
+        self._done += weights.size
+        self._size = 0
+        self.step(part, f"loaded {part}", 0)
 
-def _model_folder(source: str | Path) -> Path:
-    folder = Path(source).expanduser()
-    if folder.is_file():
-        raise EngineError(
-            f"model {str(source)!r} is a file, but must be a diffusers folder: one with a unet folder in it"
-        )
-    if not folder.is_dir():
-        raise EngineError(f"model {str(source)!r} does not exist: give the path of a diffusers folder, or 'embedded'")
-    if not (folder / "unet").is_dir():
-        inside = ", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "nothing"
-        raise EngineError(
-            f"model {str(source)!r} is no diffusers folder: it has no unet folder in it, but {inside}; "
-            "give the folder that holds model_index.json"
-        )
-    if (folder / "text_encoder_2").is_dir():
-        raise EngineError(f"model {str(source)!r} is of the SDXL kind, but only models of the SD1.5 kind can be used")
-    return folder.resolve()
-
-
-def _check_kind(folder: Path, part: str, kinds: tuple[str, ...]) -> str:
-    config = read_json(folder / part / "config.json", f"the config of {part}")
-    kind = config.get("_class_name")
-    if kind not in kinds:
-        raise EngineError(f"{part} of {folder} is {kind!r}, but must be {' or '.join(kinds)}")
-    return str(kind)
+    def load(self, part: str, weights: Weights, load: Callable[[], Any]) -> Any:
+        self.read(part, weights)
+        try:
+            module = load()
+        except EngineError:
+            raise
+        except (torch.OutOfMemoryError, MemoryError):
+            raise
+        except Exception as error:  # each library has its own exceptions for a config and weights that do not fit
+            where = weights.files[0].parent
+            raise EngineError(f"{part} of {where} cannot be loaded: {_first_line(error)}") from error
+        self.done(part, weights)
+        return module
 
 
-def _load(kind: Any, folder: Path, part: str, weights: dict[str, Weights], bar: _Bar) -> Any:
-    found = weights[part]
-    read_through(found, lambda share: bar.reading(part, found.size, share))
-    options: dict[str, Any] = {"use_safetensors": True, "local_files_only": True, "variant": found.variant}
-    # fp32 until a LoRA is applied: in half precision its small differences would be rounded away
-    options["dtype" if kind is CLIPTextModel else "torch_dtype"] = torch.float32
-    try:
-        module = kind.from_pretrained(folder / part, **options)
-    except Exception as error:  # each library has its own exceptions for a config and weights that do not fit
-        raise EngineError(f"{part} of {folder} cannot be loaded: {_first_line(error)}") from error
-    bar.loaded(part, found.size)
+def _load(kind: Any, folder: Path, part: str, weights: dict[str, Weights], bar: _Bar, dtype: torch.dtype) -> Any:
+    return _from_folder(kind, folder / part, part, weights[part], bar, dtype)
+
+
+def _from_folder(kind: Any, folder: Path, part: str, weights: Weights, bar: _Bar, dtype: torch.dtype) -> Any:
+    options: dict[str, Any] = {"use_safetensors": True, "local_files_only": True, "variant": weights.variant}
+    options["dtype" if kind.__module__.startswith("transformers") else "torch_dtype"] = dtype
+    module = bar.load(part, weights, lambda: kind.from_pretrained(folder, **options))
     return module.eval().requires_grad_(False)
 
 
-def _tokenizer(folder: Path) -> CLIPTokenizer:
-    where = folder / "tokenizer"
+def _tokenizer(where: Path) -> CLIPTokenizer:
     if not where.is_dir():
         raise EngineError(f"the model has no tokenizer: {where} is missing; copy the whole diffusers folder again")
     try:
         return CLIPTokenizer.from_pretrained(where, local_files_only=True)
     except Exception as error:
-        raise EngineError(f"tokenizer of {folder} cannot be loaded: {_first_line(error)}") from error
-
-
-def _check_fit(parts: Parts, folder: Path) -> None:
-    """Raise EngineError where the parts come from models that do not belong together."""
-    unet, latent = parts.unet.config, parts.vae.config.latent_channels
-    if unet.in_channels != latent:
-        raise EngineError(
-            f"unet of {folder} takes {unet.in_channels} channels, but vae gives {latent}: "
-            "inpainting and editing models cannot be used, take the plain text-to-image one"
-        )
-    if getattr(unet, "addition_embed_type", None) is not None or getattr(unet, "class_embed_type", None) is not None:
-        raise EngineError(f"unet of {folder} is of the SDXL kind, but only models of the SD1.5 kind can be used")
-    width = parts.text_encoder.config.hidden_size
-    if unet.cross_attention_dim != width:
-        raise EngineError(
-            f"unet of {folder} takes text embeddings {unet.cross_attention_dim} wide, but text_encoder gives {width}: "
-            "they come from different models"
-        )
-    if parts.adapter is None:
-        return
-    config = parts.adapter.config
-    if config.in_channels not in (1, 3):
-        raise EngineError(f"adapter of {folder} takes {config.in_channels} channels, but depth has 1 (or 3 alike)")
-    gives = tuple(config.channels) + ((config.channels[-1],) if config.adapter_type == "light_adapter" else ())
-    if gives != tuple(unet.block_out_channels):
-        raise EngineError(
-            f"adapter of {folder} gives features of {list(gives)} channels, but unet takes "
-            f"{list(unet.block_out_channels)}: it belongs to another base model"
-        )
+        raise EngineError(f"tokenizer of {where.parent} cannot be loaded: {_first_line(error)}") from error
 
 
 def _first_line(error: Exception) -> str:

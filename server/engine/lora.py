@@ -1,85 +1,218 @@
-"""A LoRA file into a model's weights, for good. diffusers and peft do the work; safetensors only.
+"""LoRAs added into a model's weights, for good or until others are chosen. diffusers reads the files; torch.
 
-The LoRA is fused and its own layers are removed again, so that it costs nothing in a frame.
+A LoRA is added to the weights themselves, so that it costs nothing in a frame: W + weight * up @ down, computed in
+fp32 from the weights as they were before.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
 
 from .errors import EngineError
+from .recognise import FAMILIES, Found, require
+from .spec import LoraFile
 
-if TYPE_CHECKING:
-    from .loading import Parts
-
-FAMILIES = {768: "SD1.5", 1024: "SD2", 2048: "SDXL"}
-"""Width of the text embeddings that the cross-attention of a family takes."""
+GROUPS = ("unet", "text_encoder", "text_encoder_2")
+ROOM = 4
+"""Unchanged weights stay on a GPU while that leaves this many times their size free there, else in main memory."""
 
 
-def fuse_lora(parts: Parts, path: Path, weight: float = 1.0) -> None:
-    """Add the LoRA in ``path`` (diffusers or kohya form), times ``weight``, to the modules of ``parts``.
+@dataclass(frozen=True, eq=False)
+class _Change:
+    """What a LoRA does to one weight: ``up @ down``, reshaped to it."""
 
-    Raises EngineError when the file is no LoRA or was made for another base.
+    weight: torch.Tensor
+    up: torch.Tensor
+    down: torch.Tensor
+
+    def delta(self) -> torch.Tensor:
+        up, down = (side.to(self.weight.device, torch.float32).flatten(1) for side in (self.up, self.down))
+        return (up @ down).reshape(self.weight.shape)
+
+
+class LoraStack:
+    """The LoRAs in the weights of one model. Not thread-safe: one thread renders.
+
+    ``name``: of the model, for sentences. ``encoders``: the text encoders, one of SD1.5, two of SDXL.
     """
+
+    def __init__(self, name: str, unet: Any, encoders: list[Any]) -> None:
+        self._name = name
+        self._unet_config = unet.config
+        self._modules = dict(zip(GROUPS, (unet, *encoders), strict=False))
+        self._used: tuple[LoraFile, ...] = ()
+        self._read_files: dict[tuple[Path, int, int], list[_Change]] = {}
+        self._originals: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    @torch.no_grad()
+    def fuse(self, lora: LoraFile) -> None:
+        """Add ``lora`` for good. Raises EngineError, and changes nothing then, where it does not fit the model."""
+        for change in self._read(lora.path):
+            change.weight.copy_(change.weight.float() + lora.weight * change.delta())
+
+    @torch.no_grad()
+    def use(self, loras: Iterable[LoraFile]) -> bool:
+        """Have exactly ``loras`` in the weights, beside those that were fused; returns whether that changed any.
+
+        Raises EngineError, and changes nothing then, where one does not fit the model. A file that is in use already
+        is not read again, so that a change of weights alone costs one pass over the weights that it touches.
+        """
+        wanted = tuple(lora for lora in loras if lora.weight != 0)
+        if wanted == self._used:
+            return False
+        files = {lora.path: _stamp(lora.path) for lora in wanted}
+        read = {stamp: self._read_files.get(stamp) or self._read(stamp[0]) for stamp in files.values()}
+        sums: dict[int, list[tuple[float, _Change]]] = {}
+        for lora in wanted:
+            for change in read[files[lora.path]]:
+                sums.setdefault(id(change.weight), []).append((lora.weight, change))
+        self._keep_originals(change.weight for changes in sums.values() for _, change in changes)
+        for key, (weight, original) in list(self._originals.items()):
+            if key not in sums:
+                weight.copy_(original)
+                del self._originals[key]
+                continue
+            total = original.to(weight.device, torch.float32, copy=True)
+            for factor, change in sums[key]:
+                total.add_(change.delta(), alpha=factor)
+            weight.copy_(total)
+        self._read_files, self._used = read, wanted
+        return True
+
+    def _keep_originals(self, weights: Iterable[torch.Tensor]) -> None:
+        fresh = {id(weight): weight for weight in weights if id(weight) not in self._originals}
+        size = sum(weight.nbytes for weight in fresh.values())
+        device = next((weight.device for weight in fresh.values()), torch.device("cpu"))
+        roomy = device.type != "cuda" or torch.cuda.mem_get_info(device)[0] > ROOM * size
+        for key, weight in fresh.items():
+            self._originals[key] = (weight, weight.clone() if roomy else weight.cpu())
+
+    def _read(self, path: Path) -> list[_Change]:
+        found, _ = require(path, ("lora",), "a LoRA")
+        state, scales = _by_group(path, self._unet_config, "text_encoder_2" in self._modules)
+        changes: list[_Change] = []
+        for group, tensors in state.items():
+            if group not in self._modules:
+                raise EngineError(_other_base(path, found, f"it changes the {group}, which the model does not have"))
+            layers = dict(self._modules[group].named_modules())
+            for name, up, down in _pairs(tensors):
+                change = self._change(layers, name, up, down, path, found)
+                changes.append(_Change(change.weight, change.up * scales[group, name], change.down))
+        if not changes:
+            raise EngineError(f"{path} is no LoRA for Stable Diffusion: none of its tensors is named like one")
+        return changes
+
+    def _change(
+        self, layers: dict[str, Any], name: str, up: torch.Tensor, down: torch.Tensor, path: Path, found: Found
+    ) -> _Change:
+        # transformers' text encoder has lost a level of names that older files still have
+        names = (name, name.removeprefix("text_model."), f"text_model.{name}")
+        layer = next((layers[each] for each in names if each in layers), None)
+        weight = getattr(layer, "weight", None)
+        if weight is None:
+            reason = f"it changes the layer {name}, which {self._name} does not have"
+            raise EngineError(_other_base(path, found, reason))
+        for given, taken in ((down[0].numel(), weight[0].numel()), (up.shape[0], weight.shape[0])):
+            if given != taken:
+                family = f" ({FAMILIES[given]})" if name.endswith("attn2.to_k") and given in FAMILIES else ""
+                reason = f"its layer {name} is {given} wide{family}, the model's {taken}"
+                raise EngineError(_other_base(path, found, reason))
+        if up.shape[1] != down.shape[0]:
+            raise EngineError(f"{path} is damaged: the two halves of its layer {name} do not fit together")
+        return _Change(weight, up.to(weight.device), down.to(weight.device))
+
+
+def _stamp(path: Path) -> tuple[Path, int, int]:
+    try:
+        facts = path.stat()
+    except OSError:
+        raise EngineError(f"LoRA {str(path)!r} does not exist: choose another, or put the file back") from None
+    return path, facts.st_mtime_ns, facts.st_size
+
+
+State = dict[str, dict[str, torch.Tensor]]
+
+
+def _by_group(path: Path, unet_config: Any, sdxl: bool) -> tuple[State, _Scales]:
+    """The LoRA's tensors for each of :data:`GROUPS`, under peft's names, and by what each layer is scaled."""
     # a second of imports that a model without a LoRA does without
-    from diffusers import LCMScheduler, StableDiffusionPipeline
+    from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+    from diffusers.utils import convert_state_dict_to_diffusers, convert_state_dict_to_peft
     from diffusers.utils.state_dict_utils import convert_unet_state_dict_to_peft
 
-    pipeline = StableDiffusionPipeline(
-        parts.vae,
-        parts.text_encoder,
-        parts.tokenizer,
-        parts.unet,
-        LCMScheduler(steps_offset=1),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
+    with safe_open(path, framework="pt", device="cpu") as file:
+        state = {name: file.get_tensor(name) for name in file.keys()}
+        facts = json.loads((file.metadata() or {}).get("lora_adapter_metadata", "{}"))
+    kind = StableDiffusionXLPipeline if sdxl else StableDiffusionPipeline
     try:
-        state, alphas = pipeline.lora_state_dict(load_file(path), unet_config=parts.unet.config)
+        state, _ = kind.lora_state_dict(_with_alphas_applied(state), unet_config=unet_config)
+        grouped: State = {}
+        for name, tensor in state.items():
+            group, _, rest = name.partition(".")
+            grouped.setdefault(group, {})[rest] = tensor
+        for group, tensors in grouped.items():
+            # Some of diffusers' training scripts mix older and newer names in one file, and its loader then skips
+            # the older ones without an error. So all of them get today's names first.
+            if group == "unet":
+                grouped[group] = convert_unet_state_dict_to_peft(tensors)
+            elif group in GROUPS:
+                grouped[group] = convert_state_dict_to_peft(convert_state_dict_to_diffusers(tensors))
     except Exception as error:  # diffusers raises ValueError, KeyError and others for names it cannot place
         raise EngineError(f"{path} cannot be read as a LoRA: {_brief(error)}") from error
-    # Some of diffusers' training scripts mix older and newer names in one file, and its loader then skips the older
-    # ones without an error. So all of the UNet's get today's names first.
-    of_unet = convert_unet_state_dict_to_peft({key: value for key, value in state.items() if key.startswith("unet.")})
-    of_text = {key: value for key, value in state.items() if key.startswith("text_encoder.")}
-    if not of_unet and not of_text:
-        raise EngineError(f"{path} is no LoRA for Stable Diffusion: none of its {len(state)} tensors is named like one")
-    _check_fit(parts, of_unet, path)
-    try:
-        if of_unet:
-            pipeline.load_lora_into_unet(of_unet, alphas, parts.unet)
-        if of_text:
-            pipeline.load_lora_into_text_encoder(of_text, alphas, parts.text_encoder)
-        pipeline.fuse_lora(lora_scale=weight, safe_fusing=True)
-    except Exception as error:  # peft and diffusers raise RuntimeError, ValueError, KeyError and others
-        raise EngineError(f"{path} cannot be applied to the model {parts.name}: {_brief(error)}") from error
-    pipeline.unload_lora_weights()
+    odd = next((name for name in state if name.partition(".")[0] not in GROUPS), None)
+    if odd is not None:
+        raise EngineError(f"{path} is no LoRA for Stable Diffusion: it has a tensor named {odd}")
+    return grouped, _Scales(facts)
 
 
-def _check_fit(parts: Parts, state: dict[str, torch.Tensor], path: Path) -> None:
-    """Raise EngineError unless every tensor of ``state`` belongs to a layer of the UNet, in its shape."""
-    layers = dict(parts.unet.named_modules())
-    for key, tensor in state.items():
-        name, _, kind = key.removeprefix("unet.").partition(".lora_")
-        if kind not in ("A.weight", "B.weight"):
-            continue
-        weight = getattr(layers.get(name), "weight", None)
-        if weight is None:
-            raise EngineError(_other_base(path, f"it changes the layer {name}, which the model does not have"))
-        side = 1 if kind == "A.weight" else 0
-        given, taken = tensor.shape[side], weight.shape[side]
-        if given != taken:
-            family = f" ({FAMILIES[given]})" if name.endswith("attn2.to_k") and given in FAMILIES else ""
-            raise EngineError(_other_base(path, f"its layer {name} is {given} wide{family}, the model's {taken}"))
+class _Scales:
+    """By what the layers of a LoRA are scaled, from the facts that diffusers writes into a file: alpha / rank."""
+
+    def __init__(self, facts: dict[str, Any]) -> None:
+        self._facts = facts
+
+    def __getitem__(self, key: tuple[str, str]) -> float:
+        group, name = key
+        rank, alpha = self._facts.get(f"{group}.r"), self._facts.get(f"{group}.lora_alpha")
+        if not rank or alpha is None:
+            return 1.0
+        rank = (self._facts.get(f"{group}.rank_pattern") or {}).get(name, rank)
+        alpha = (self._facts.get(f"{group}.alpha_pattern") or {}).get(name, alpha)
+        return float(alpha) / (rank**0.5 if self._facts.get(f"{group}.use_rslora") else rank)
 
 
-def _other_base(path: Path, reason: str) -> str:
-    return f"{path} was made for another base model: {reason}; use a LoRA made for this model's family"
+def _with_alphas_applied(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """``state`` without kohya's alphas: each has scaled its layer by alpha / rank."""
+    scaled = {name: tensor for name, tensor in state.items() if not name.endswith(".alpha")}
+    for name, alpha in state.items():
+        layer = name.removesuffix(".alpha")
+        down, up = f"{layer}.lora_down.weight", f"{layer}.lora_up.weight"
+        if layer != name and down in scaled and up in scaled:
+            scaled[up] = scaled[up].float() * (alpha.item() / scaled[down].shape[0])
+    return scaled
+
+
+def _pairs(tensors: dict[str, torch.Tensor]) -> list[tuple[str, torch.Tensor, torch.Tensor]]:
+    """The layers' names with their up and down matrices."""
+    ends = ".lora_A.weight", ".lora_B.weight"
+    layers = [name.removesuffix(ends[0]) for name in tensors if name.endswith(ends[0])]
+    return [
+        (layer, tensors[f"{layer}{ends[1]}"], tensors[f"{layer}{ends[0]}"])
+        for layer in layers
+        if f"{layer}{ends[1]}" in tensors
+    ]
+
+
+def _other_base(path: Path, found: Found, reason: str) -> str:
+    made_for = f"made for another base model, {found.family}" if found.family else "made for another base model"
+    return f"{path} was {made_for}: {reason}; use a LoRA made for this model's family"
 
 
 def _brief(error: Exception) -> str:

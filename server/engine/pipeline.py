@@ -14,6 +14,9 @@ import torch
 
 from .images import fit, from_model, to_model
 
+FLAT = 1e-3
+"""A depth with less between its nearest and its farthest point says nothing when stretched."""
+
 
 @dataclass(frozen=True, eq=False)
 class Call:
@@ -33,13 +36,16 @@ class Call:
 class Guide:
     """What the prompt gives to each UNet call. B is 1, or 2 with classifier-free guidance, the negative one first.
 
-    ``text``: B x tokens x width. ``added``: what else the UNet asks for, by diffusers' names, each with B rows, or
-    None. ``guidance``: fp32, 0-d, or None without classifier-free guidance. ``embedded``: the embedding of the
-    guidance for UNets that take it as an input, B x width, or None.
+    ``text``: B x tokens x width. ``pooled``, ``times``: SDXL's, B x width and B x 6 (size, crop, size), or None.
+    ``picture``: the encoded style picture of an IP-Adapter, B x 1 x ..., or None where the UNet has none.
+    ``guidance``: fp32, 0-d, or None without classifier-free guidance. ``embedded``: the embedding of the guidance for
+    UNets that take it as an input, B x width, or None.
     """
 
     text: torch.Tensor
-    added: dict[str, torch.Tensor] | None = None
+    pooled: torch.Tensor | None = None
+    times: torch.Tensor | None = None
+    picture: torch.Tensor | None = None
     guidance: torch.Tensor | None = None
     embedded: torch.Tensor | None = None
 
@@ -62,8 +68,11 @@ class Pipeline:
     """The modules of a model, on their device, and the sums that a frame makes with them.
 
     The weights of ``unet`` and the text encoders are changed in place when LoRAs change, under the names that the
-    modules had when the pipeline was made; ``changes`` counts how often something was changed that a recording
-    does not notice, and must then be made anew.
+    modules had when the pipeline was made, and ``weights`` counts that: a recording that reads them where they are
+    stays right, a copy of them does not. ``baked`` counts changes of plain numbers in the modules: a recording has
+    to be made anew. ``adapter`` is a T2IAdapter, ``control`` a ControlNetModel; at most one of them is there.
+    ``stretch_depth``: they were trained on MiDaS' maps, whose farthest point is 0 and nearest 1 in each picture, and
+    not on our planes, where 0 is at infinity.
     """
 
     unet: Any
@@ -72,7 +81,9 @@ class Pipeline:
     adapter: Any = None
     control: Any = None
     vae_dtype: torch.dtype | None = None
-    changes: int = 0
+    stretch_depth: bool = True
+    weights: int = 0
+    baked: int = 0
 
     def encode(
         self, image: torch.Tensor, height: int, width: int, signal: torch.Tensor, start: torch.Tensor
@@ -86,6 +97,9 @@ class Pipeline:
 
     def look(self, depth: torch.Tensor, height: int, width: int, weight: torch.Tensor, rows: int) -> Depth:
         """What ``depth`` (fp32 H x W, 0..1, near is 1) gives to the UNet calls, for ``rows`` rows of a batch."""
+        if self.stretch_depth:
+            low, high = depth.aminmax()
+            depth = torch.where(high - low < FLAT, depth, (depth - low) / (high - low))
         plane = fit(depth[None, None], height, width).to(self.dtype, memory_format=torch.channels_last)
         if self.adapter is None:
             return Depth(plane=plane.expand(rows, 3, -1, -1), weight=weight)
@@ -101,6 +115,9 @@ class Pipeline:
     def predict(self, latent: torch.Tensor, timestep: torch.Tensor, guide: Guide, depth: Depth) -> torch.Tensor:
         """The UNet's output for ``latent``, in fp32."""
         sample = latent.to(self.dtype).expand(guide.text.shape[0], -1, -1, -1)
+        added: dict[str, Any] = {}
+        if guide.pooled is not None:
+            added |= {"text_embeds": guide.pooled, "time_ids": guide.times}
         down, middle = None, None
         if depth.plane is not None:
             down, middle = self.control(
@@ -109,15 +126,17 @@ class Pipeline:
                 encoder_hidden_states=guide.text,
                 controlnet_cond=depth.plane,
                 conditioning_scale=depth.weight,
-                added_cond_kwargs=guide.added,
+                added_cond_kwargs=dict(added) or None,
                 return_dict=False,
             )
+        if guide.picture is not None:
+            added["image_embeds"] = [guide.picture]
         output = self.unet(
             sample,
             timestep,
             encoder_hidden_states=guide.text,
             timestep_cond=guide.embedded,
-            added_cond_kwargs=guide.added,
+            added_cond_kwargs=added or None,
             down_block_additional_residuals=down,
             mid_block_additional_residual=middle,
             down_intrablock_additional_residuals=None if depth.features is None else list(depth.features),

@@ -45,8 +45,13 @@ NUMPY = frozenset({"numpy"})
 LAYERS = (
     Layer("addon/__init__.py", frozenset(), ("addon.blender",), THREADS | SOCKETS | FILES | PICKLES),
     Layer("addon/wire", NUMPY, ("addon.wire",), THREADS | SOCKETS | FILES | PICKLES | {"time", "urllib"}),
+    # The memory that both ends share, and what they squeeze planes with for a slow link.
+    Layer("addon/planes", NUMPY | {"simplejpeg"}, ("addon.planes", "addon.wire"), THREADS | SOCKETS | PICKLES),
     Layer(
-        "addon/live", NUMPY | {"websockets"}, ("addon", "addon.live", "addon.wire"), THREADS | PICKLES | {"subprocess"}
+        "addon/live",
+        NUMPY | {"websockets"},
+        ("addon", "addon.live", "addon.planes", "addon.wire"),
+        THREADS | PICKLES | {"subprocess"},
     ),
     Layer("addon/keeping", NUMPY, ("addon.keeping", "addon.wire"), THREADS | SOCKETS | PICKLES),
     # Its work is done in processes of its own.
@@ -64,10 +69,10 @@ LAYERS = (
         SOCKETS | PICKLES | (THREADS - {"threading", "queue"}),
     ),
     Layer("addon/__main__.py", frozenset(), ("addon", "addon.headless"), THREADS | SOCKETS | PICKLES),
-    Layer("server", NUMPY | SERVER, ("addon", "addon.wire", "server", "server.engine")),
+    Layer("server", NUMPY | SERVER, ("addon", "addon.planes", "addon.wire", "server", "server.engine")),
     Layer(
         "server/engine",
-        NUMPY | MODELS | {"PIL"},
+        NUMPY | MODELS | {"PIL", "compel", "psutil"},
         ("addon.wire", "server.engine"),
         THREADS - {"threading"} | SOCKETS | PICKLES,
     ),
@@ -147,6 +152,7 @@ def test_imports_stay_in_their_layer(module: str) -> None:
             parts_of_root = {
                 "addon.wire",
                 "addon.live",
+                "addon.planes",
                 "addon.blender",
                 "addon.headless",
                 "addon.keeping",

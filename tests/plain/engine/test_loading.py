@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import CLIPTextModelWithProjection
 
 from server.engine import EngineError, StableDiffusionLcm
 from server.engine.files import check_safetensors, find_weights, read_through
-from tests.plain.checkpoints import make_unet, make_vae, write_lora
+from tests.plain.checkpoints import make_text_encoder, make_unet, make_vae, write_lora
 
 Model = Callable[..., Path]
 
@@ -42,9 +43,11 @@ def test_a_missing_folder(tmp_path: Path) -> None:
     refused(tmp_path / "nowhere", r"nowhere.*does not exist: give the path")
 
 
-def test_a_file(tmp_path: Path) -> None:
+def test_a_file_of_something_else(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"x")
-    refused(tmp_path / "model.safetensors", r"is a file.*diffusers folder")
+    refused(tmp_path / "model.safetensors", r"model\.safetensors is no whole safetensors file.*copy it again")
+    (tmp_path / "model.ckpt").write_bytes(b"x")
+    refused(tmp_path / "model.ckpt", r"model\.ckpt is a pickle.*never opened: convert it to \.safetensors")
 
 
 def test_a_folder_of_something_else(tmp_path: Path) -> None:
@@ -137,10 +140,11 @@ def test_parts_of_other_kinds(copy: Callable[..., Path], part: str, kind: str, w
     refused(folder, words)
 
 
-def test_sdxl(copy: Callable[..., Path]) -> None:
+def test_an_sd15_unet_beside_the_text_encoders_of_sdxl(copy: Callable[..., Path]) -> None:
     folder = copy()
-    (folder / "text_encoder_2").mkdir()
-    refused(folder, "SDXL kind, but only models of the SD1.5 kind")
+    CLIPTextModelWithProjection(make_text_encoder().config).save_pretrained(folder / "text_encoder_2")
+    shutil.copytree(folder / "tokenizer", folder / "tokenizer_2")
+    refused(folder, "unet of .* is of the SD1.5 kind, but its text encoders are of the SDXL kind")
 
 
 def test_parts_of_different_models(copy: Callable[..., Path]) -> None:
@@ -178,7 +182,7 @@ def test_a_lora_for_layers_that_are_not_there(copy: Callable[..., Path]) -> None
     folder = copy(lora="diffusers")
     path = folder / "lcm-lora.safetensors"
     save_file({key.replace("mid_block", "middle"): value for key, value in load_file(path).items()}, path)
-    refused(folder, "changes the layer middle.*, which the model does not have; use a LoRA made for")
+    refused(folder, "changes the layer middle.*, which model does not have; use a LoRA made for")
 
 
 def test_a_lora_that_is_none(copy: Callable[..., Path]) -> None:

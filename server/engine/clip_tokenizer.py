@@ -1,0 +1,32 @@
+"""The tokenizer of CLIP, which checkpoints in one file go without. transformers; the merges are in this folder.
+
+``clip_merges.txt.gz`` holds the first 48,894 merges of ``bpe_simple_vocab_16e6.txt`` in openai/CLIP (MIT licence).
+The vocabulary follows from them: 256 bytes, the same at a word's end, the merges, and the two marks.
+"""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+from transformers import CLIPTokenizer
+
+MERGES = Path(__file__).with_name("clip_merges.txt.gz")
+START, END = "<|startoftext|>", "<|endoftext|>"
+LONGEST = 77
+"""Tokens of a prompt with both its marks."""
+
+
+def clip_tokenizer(pad: str = END) -> CLIPTokenizer:
+    """The tokenizer of every SD1.5 and SDXL. ``pad``: what fills up short prompts; SDXL's second one takes "!"."""
+    merges = gzip.decompress(MERGES.read_bytes()).decode().split("\n")
+    # the 188 printable bytes stand for themselves; the other 68 for the characters from 256 on
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    signs = [chr(byte) for byte in printable] + [chr(256 + index) for index in range(256 - len(printable))]
+    words = [*signs, *(sign + "</w>" for sign in signs), *(merge.replace(" ", "") for merge in merges), START, END]
+    return CLIPTokenizer(
+        vocab={word: index for index, word in enumerate(words)},
+        merges=[tuple(merge.split(" ")) for merge in merges],
+        pad_token=pad,
+        model_max_length=LONGEST,
+    )

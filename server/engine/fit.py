@@ -1,0 +1,69 @@
+"""Whether the parts of a model belong together. diffusers' modules, handed in.
+
+What does not fit would fail in the middle of a frame, or make pictures of nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diffusers import T2IAdapter
+
+from .errors import EngineError
+
+if TYPE_CHECKING:
+    from .loading import Parts
+
+
+def check_fit(parts: Parts, base: Path) -> None:
+    """Raise EngineError where the parts come from models that do not belong together."""
+    unet, latent = parts.unet.config, parts.vae.config.latent_channels
+    if unet.in_channels != latent:
+        raise EngineError(
+            f"unet of {base} takes {unet.in_channels} channels, but vae gives {latent}: "
+            "inpainting and editing models cannot be used, take the plain text-to-image one"
+        )
+    odd = unet.class_embed_type or (unet.addition_embed_type not in (None, "text_time") and unet.addition_embed_type)
+    if odd:
+        raise EngineError(f"unet of {base} asks for {odd!r} as an input, but only SD1.5 and SDXL models can be used")
+    if parts.sdxl != (len(parts.texts) == 2):
+        kinds = ("SD1.5", "SDXL")
+        raise EngineError(
+            f"unet of {base} is of the {kinds[parts.sdxl]} kind, but its text encoders are of the "
+            f"{kinds[len(parts.texts) == 2]} kind: they come from different models"
+        )
+    width = sum(encoder.config.hidden_size for _, encoder in parts.texts)
+    if unet.cross_attention_dim != width:
+        raise EngineError(
+            f"unet of {base} takes text embeddings {unet.cross_attention_dim} wide, but text_encoder gives {width}: "
+            "they come from different models"
+        )
+    if isinstance(parts.control, T2IAdapter):
+        _check_adapter(parts.control.config, unet, base)
+    elif parts.control is not None:
+        _check_controlnet(parts.control.config, unet, base)
+
+
+def _check_adapter(config: Any, unet: Any, base: Path) -> None:
+    if config.in_channels not in (1, 3):
+        raise EngineError(f"adapter of {base} takes {config.in_channels} channels, but depth has 1 (or 3 alike)")
+    widths, gives = list(unet.block_out_channels), list(config.channels)
+    xl = config.adapter_type == "full_adapter_xl"
+    if config.adapter_type == "light_adapter":
+        gives.append(gives[-1])
+    if xl != (unet.addition_embed_type == "text_time") or (gives[: len(widths)] if xl else gives) != widths:
+        raise EngineError(
+            f"adapter of {base} gives features of {gives} channels, but unet takes {widths}: it belongs to another "
+            "base model; use one made for this model's family"
+        )
+
+
+def _check_controlnet(config: Any, unet: Any, base: Path) -> None:
+    for name, words in (("cross_attention_dim", "text"), ("block_out_channels", "blocks")):
+        given, taken = getattr(config, name), getattr(unet, name)
+        if (list(given) if words == "blocks" else given) != (list(taken) if words == "blocks" else taken):
+            raise EngineError(
+                f"the ControlNet was made for another base model: its {words} are {given} wide, those of {base} "
+                f"{taken}; use one made for this model's family"
+            )

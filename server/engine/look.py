@@ -1,0 +1,111 @@
+"""A model's files, looked at before anything is loaded from them. Standard library only: no torch.
+
+What is wrong with them is told here, within milliseconds, while the model loaded before still serves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from .control_files import control_weights, ip_adapter_weights
+from .errors import EngineError
+from .files import Shapes, Weights, check_safetensors, find_weights, read_json
+from .recognise import Found, require
+from .spec import LoraFile, ModelSpec
+
+LORA_NAMES = ("lcm-lora.safetensors", "pytorch_lora_weights.safetensors")
+
+
+@dataclass
+class Files:
+    """The files of a spec, all looked at before anything is loaded, and what they hold."""
+
+    spec: ModelSpec
+    base: Path
+    weights: dict[str, Weights]
+    found: Found | None = None
+    shapes: Shapes = field(default_factory=dict)
+    encoder: Path | None = None
+    """The folder of the IP-Adapter's image encoder."""
+
+
+def look(spec: ModelSpec) -> Files:
+    """The files of ``spec``, complete and of the right kinds. Raises EngineError."""
+    base = _existing(spec.base)
+    files = Files(spec, base, {})
+    if base.is_file():
+        files.found, files.shapes = _check_checkpoint(base, spec)
+        files.weights["checkpoint"] = Weights((base,))
+    else:
+        second = ("text_encoder_2",) if (base / "text_encoder_2").is_dir() else ()
+        own_vae = () if spec.vae is not None else ("vae",)
+        for part in ("text_encoder", *second, "unet", *own_vae):
+            files.weights[part] = find_weights(base / part, part)
+        if spec.control is None and (base / "adapter").is_dir():
+            spec = replace(spec, control=base / "adapter")
+        beside = next((base / name for name in LORA_NAMES if (base / name).is_file()), None)
+        if not spec.loras and beside is not None:
+            spec = replace(spec, loras=(LoraFile(beside),))
+    files.spec = spec
+    if spec.vae is not None:
+        files.weights["vae"] = _vae_weights(spec.vae)
+    if spec.control is not None:
+        files.weights["control"] = control_weights(spec.control)
+    if spec.ip_adapter is not None:
+        path, files.encoder = ip_adapter_weights(spec.ip_adapter)
+        files.weights["IP-Adapter"] = Weights((path,))
+    for lora in spec.loras:
+        check_safetensors(lora.path)
+    return files
+
+
+def _existing(base: Path) -> Path:
+    if base.is_file():
+        return base.resolve()
+    if not base.is_dir():
+        raise EngineError(
+            f"model {str(base)!r} does not exist: give the path of a diffusers folder, of a .safetensors checkpoint, "
+            "or 'embedded'"
+        )
+    if not (base / "unet").is_dir():
+        inside = ", ".join(sorted(path.name for path in base.iterdir())[:5]) or "nothing"
+        raise EngineError(
+            f"model {str(base)!r} is no diffusers folder: it has no unet folder in it, but {inside}; "
+            "give the folder that holds model_index.json, or a .safetensors checkpoint"
+        )
+    return base.resolve()
+
+
+def _check_checkpoint(path: Path, spec: ModelSpec) -> tuple[Found, Shapes]:
+    found, shapes = require(path, ("checkpoint",), "a model")
+    if found.family not in ("SD1.5", "SDXL"):
+        raise EngineError(
+            f"{path} is a checkpoint of {found.family or 'an unknown family'}, but only SD1.5 and SDXL can be used"
+        )
+    takes = shapes["model.diffusion_model.input_blocks.0.0.weight"][1]
+    if takes != 4:
+        raise EngineError(
+            f"{path} takes {takes} channels, not 4: inpainting and editing models cannot be used, "
+            "take the plain text-to-image one"
+        )
+    if spec.vae is None and not any(name.startswith("first_stage_model.") for name in shapes):
+        raise EngineError(f"{path} has no VAE in it: give one beside it, or get the checkpoint with its VAE")
+    return found, shapes
+
+
+def _vae_weights(path: Path) -> Weights:
+    if path.is_file():
+        require(path, ("vae", "checkpoint"), "a VAE")
+        return Weights((path,))
+    if not path.is_dir():
+        raise EngineError(f"VAE {str(path)!r} does not exist: give the path of a folder or a .safetensors file")
+    return find_weights(path, "vae")
+
+
+def check_kind(folder: Path, part: str, kinds: tuple[str, ...]) -> str:
+    config = read_json(folder / "config.json", f"the config of {part}")
+    kind = config.get("_class_name")
+    if kind not in kinds:
+        raise EngineError(f"{part} of {folder} is {kind!r}, but must be {' or '.join(kinds)}")
+    return str(kind)

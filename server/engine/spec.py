@@ -1,0 +1,50 @@
+"""What to load: the files that make up a model. Standard library only: no torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+LARGEST_WEIGHT = 10.0
+
+
+@dataclass(frozen=True)
+class LoraFile:
+    """A LoRA in diffusers' or kohya's form, a .safetensors file, and how much of it: 1 is as it was trained."""
+
+    path: Path
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path).expanduser())
+        if not (math.isfinite(self.weight) and abs(self.weight) <= LARGEST_WEIGHT):
+            raise ValueError(
+                f"weight of LoRA {self.path.name!r} is {self.weight}, but must be from -{LARGEST_WEIGHT:g} to "
+                f"{LARGEST_WEIGHT:g}"
+            )
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model and what belongs to it. Every path is a folder in diffusers' layout or one .safetensors file.
+
+    ``base``: the checkpoint, SD1.5 or SDXL. A LoRA named ``lcm-lora.safetensors`` or
+    ``pytorch_lora_weights.safetensors`` and a T2I-Adapter in ``adapter`` are used where the folder has them and
+    ``loras`` and ``control`` say nothing else. ``loras``: fused at loading, the LCM-LoRA as a rule. ``vae``: takes
+    the place of the checkpoint's own. ``control``: a T2I-Adapter or a ControlNet for depth. ``ip_adapter``: for style
+    pictures; its image encoder is looked for in ``image_encoder`` beside it.
+    """
+
+    base: Path
+    loras: tuple[LoraFile, ...] = ()
+    vae: Path | None = None
+    control: Path | None = None
+    ip_adapter: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("base", "vae", "control", "ip_adapter"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, Path(value).expanduser())
+        object.__setattr__(self, "loras", tuple(self.loras))
