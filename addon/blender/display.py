@@ -80,7 +80,7 @@ class Display:
     def _redraw(self) -> None:
         for window, area in image_editors():
             space = area.spaces.active
-            if space.image is None or space.image.name != NAME:
+            if not _is_ours(space.image):
                 continue
             if not self._fitted:
                 self._fitted = _fit(window, area)
@@ -88,7 +88,7 @@ class Display:
 
     def _draw(self) -> None:
         image = getattr(bpy.context.space_data, "image", None)
-        if self._texture is None or image is None or image.name != NAME:
+        if self._texture is None or not _is_ours(image):
             return
         shader = gpu.shader.from_builtin("IMAGE")
         corners = ((0, 0), (1, 0), (1, 1), (0, 1))
@@ -101,8 +101,11 @@ class Display:
 def open_editor(window: bpy.types.Window, area: bpy.types.Area, width: int, height: int) -> None:
     """Show our Image in an Image Editor: one that has it, else an empty one, else one split off the 3D View ``area``.
 
-    Where the area can't be split (too small, or shown maximised), nothing is opened.
+    Where the area can't be split (too small, or shown maximised), nothing is opened; nor in background mode, where
+    the screens of the file are nobody's to see.
     """
+    if bpy.app.background:
+        return
     image = _the_image(width, height)
     editors = [area.spaces.active for _, area in image_editors()]
     if any(space.image == image for space in editors):
@@ -128,9 +131,12 @@ def open_editor(window: bpy.types.Window, area: bpy.types.Area, width: int, heig
 
 
 def _the_image(width: int, height: int) -> bpy.types.Image:
-    """Our Image at that size, looked up by name: undo and file loads make references invalid."""
-    image = bpy.data.images.get(NAME)
-    if image is not None and (image.library is not None or image.source not in {"GENERATED", "FILE"}):
+    """Our Image at that size, looked up by name: undo and file loads make references invalid.
+
+    One of the same name in a linked library is another's, and stays as it is.
+    """
+    image = bpy.data.images.get((NAME, None))
+    if image is not None and image.source not in {"GENERATED", "FILE"}:
         image.name = NAME + " (other)"
         image = None
     if image is None:
@@ -139,6 +145,10 @@ def _the_image(width: int, height: int) -> bpy.types.Image:
     if tuple(image.size) != (width, height):
         image.scale(width, height)
     return image
+
+
+def _is_ours(image: bpy.types.Image | None) -> bool:
+    return image is not None and image.name == NAME and image.library is None
 
 
 def _fit(window: bpy.types.Window, area: bpy.types.Area) -> bool:

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..wire import Request
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a draft was captured, as plain values: the scene's settings and how its viewport was set."""
+
+    scene: str = ""
+    frame: int = 0
+    settings: dict[str, Any] = field(default_factory=dict)
+    view: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +35,7 @@ class Shown:
     server: str = ""
     at: float = 0.0
     timings: dict[str, float] = field(default_factory=dict)
+    origin: Origin = Origin()
 
     @property
     def size(self) -> tuple[int, int]:

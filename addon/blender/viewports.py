@@ -93,3 +93,9 @@ def _views(
             yield region, quads[index]
         else:
             yield region, space.region_3d
+
+
+def is_busy(window: bpy.types.Window) -> bool:
+    """Whether one of Blender's own modal operators runs there: a move, a stroke. Other add-ons' run for hours."""
+    python_class = bpy.types.Operator.bl_rna_get_subclass_py
+    return any(python_class(operator.bl_idname) is None for operator in window.modal_operators)

@@ -1,0 +1,132 @@
+"""Where a draft came from, and the way back there: the scene's settings and the viewport's view. Imports bpy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import bpy
+from mathutils import Matrix
+
+from .shown import Origin
+from .viewports import Viewport
+
+SENSOR = 36.0
+"""Millimetres: the width that a viewport's lens is given for (RegionView3D's window_matrix is made so)."""
+_PLAIN = {"BOOLEAN", "INT", "FLOAT", "STRING", "ENUM"}
+_DEEPEST = 3
+
+
+def origin_of(viewport: Viewport) -> Origin:
+    """The settings of the viewport's scene and its view, as they are now."""
+    view, space = viewport.view, viewport.space
+    told: dict[str, Any] = {
+        "perspective": view.view_perspective,
+        "lens": space.lens,
+        "distance": view.view_distance,
+        "clip": [space.clip_start, space.clip_end],
+    }
+    scene = viewport.scene
+    return Origin(scene.name, scene.frame_current, dump(scene.draftglass), told)
+
+
+def dump(group: Any, depth: int = 0) -> dict[str, Any]:
+    """The values of a group of properties by name, as JSON can hold them; lists of groups and datablocks' names too."""
+    values: dict[str, Any] = {}
+    for prop in group.bl_rna.properties:
+        name = prop.identifier
+        if name in {"rna_type", "name"} or "SKIP_SAVE" in getattr(prop, "tags", ()):
+            continue
+        value = getattr(group, name)
+        if prop.type in _PLAIN and not prop.is_readonly:
+            if isinstance(value, set):
+                values[name] = sorted(value)
+            else:
+                values[name] = list(value) if getattr(prop, "is_array", False) else value
+        elif prop.type == "COLLECTION" and depth < _DEEPEST:
+            values[name] = [{"name": item.name, **dump(item, depth + 1)} for item in value]
+        elif prop.type == "POINTER" and isinstance(value, bpy.types.PropertyGroup) and depth < _DEEPEST:
+            values[name] = dump(value, depth + 1)
+    return values
+
+
+def restore_group(group: Any, values: dict[str, Any]) -> list[str]:
+    """Set what :func:`dump` gave. Returns the names that this version does not know, or whose values it won't take."""
+    missed = []
+    for name, value in values.items():
+        prop = group.bl_rna.properties.get(name)
+        try:
+            if prop is None:
+                if name != "name":
+                    missed.append(name)
+            elif prop.type == "COLLECTION":
+                items = getattr(group, name)
+                items.clear()
+                for told in value:
+                    item = items.add()
+                    item.name = told.get("name", "")
+                    missed += restore_group(item, told)
+            elif prop.type == "POINTER":
+                missed += restore_group(getattr(group, name), value)
+            elif not prop.is_readonly and prop.type in _PLAIN:
+                flags = prop.type == "ENUM" and prop.is_enum_flag
+                setattr(group, name, set(value) if flags else value)
+        except (TypeError, ValueError, AttributeError):
+            missed.append(name)
+    return missed
+
+
+def restore_view(space: bpy.types.SpaceView3D, view: bpy.types.RegionView3D, told: dict[str, Any]) -> bool:
+    """Let a 3D View look as it did. ``told``: of ``Recipe.view``. False where that has no view matrix."""
+    matrix, projection = _matrix(told.get("matrix")), _matrix(told.get("projection"))
+    if matrix is None:
+        return False
+    flat = projection is not None and abs(projection[3][3]) > 0.5
+    camera = space.camera if space.use_local_camera else None
+    if told.get("perspective") == "CAMERA" and _is_there(camera, matrix):
+        view.view_perspective = "CAMERA"
+        return True
+    view.view_perspective = "ORTHO" if flat else "PERSP"
+    if isinstance(told.get("distance"), (int, float)) and told["distance"] > 0:
+        view.view_distance = told["distance"]
+    if projection is not None and flat:
+        # an orthographic view is as high as its distance says
+        view.view_distance = _distance(projection, told)
+    elif told.get("perspective") == "PERSP" and isinstance(told.get("lens"), (int, float)):
+        space.lens = told["lens"]
+    elif projection is not None:
+        space.lens = SENSOR * min(abs(projection[0][0]), abs(projection[1][1]))
+    view.view_matrix = matrix
+    view.update()
+    return True
+
+
+def _distance(projection: Matrix, told: dict[str, Any]) -> float:
+    distance = told.get("distance")
+    if told.get("perspective") == "ORTHO" and isinstance(distance, (int, float)) and distance > 0:
+        return float(distance)
+    lens = told.get("lens") if isinstance(told.get("lens"), (int, float)) else 50.0
+    return float(lens) / SENSOR / min(abs(projection[0][0]), abs(projection[1][1]))
+
+
+def _is_there(camera: bpy.types.Object | None, matrix: Matrix) -> bool:
+    scene = bpy.context.scene
+    camera = camera or (scene.camera if scene is not None else None)
+    if camera is None:
+        return False
+    there = camera.matrix_world.normalized().inverted()
+    return all(
+        abs(a - b) < 1e-3 for row, other in zip(there, matrix, strict=True) for a, b in zip(row, other, strict=True)
+    )
+
+
+def _matrix(told: object) -> Matrix | None:
+    """A 4 x 4 matrix of finite numbers, or None."""
+    if not isinstance(told, Sequence) or len(told) != 4:
+        return None
+    try:
+        matrix = Matrix([[float(value) for value in row] for row in told])
+    except (TypeError, ValueError):
+        return None
+    finite = all(abs(value) < 1e12 for row in matrix for value in row)
+    return matrix if len(matrix.row) == 4 and len(matrix.col) == 4 and finite else None
