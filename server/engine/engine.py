@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 
 from addon.wire import Frame, Request, Style
 
-from .cache import Recent
 from .devices import Stopwatch, choose, cpu_threads
 from .errors import EngineError
 from .fast import quicken_autoencoder
 from .images import Transfer
+from .inputs import Inputs
 from .loading import Parts, Progress, load_parts
 from .look import look
 from .memory import check_memory, loading_dtype
-from .pipeline import Call, Depth, Guide, Pipeline
+from .pipeline import Depth, Guide, Pipeline
 from .quiet import quiet
 from .spec import LoraFile, ModelSpec
 from .style_picture import StylePicture
@@ -35,8 +35,6 @@ from .text import PromptEncoder
 OnStep = Callable[[int, int], None]
 
 STAGES = ("upload", "text", "encode", "depth", "unet", "decode", "download")
-KEPT_RECIPES = 8
-KEPT_NUMBERS = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,18 +46,6 @@ class Rendered:
 
     image: NDArray[np.uint8]
     timings: dict[str, float]
-
-
-@dataclass(frozen=True, eq=False)
-class _Recipe:
-    """What the denoising of a (size, steps, strength, seed) needs, on the device.
-
-    ``signal``: how much of the encoded draft the start has, fp32, 0-d, or None where it has nothing of it.
-    """
-
-    signal: torch.Tensor | None
-    start: torch.Tensor
-    calls: tuple[Call, ...]
 
 
 class StableDiffusionLcm:
@@ -93,14 +79,14 @@ class StableDiffusionLcm:
             vae_dtype=vae_dtype,
             stretch_depth=parts.stretch_depth,
         )
-        self._latent_scale, self._size_step = parts.latent_scale, parts.size_step
+        self._size_step = parts.size_step
         texts = [(tokenizer, self._place(encoder)) for tokenizer, encoder in parts.texts]
         self._text = PromptEncoder(texts, self._device, self._dtype, parts.blank_negative)
         self._style = None if parts.pictures is None else StylePicture(parts.pictures, self._pipeline, self._place)
         self._modules = [module for _, module in texts]
         self._transfer = Transfer(self._device)
-        self._recipes: Recent[_Recipe] = Recent(KEPT_RECIPES)
-        self._numbers: Recent[torch.Tensor] = Recent(KEPT_NUMBERS)
+        channels = self._pipeline.unet.config.in_channels
+        self._inputs = Inputs(parts.schedule, channels, parts.latent_scale, self._device, self._dtype)
 
     @classmethod
     def load(
@@ -198,7 +184,7 @@ class StableDiffusionLcm:
         weight = sum(control.weight for control in style.controls if control.kind == "depth")
         on_step(0, style.steps)
         with watch.stage("upload"):
-            recipe = self._recipe(style)
+            recipe = self._inputs.recipe(style)
             image = None if recipe.signal is None else self._transfer.upload_image(frame.image)
             plane = frame.inverse_depth if weight > 0 else None
             near = None if plane is None else self._transfer.upload_depth(plane)
@@ -211,7 +197,7 @@ class StableDiffusionLcm:
         with watch.stage("depth"):
             depth = Depth()
             if near is not None:
-                depth = pipeline.look(near, height, width, self._number(weight), guide.text.shape[0])
+                depth = pipeline.look(near, height, width, self._inputs.number(weight), guide.text.shape[0])
         with watch.stage("unet"):
             for index, call in enumerate(recipe.calls):
                 latent = pipeline.step(latent, call, guide, depth)
@@ -228,65 +214,18 @@ class StableDiffusionLcm:
         return Rendered(result, watch.read(STAGES))
 
     def _guide(self, style: Style) -> Guide:
-        width = self._pipeline.unet.config.time_cond_proj_dim
-        embedded = guidance = None
-        if width is not None:  # a UNet that was distilled to take the guidance as an input needs no second row
-            embedded = self._numbers.get(("guidance", style.guidance), lambda: self._embedded(style.guidance, width))
-        elif style.guidance > 1:
-            guidance = self._number(style.guidance)
+        inputs, width = self._inputs, self._pipeline.unet.config.time_cond_proj_dim
+        # a UNet that was distilled to take the guidance as an input needs no second row
+        embedded = None if width is None else inputs.guidance_embedding(style.guidance, width)
+        guidance = inputs.number(style.guidance) if embedded is None and style.guidance > 1 else None
         if guidance is None:
             prompt = self._text.encode(style.prompt)
         else:
             prompt = self._text.pair(style.negative_prompt, style.prompt)
         rows = prompt.text.shape[0]
-        times = None if prompt.pooled is None else self._times(style.height, style.width, rows)
+        times = None if prompt.pooled is None else inputs.times(style.height, style.width, rows)
         picture = None if self._style is None else self._style.rows(rows)
         return Guide(prompt.text, prompt.pooled, times, picture, guidance, embedded)
-
-    def _times(self, height: int, width: int, rows: int) -> torch.Tensor:
-        """SDXL's micro-conditioning: the picture is whole, of the size that it is made in."""
-
-        def make() -> torch.Tensor:
-            sizes = [height, width, 0, 0, height, width]
-            return torch.tensor([sizes], dtype=self._dtype, device=self._device).expand(rows, -1).contiguous()
-
-        return self._numbers.get(("times", height, width, rows), make)
-
-    def _embedded(self, guidance: float, width: int) -> torch.Tensor:
-        """The sine embedding of the guidance, as StableDiffusionPipeline.get_guidance_scale_embedding computes it."""
-        half = width // 2
-        frequencies = torch.exp(torch.arange(half, dtype=torch.float32) * -(np.log(10000.0) / (half - 1)))
-        angles = (guidance - 1) * 1000.0 * frequencies
-        embedding = torch.cat([angles.sin(), angles.cos()])
-        return torch.nn.functional.pad(embedding, (0, width % 2))[None].to(self._device, self._dtype)
-
-    def _number(self, value: float) -> torch.Tensor:
-        return self._numbers.get(value, lambda: torch.tensor(value, dtype=torch.float32, device=self._device))
-
-    def _recipe(self, style: Style) -> _Recipe:
-        key = (style.height, style.width, style.steps, style.strength, style.seed)
-        return self._recipes.get(key, lambda: self._make_recipe(style))
-
-    def _make_recipe(self, style: Style) -> _Recipe:
-        plan = self._schedule.plan(style.steps, style.strength)
-        height, width = style.height // self._latent_scale, style.width // self._latent_scale
-        shape = (1, self._pipeline.unet.config.in_channels, height, width)
-        generator = torch.Generator("cpu").manual_seed(style.seed)
-
-        def draw(level: float) -> torch.Tensor:
-            noise = torch.randn(shape, generator=generator) * level  # one draw after the other, as diffusers does it
-            return noise.to(self._device, memory_format=torch.channels_last)
-
-        def number(value: float) -> torch.Tensor:
-            return torch.tensor(value, dtype=torch.float32, device=self._device)
-
-        start = draw(plan.noise)
-        noises = (*(draw(step.renoise) for step in plan.steps[:-1]), None)
-        calls = tuple(
-            Call(torch.tensor(step.timestep, device=self._device), number(step.keep), number(step.use), noise)
-            for step, noise in zip(plan.steps, noises, strict=True)
-        )
-        return _Recipe(number(plan.signal) if plan.signal else None, start, calls)
 
     def _check(self, request: Request) -> None:
         style, step = request.style, self._size_step
@@ -315,8 +254,7 @@ class StableDiffusionLcm:
         self._render(frame, Style(strength=0.5, steps=1, width=side, height=side), lambda step, steps: None)
 
     def _free(self) -> None:
-        self._recipes.clear()
-        self._numbers.clear()
+        self._inputs.clear()
         self._transfer.clear()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()

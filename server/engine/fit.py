@@ -1,4 +1,4 @@
-"""Whether the parts of a model belong together. diffusers' modules, handed in.
+"""Whether the parts of a model belong together. diffusers' modules, handed in; no files.
 
 What does not fit would fail in the middle of a frame, or make pictures of nothing.
 """

@@ -1,6 +1,6 @@
-"""A checkpoint in one .safetensors file, under the original names (A1111, ComfyUI), to diffusers' modules.
+"""Checkpoints in one file, under the original names, to diffusers' modules. torch, diffusers, transformers; no network.
 
-torch, diffusers and transformers; no network: each config follows from the shapes in the file, and from what all
+These are what A1111 and ComfyUI keep: .safetensors without any config. Each config follows from the shapes in the file, and from what all
 models of a family have in common. The names are translated by diffusers.
 """
 

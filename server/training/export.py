@@ -44,6 +44,9 @@ def export(work: Path, out: Path) -> int:
     # transformers loads in the precision that the config names, diffusers in float32: they must agree by default
     text_config = out / "text_encoder" / "config.json"
     text_config.write_text(json.dumps(json.loads(text_config.read_text()) | {"dtype": "float32"}, indent=2) + "\n")
+    adapter_config = out / "adapter" / "config.json"  # trained on the planes as they come, 0 at infinity
+    facts = json.loads(adapter_config.read_text(encoding="utf-8")) | {"depth_range": "near"}
+    adapter_config.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     config = out / "vae" / "config.json"  # the one part that was itself loaded from a folder, whose path it keeps
     settings = json.loads(config.read_text(encoding="utf-8"))
     settings.pop("_name_or_path", None)

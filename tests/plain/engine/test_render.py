@@ -106,9 +106,7 @@ def test_the_adapter_and_the_text_encoder_run_once(engine: Engine) -> None:
     assert adapter is not None
     hooks = [
         adapter.register_forward_hook(lambda *_: calls.append("depth")),
-        engine()
-        ._text._encoders[0]
-        .conditioning_provider.text_encoder.register_forward_hook(lambda *_: calls.append("text")),
+        encoder.register_forward_hook(lambda *_: calls.append("text")),
         engine()._pipeline.vae.encoder.register_forward_hook(lambda *_: calls.append("encode")),
     ]
     try:
@@ -176,7 +174,7 @@ def test_timings_name_every_stage(engine: Engine) -> None:
 def test_caches_stay_bounded(engine: Engine) -> None:
     for index in range(80):
         picture(engine(), strength=0.5, steps=1, seed=index, prompt=f"prompt {index}")
-    assert len(engine()._recipes) <= 8
+    assert len(engine()._inputs._recipes) <= 8
     assert len(engine()._text._kept) <= 64
 
 
