@@ -1,0 +1,243 @@
+"""A set-up for real, of small packages, with the process that Blender starts: done, cancelled, failed. No bpy."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from addon.setup import Environment, Plan, SetUp
+from addon.setup.folder import ABSENT, BROKEN, COMPLETE, INCOMPLETE, OUTDATED, alone, environments, write
+from addon.setup.steps import Failed, Steps
+from tests.blender.wheels import make_index, make_wheel
+
+
+class Workshop:
+    """Plans for a folder of its own, whose packages come from an index of files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.home = folder / "home"
+        wheels = [make_wheel(folder / "wheels", "small-one", requires=("small-two",), files=40)]
+        wheels.append(make_wheel(folder / "wheels", "small-two", "2.5"))
+        wheels.append(make_wheel(folder / "wheels", "many-files", files=2500))
+        self.index = make_index(folder / "index", wheels)
+
+    def plan(self, *required: str, options: tuple[str, ...] | None = None, version: str = "1") -> Plan:
+        requirements = self.folder / "requirements.txt"
+        requirements.write_text("".join(f"{line}\n" for line in required))
+        chosen = ("--index-url", self.index) if options is None else options
+        return Plan(self.home, Path(sys.executable), requirements, None, "pip", chosen, version)
+
+    def run(self, plan: Plan, each: Callable[[SetUp], None] = lambda _: None, seconds: float = 120) -> SetUp:
+        """Run a set-up to its end."""
+        run = SetUp(plan, self.home / "set-up.log")
+        end = time.monotonic() + seconds
+        while run.is_under_way:
+            assert time.monotonic() < end, f"{run.state}: {run.line}"
+            run.poll()
+            each(run)
+            time.sleep(0.02)
+        return run
+
+
+@pytest.fixture
+def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+    """Nothing of this machine's own configuration of pip reaches the set-up."""
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    return Workshop(tmp_path)
+
+
+def left(home: Path) -> list[str]:
+    """What lies among the environments."""
+    folder = environments(home)
+    return sorted(entry.name for entry in folder.iterdir() if entry.name != "lock") if folder.exists() else []
+
+
+def test_a_set_up_tells_its_steps_and_ends_complete(workshop: Workshop) -> None:
+    plan = workshop.plan("small-one==1.0")
+    assert Environment(plan).state == ABSENT
+    seen: list[tuple[float, str]] = []
+    run = workshop.run(plan, lambda run: seen.append((run.fraction, run.words)))
+    assert run.state == "done" and run.code == "", (run.code, run.fields)
+    fractions = [fraction for fraction, _ in seen]
+    assert fractions == sorted(fractions) and fractions[-1] == 1.0
+    words = list(dict.fromkeys(words for _, words in seen))
+    assert "Looking up what is needed" in words and "Checking that it works" in words
+    environment = Environment(plan)
+    assert environment.state == COMPLETE
+    assert environment.about["version"] == "1" and environment.about["packages"] == "2"
+    said = subprocess.run(
+        [environment.python, "-c", "import small_one, small_two, sys; print(small_two.__version__, sys.prefix)"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert said.stdout.split() == ["2.5", str(environment.folder)]
+    assert not (environment.folder / "tmp").exists()
+
+
+def test_the_environment_is_its_own(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variables and settings that lead pip elsewhere in Blender's own Python don't lead it elsewhere here."""
+    monkeypatch.setenv("PIP_TARGET", str(workshop.folder / "elsewhere"))
+    monkeypatch.setenv("PIP_USER", "1")
+    monkeypatch.setenv("PYTHONPATH", str(workshop.folder / "wheels"))
+    plan = workshop.plan("small-two")
+    assert workshop.run(plan).state == "done"
+    assert not (workshop.folder / "elsewhere").exists()
+    tried = subprocess.run(
+        [Environment(plan).python, "-s", "-c", "import numpy"], capture_output=True, env={"PATH": os.environ["PATH"]}
+    )
+    assert tried.returncode != 0, "the packages of the Python that made it are seen"
+
+
+@pytest.mark.parametrize("moment", [0.02, 0.2, 0.7])
+def test_cancel_rolls_back_at_any_moment(workshop: Workshop, moment: float) -> None:
+    plan = workshop.plan("small-one", "many-files")
+
+    def cancel(run: SetUp) -> None:
+        if run.fraction >= moment:
+            run.cancel()
+
+    run = workshop.run(plan, cancel)
+    assert run.state == "cancelled"
+    assert left(workshop.home) == [] and Environment(plan).state == ABSENT
+
+
+def test_a_set_up_ends_with_the_process_that_started_it(workshop: Workshop) -> None:
+    """Blender killed in the middle: the steps see their input end, and roll back."""
+    plan = workshop.plan("small-one", "many-files")
+    code = (
+        "import sys, time; from pathlib import Path; from addon.setup import *\n"
+        "run = SetUp(Plan.from_json(sys.argv[1]), Path(sys.argv[2]))\n"
+        "while True: run.poll(); print(run.fraction, flush=True); time.sleep(0.05)"
+    )
+    argv = [sys.executable, "-c", code, plan.to_json(), str(workshop.home / "log")]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as blender:
+        assert blender.stdout is not None
+        while float(blender.stdout.readline()) < 0.1:
+            pass
+        assert len(left(workshop.home)) == 1 and Environment(plan).state == INCOMPLETE
+        blender.send_signal(signal.SIGKILL)
+    end = time.monotonic() + 20
+    while left(workshop.home) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert left(workshop.home) == []
+
+
+def test_remains_of_a_killed_set_up_are_incomplete_and_replaced(workshop: Workshop) -> None:
+    plan = workshop.plan("small-two")
+    plan.folder.mkdir(parents=True)
+    write(plan.folder, state=INCOMPLETE, version="1")
+    (plan.folder / "half").write_text("of a file")
+    assert Environment(plan).state == INCOMPLETE
+    assert workshop.run(plan).state == "done"
+    assert Environment(plan).state == COMPLETE and not (plan.folder / "half").exists()
+
+
+def test_other_requirements_make_it_outdated_and_the_old_one_goes_at_the_end(workshop: Workshop) -> None:
+    first = workshop.plan("small-two")
+    assert workshop.run(first).state == "done"
+    old = first.folder
+    same = workshop.plan("small-two", version="2")
+    assert Environment(same).state == COMPLETE, "another version of the extension with the same lists needs nothing"
+    second = workshop.plan("small-one")
+    assert Environment(second).state == OUTDATED
+    failing = workshop.run(workshop.plan("small-one", "no-such-package"))
+    assert failing.state == "failed" and old.exists(), "a failed update must leave the old environment"
+    second = workshop.plan("small-one")
+    assert workshop.run(second).state == "done"
+    assert left(workshop.home) == [second.folder.name]
+
+
+def test_a_blender_that_was_moved_shows_as_broken(workshop: Workshop) -> None:
+    plan = workshop.plan("small-two")
+    assert workshop.run(plan).state == "done"
+    python = Environment(plan).python
+    python.unlink()
+    python.symlink_to(workshop.folder / "gone" / "python")
+    assert Environment(plan).state == BROKEN
+    assert workshop.run(plan).state == "done" and Environment(plan).state == COMPLETE
+
+
+FAILING = {
+    "no_package": (("no-such-package==3",), None, "no-such-package==3"),
+    "no_network": (("small-two",), ("--index-url", "http://127.0.0.1:9/simple"), "Connection refused"),
+    "bad_options": (("small-two",), ("--no-such-option",), "--no-such-option"),
+    "conflict": (("small-one", "small-two==9"), None, "conflict"),
+}
+
+
+@pytest.mark.parametrize("code", FAILING)
+def test_failures_have_their_code_and_leave_nothing(workshop: Workshop, code: str) -> None:
+    required, options, named = FAILING[code]
+    if code == "conflict":
+        make_index(workshop.folder / "index", [make_wheel(workshop.folder / "wheels", "small-two", "9")])
+        bad = make_wheel(workshop.folder / "wheels", "small-one", "2.0", requires=("small-two<9",))
+        make_index(workshop.folder / "index", [bad])
+    run = workshop.run(workshop.plan(*required, options=options))
+    assert (run.state, run.code) == ("failed", code), run.fields
+    assert named in run.fields["named"]
+    assert left(workshop.home) == []
+    assert "pip install" in run.log.read_text()
+
+
+def test_a_package_that_does_not_import_fails_the_check(workshop: Workshop) -> None:
+    wheel = make_wheel(workshop.folder / "wheels", "broken-one", requires=())
+    with zipfile.ZipFile(wheel) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    contents["broken_one/__init__.py"] = b"raise ImportError('DLL load failed while importing c10')\n"
+    contents["broken_one-1.0.dist-info/RECORD"] = b"broken_one/__init__.py,,\n"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    make_index(workshop.folder / "index", [wheel])
+    run = workshop.run(workshop.plan("broken-one"))
+    assert (run.state, run.code) == ("failed", "no_runtime")
+    assert "c10" in run.fields["reason"] and left(workshop.home) == []
+
+
+def test_two_at_once_are_refused(workshop: Workshop) -> None:
+    with alone(workshop.home) as mine:
+        assert mine
+        run = workshop.run(workshop.plan("small-two"))
+    assert (run.state, run.code) == ("failed", "set_up_elsewhere")
+
+
+def test_a_file_where_the_folder_should_be(workshop: Workshop) -> None:
+    workshop.home.mkdir()
+    environments(workshop.home).write_text("in the way")
+    run = workshop.run(workshop.plan("small-two"))
+    assert (run.state, run.code) == ("failed", "folder"), run.fields
+    assert str(environments(workshop.home)) in run.fields["place"]
+
+
+def test_steps_that_are_killed_are_told(workshop: Workshop) -> None:
+    run = SetUp(workshop.plan("small-one", "many-files"), workshop.home / "log")
+    while run.fraction < 0.05:
+        run.poll()
+        time.sleep(0.01)
+    run._follower.kill()
+    end = time.monotonic() + 10
+    while run.is_under_way and time.monotonic() < end:
+        run.poll()
+    assert (run.state, run.code) == ("failed", "set_up_died")
+
+
+def test_a_python_that_makes_no_environment(workshop: Workshop) -> None:
+    plan = workshop.plan("small-two")
+    stub = workshop.folder / "python"
+    stub.write_text("#!/bin/sh\necho 'No module named venv'\nexit 1\n")
+    stub.chmod(0o755)
+    broken = Plan.from_json(json.dumps(json.loads(plan.to_json()) | {"python": str(stub)}))
+    with pytest.raises(Failed) as failed:
+        Steps(broken, lambda _: None, workshop.folder / "log").run()
+    assert failed.value.code == "no_venv" and failed.value.fields["reason"] == "No module named venv"
