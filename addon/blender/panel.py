@@ -5,7 +5,7 @@ import textwrap
 import bpy
 
 from . import live
-from .setup import draw_problem, draw_setup
+from .setup import draw_setup
 
 CHARACTER_PIXELS = 7
 
@@ -48,10 +48,8 @@ def draw_panel(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 def _draw_state(column: bpy.types.UILayout, context: bpy.types.Context) -> None:
     stats = live.stats()
     width = max(24, context.region.width // CHARACTER_PIXELS - 4)
-    problem = live.problem()
-    if problem is not None:
-        draw_problem(column, problem, width)
-        return
+    if live.problem() is not None:
+        return  # draw_setup has it, with what helps
     icon = {"live": "CHECKMARK", "failed": "ERROR", "waiting": "ERROR", "stopped": "RADIOBUT_OFF"}.get(
         stats["state"], "SORTTIME"
     )

@@ -15,6 +15,7 @@ from ..setup.machine import BUILDS, Choice, choose
 from ..setup.plan import AUTO, Plan, environments
 from ..setup.process import CANCELLED, DONE, Detection
 from ..setup.progress import size_in_words
+from . import live
 from .server_process import STATE_CODES, environment, is_own, make_plan, user_folder
 
 IDLE, CHECKING, ASKING, RUNNING = "idle", "checking", "asking", "running"
@@ -173,7 +174,7 @@ def remove_all() -> None:
 
 
 def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> bool:
-    """Draw what there is to do or to wait for before live can run; returns whether there was something."""
+    """Draw what there is to do or to wait for, and what fails with what helps; returns whether there was something."""
     width = max(24, context.region.width // CHARACTER_PIXELS - 6)
     if manager.phase == CHECKING:
         layout.box().label(text="Looking at this machine", icon="SORTTIME")
@@ -183,6 +184,8 @@ def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> bool:
         _draw_progress(layout.box().column(align=True), manager.run, width)
     elif manager.problem is not None:
         draw_problem(layout, manager.problem, width)
+    elif (found := live.problem()) is not None:
+        draw_problem(layout, found, width)
     elif is_own():
         return _draw_environment(layout, environment(), width)
     else:
