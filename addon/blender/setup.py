@@ -14,7 +14,7 @@ from ..setup.folder import COMPLETE
 from ..setup.machine import BUILDS, Choice, choose
 from ..setup.plan import AUTO, Plan, environments
 from ..setup.process import CANCELLED, DONE, Detection
-from ..setup.progress import size_in_words
+from ..setup.progress import left_in_words, size_in_words
 from . import live
 from .server_process import STATE_CODES, environment, is_own, make_plan, user_folder
 
@@ -183,7 +183,7 @@ def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> bool:
     elif manager.phase == RUNNING and manager.run is not None:
         _draw_progress(layout.box().column(align=True), manager.run, width)
     elif manager.problem is not None:
-        draw_problem(layout, manager.problem, width)
+        draw_problem(layout, manager.problem, width, "INFO" if manager.problem.code == "cancelled" else "ERROR")
     elif (found := live.problem()) is not None:
         draw_problem(layout, found, width)
     elif is_own():
@@ -238,7 +238,9 @@ def _draw_question(box: bpy.types.UILayout, choice: Choice, width: int) -> None:
 
 def _draw_progress(box: bpy.types.UILayout, run: SetUp, width: int) -> None:
     box.progress(factor=run.fraction, text=f"Setting up the server: {run.fraction:.0%}", type="BAR")
-    draw_text(box, run.line + ".", width, "SORTTIME")
+    box.label(text=textwrap.shorten(run.words, width, placeholder="…"), icon="SORTTIME")
+    left = ", ".join(part for part in (run.detail, left_in_words(run.seconds_left)) if part)
+    box.label(text=textwrap.shorten(left, width, placeholder="…"), icon="BLANK1")  # always there: nothing jumps
     box.operator("draftglass.cancel_set_up", text="Cancel", icon="X")
 
 

@@ -1,0 +1,183 @@
+"""Somebody with only Blender: the server set up by clicks, through every state; cancelled, failed, and live after it."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.blender.live_session import Live
+from tests.blender.screen import Screen
+from tests.blender.serving import STAND_IN, Server
+from tests.blender.sidebar import Sidebar
+from tests.blender.wheels import make_index, make_wheel
+from tests.blender.window import Window
+
+BEGIN = """
+setup = importlib.import_module(live.__package__ + ".setup")
+process = importlib.import_module(live.__package__ + ".server_process")
+import pathlib, subprocess
+def mount(*words):
+    return subprocess.run(["mount", *words], capture_output=True, text=True).returncode
+"""
+NOW = """
+_m = setup.manager
+_e = process.environment()
+{"phase": _m.phase, "code": _m.problem.code if _m.problem else "", "sentence": _m.problem.sentence if _m.problem else "",
+ "run": _m.run.state if _m.run else "", "fraction": _m.run.fraction if _m.run else 0, "line": _m.run.line if _m.run else "",
+ "environment": _e.state if _e else "", "live": live.state(), "problem": live.problem().code if live.problem() else "",
+ "says": live.sentence(), "timer": bpy.app.timers.is_registered(setup._beat),
+ "folders": sorted(p.name for p in (process.user_folder() / "server").glob("*") if p.is_dir())}
+"""
+
+
+class Artist:
+    """Clicks, and sees what the add-on says of itself."""
+
+    def __init__(self, window: Window, shots: Path, folder: Path) -> None:
+        self.live = Live(window, shots)
+        self.window = window
+        window.run(BEGIN)
+        wheels = [make_wheel(folder / "wheels", "small-one", files=300, requires=("many-files",))]
+        wheels.append(make_wheel(folder / "wheels", "many-files", files=3000))
+        self._index = make_index(folder / "index", wheels)
+        self._list = folder / "requirements.txt"
+        self.choose("small-one==1.0")
+        self.sidebar = Sidebar(window)
+
+    def choose(self, *required: str, options: str = "") -> None:
+        """Give the add-on's preferences another list, and other arguments for pip."""
+        self._list.write_text("\n".join(required) + "\n")
+        options = options or f"--index-url {self._index}"
+        self.window.run(
+            f"preferences.requirements = {str(self._list)!r}\npreferences.pip_options = {options!r}\n"
+            "preferences.build = 'pip'\nsetup._redraw()"
+        )
+        time.sleep(0.4)
+
+    def now(self) -> dict:
+        """The state of everything."""
+        return self.window.run(NOW)
+
+    def wait(self, what: str, reached, patience_s: float = 90.0) -> dict:
+        """Wait until ``reached(now)``."""
+        end = time.monotonic() + patience_s
+        while not reached(now := self.now()):
+            if time.monotonic() > end:
+                self.live.shot("waited for " + what)
+                raise AssertionError(f"{what}: not within {patience_s:.0f} s: {now}")
+            time.sleep(0.1)
+        time.sleep(0.4)  # the panel is drawn a moment later
+        return now
+
+    def fails(self, name: str, code: str) -> dict:
+        """Press Start Live, agree, and see it fail with ``code`` and leave nothing."""
+        self.window.run("bpy.ops.draftglass.set_up(agreed=True)")
+        now = self.wait(name, lambda now: now["phase"] == "idle" and now["code"])
+        self.live.shot(name)
+        assert now["code"] == code and len(now["sentence"]) > 20, now
+        assert now["environment"] in ("absent", "incomplete", "outdated", "complete"), now
+        assert not now["timer"]
+        return now
+
+
+@pytest.fixture
+def artist(screen: Screen, home: Path, shots: Path) -> Iterator[Artist]:
+    """In a Blender that was just installed."""
+    with Window(screen, home) as window:
+        yield Artist(window, shots, home / "packages")
+
+
+def test_from_nothing_to_live_by_clicks(artist: Artist, tmp_path: Path) -> None:
+    now = artist.now()
+    assert now["environment"] == "absent" and now["live"] == "stopped"
+    artist.live.shot("not set up")
+    assert len(artist.sidebar.buttons()) >= 2, "Set Up the Server, Start Live"
+
+    artist.sidebar.click(1)  # Start Live: there is no server, and Blender may not go online
+    now = artist.wait("the refusal", lambda now: now["code"])
+    assert now["code"] == "offline" and now["folders"] == []
+    artist.live.shot("offline")
+    artist.sidebar.click(0)  # Allow Online Access
+    assert artist.window.run("bpy.app.online_access")
+
+    artist.sidebar.click(0)  # Set Up the Server
+    now = artist.wait("the question", lambda now: now["phase"] == "asking")
+    assert now["folders"] == [], "something was made before anybody agreed"
+    artist.live.shot("asked")
+    artist.sidebar.click(1)  # Not Now
+    assert artist.now()["phase"] == "idle"
+
+    artist.sidebar.click(0)
+    artist.wait("the question", lambda now: now["phase"] == "asking")
+    artist.sidebar.click(0)  # Download and Set Up
+    artist.wait("that it runs", lambda now: now["fraction"] > 0.05)
+    artist.live.shot("setting up")
+    began = time.monotonic()
+    assert artist.window.run("len(bpy.data.objects)") and time.monotonic() - began < 2, "Blender waits for the set-up"
+    artist.sidebar.click(0)  # Cancel
+    now = artist.wait("the end", lambda now: now["phase"] == "idle")
+    assert now["code"] == "cancelled" and now["folders"] == [] and now["environment"] == "absent"
+    artist.live.shot("cancelled")
+
+    artist.sidebar.click(0)  # Set Up the Server
+    artist.wait("the question", lambda now: now["phase"] == "asking")
+    artist.sidebar.click(0)
+    seen = set()
+    now = artist.wait("the end", lambda now: seen.add(now["line"].split(",")[0]) or now["phase"] == "idle")
+    assert now["code"] == "" and now["environment"] == "complete" and len(now["folders"]) == 1, now
+    assert {"Looking up what is needed", "Installing 2 packages"} & seen, seen
+    assert not now["timer"], "a timer is left when nothing is under way"
+    artist.live.shot("set up")
+
+    # A server of the checkout, by address and token, as one on another machine would be.
+    with Server(tmp_path, STAND_IN) as server:
+        token = server.token_file.read_text().strip()
+        artist.window.run(f"preferences.server_url = {server.url!r}\npreferences.token = {token!r}\nsetup._redraw()")
+        time.sleep(0.4)
+        artist.sidebar.click(0)  # Start Live
+        artist.wait("live", lambda now: now["live"] == "live")
+        artist.live.wait_for("a picture", lambda stats: stats["pictures_shown"] > 0, 60)
+        artist.live.shot("live")
+        artist.window.run("live.paused = True")
+        artist.wait("paused", lambda now: now["live"] == "paused")
+        artist.window.run("live.paused = False")
+        server.kill()
+        now = artist.wait("that it is gone", lambda now: now["problem"] == "refused_connection")
+        artist.live.shot("server gone")
+        artist.window.run("bpy.ops.draftglass.stop()")
+        assert artist.now()["live"] == "stopped"
+
+
+def test_failures_each_have_their_sentence(artist: Artist) -> None:
+    artist.window.run("bpy.context.preferences.system.use_online_access = True")
+    artist.choose("no-such-package==3")
+    now = artist.fails("unknown package", "no_package")
+    assert "no-such-package==3" in now["sentence"] and now["folders"] == []
+    artist.choose("small-one", options="--index-url http://127.0.0.1:9/simple")
+    assert artist.fails("no network", "no_network")["folders"] == []
+    artist.choose("small-one", options="--find-links 'one two")
+    artist.window.run("bpy.ops.draftglass.set_up(agreed=True)") if False else None
+    artist.choose("small-one")
+    artist.window.run("(process.user_folder() / 'server').mkdir(exist_ok=True)")
+    assert (
+        artist.window.run("mount('-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', str(process.user_folder() / 'server'))") == 0
+    )
+    now = artist.fails("disk full", "disk_full")
+    assert now["folders"] == []
+    assert artist.window.run("mount('-o', 'remount,ro', str(process.user_folder() / 'server'))") == 0
+    assert artist.fails("read only", "read_only")["folders"] == []
+    assert artist.window.run("subprocess.run(['umount', str(process.user_folder() / 'server')]).returncode") == 0
+
+    # The environment is whole, but the server's own packages are not in it: it ends as soon as it is started.
+    artist.window.run("bpy.ops.draftglass.set_up(agreed=True)")
+    artist.wait("the set-up", lambda now: now["phase"] == "idle" and now["environment"] == "complete")
+    artist.window.run("bpy.ops.draftglass.start()")
+    artist.wait("starting", lambda now: now["live"] == "starting")
+    now = artist.wait("that it gives up", lambda now: now["live"] == "failed")
+    assert now["problem"] == "server_ended_at_start" and "No module named" in now["says"], now
+    artist.live.shot("server ends")
+    artist.window.run("bpy.ops.draftglass.stop()\nbpy.ops.draftglass.open_log()")
+    time.sleep(1)
+    artist.live.shot("log")
+    assert "No module named" in artist.window.run("bpy.data.texts['Draftglass Log'].as_string()")
