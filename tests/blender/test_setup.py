@@ -1,4 +1,4 @@
-"""Somebody with only Blender: the server set up by clicks, through every state; cancelled, failed, and live after it."""
+"""Somebody with only Blender: the server set up by clicks, through every state; cancelled, failed, live after it."""
 
 import time
 from collections.abc import Iterator
@@ -23,8 +23,9 @@ def mount(*words):
 NOW = """
 _m = setup.manager
 _e = process.environment()
-{"phase": _m.phase, "code": _m.problem.code if _m.problem else "", "sentence": _m.problem.sentence if _m.problem else "",
- "run": _m.run.state if _m.run else "", "fraction": _m.run.fraction if _m.run else 0, "line": _m.run.line if _m.run else "",
+_p = _m.problem
+{"phase": _m.phase, "code": _p.code if _p else "", "sentence": _p.sentence if _p else "",
+ "fraction": _m.run.fraction if _m.run else 0, "line": _m.run.line if _m.run else "",
  "environment": _e.state if _e else "", "live": live.state(), "problem": live.problem().code if live.problem() else "",
  "says": live.sentence(), "timer": bpy.app.timers.is_registered(setup._beat),
  "folders": sorted(p.name for p in (process.user_folder() / "server").glob("*") if p.is_dir())}
@@ -156,18 +157,14 @@ def test_failures_each_have_their_sentence(artist: Artist) -> None:
     assert "no-such-package==3" in now["sentence"] and now["folders"] == []
     artist.choose("small-one", options="--index-url http://127.0.0.1:9/simple")
     assert artist.fails("no network", "no_network")["folders"] == []
-    artist.choose("small-one", options="--find-links 'one two")
-    artist.window.run("bpy.ops.draftglass.set_up(agreed=True)") if False else None
     artist.choose("small-one")
-    artist.window.run("(process.user_folder() / 'server').mkdir(exist_ok=True)")
-    assert (
-        artist.window.run("mount('-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', str(process.user_folder() / 'server'))") == 0
-    )
+    artist.window.run("place = process.user_folder() / 'server'\nplace.mkdir(exist_ok=True)")
+    assert artist.window.run("mount('-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', str(place))") == 0
     now = artist.fails("disk full", "disk_full")
     assert now["folders"] == []
-    assert artist.window.run("mount('-o', 'remount,ro', str(process.user_folder() / 'server'))") == 0
+    assert artist.window.run("mount('-o', 'remount,ro', str(place))") == 0
     assert artist.fails("read only", "read_only")["folders"] == []
-    assert artist.window.run("subprocess.run(['umount', str(process.user_folder() / 'server')]).returncode") == 0
+    assert artist.window.run("subprocess.run(['umount', str(place)]).returncode") == 0
 
     # The environment is whole, but the server's own packages are not in it: it ends as soon as it is started.
     artist.window.run("bpy.ops.draftglass.set_up(agreed=True)")
