@@ -16,6 +16,7 @@ import bpy
 
 from .. import __version__
 from ..live import FAILED, LIVE, Address, LiveLoop, Want, failures
+from ..live.errors import written
 from ..live.failures import Problem
 from ..wire import Frame, Picture, ProtocolError, Request, Style
 from . import changes
@@ -35,7 +36,7 @@ PANEL_SECONDS = 0.5
 RENDERS = ("RENDER", "OBJECT_BAKE")
 PAUSED_SENTENCE = "Live is paused."
 RENDERING_SENTENCE = "Blender renders; live goes on after that."
-NO_VIEW_SENTENCE = "No 3D View is open: open one, and live follows it."
+NO_VIEW_SENTENCE = failures.problem("no_viewport").sentence
 
 
 class Session:
@@ -48,7 +49,7 @@ class Session:
         self._client = client
         self.loop = LiveLoop(address, client) if address is not None else None
         self.process = process
-        self.trouble = ""
+        self.trouble = self._trouble_code = ""
         self.pictures_shown = 0
         self._followed = followed
         self._capturer = Capturer()
@@ -125,7 +126,9 @@ class Session:
         if self.process is not None and self.process.problem is not None:
             return self.process.problem
         if self.trouble:
-            return Problem("no_capture", self.trouble)
+            return Problem(self._trouble_code, self.trouble)
+        if self._hold == NO_VIEW_SENTENCE:
+            return failures.problem("no_viewport")
         return self.loop.problem if self.loop is not None else None
 
     def _beat(self, paused: bool) -> float:
@@ -205,7 +208,7 @@ class Session:
             ensure_gpu()
             draft = self._capturer.draw(_view(viewport), style.width, style.height, bool(style.controls))
         except (RuntimeError, SystemError) as error:
-            self.trouble = failures.problem("no_capture", reason=str(error)).sentence
+            self.trouble, self._trouble_code = failures.problem("no_capture", reason=str(error)).sentence, "no_capture"
             return
         self._drew = draft.draw_ms
         self.loop.statistics.add("draw", draft.draw_ms)
@@ -223,7 +226,7 @@ class Session:
             request = Request(frame, style, want.settle)
             self.loop.send(request)
         except ProtocolError as error:
-            self.trouble = str(error)
+            self.trouble, self._trouble_code = written(str(error)), "bad_settings"
             return
         self.trouble = ""
         self._asked[want.id] = request, origin_of(viewport)

@@ -244,19 +244,14 @@ FAILURES: dict[str, Failure] = {
     "no_capture": Failure(
         "The viewport could not be captured: {reason}.", "Solid shading is captured everywhere.", ("solid",)
     ),
-    "no_viewport": Failure("There is no 3D View to follow.", "Open one: live goes on by itself.", ()),
-    "slow_capture": Failure(
-        "Drawing the viewport once more takes {ms} ms, which makes it stutter.",
-        "Solid shading, or a smaller picture, is drawn faster.", ("solid", "smaller"),
+    "bad_settings": Failure("{sentence}", "Correct the setting that it names.", ()),
+    "no_viewport": Failure(
+        "No 3D View is open: open one, and live follows it.", "Split an area, or change the type of one.", ()
     ),
     "internal": Failure(
         "Live was ended by a mistake in the add-on: {reason}.",
         "Start it again; if it comes back, please report it with this sentence and your Blender's version.",
         ("start", "log"),
-    ),
-    "no_websockets": Failure(
-        "The extension is not whole: the package {named} is missing.",
-        "Remove Draftglass, restart Blender and install its zip again.", ("preferences",),
     ),
 }  # fmt: skip
 
