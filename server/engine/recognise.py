@@ -102,12 +102,8 @@ def _family(shapes: Shapes) -> str:
         return "SD3"
     if any(name.startswith(("conditioner.", "lora_te1_", "lora_te2_", f"{UNET}label_emb.")) for name in shapes):
         return "SDXL"
+    ends = ("attn2.to_k.weight", "attn2.to_k.lora_A.weight", "attn2.to_k.lora.down.weight", "1.to_k_ip.weight")
     for name, shape in shapes.items():
-        ends = ("attn2.to_k.weight", "attn2.to_k.lora_A.weight", "attn2.to_k.lora.down.weight")
-        if name.endswith((*ends, "attn2_to_k.lora_down.weight")) and shape:
-            return FAMILIES.get(shape[-1], "")
-        if name.endswith("1.to_k_ip.weight") and shape:
-            return FAMILIES.get(shape[-1], "")
-    if any(name.startswith("cond_stage_model.transformer.") for name in shapes):
-        return "SD1.5"
-    return ""
+        if name.endswith((*ends, "attn2_to_k.lora_down.weight")) and shape and shape[-1] in FAMILIES:
+            return FAMILIES[shape[-1]]
+    return "SD1.5" if any(name.startswith("cond_stage_model.transformer.") for name in shapes) else ""

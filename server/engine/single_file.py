@@ -1,7 +1,7 @@
 """Checkpoints in one file, under the original names, to diffusers' modules. torch, diffusers, transformers; no network.
 
-These are what A1111 and ComfyUI keep: .safetensors without any config. Each config follows from the shapes in the file, and from what all
-models of a family have in common. The names are translated by diffusers.
+These are what A1111 and ComfyUI keep: .safetensors without any config. Each config follows from the shapes in the
+file, and from what all models of a family have in common. The names are translated by diffusers.
 """
 
 from __future__ import annotations

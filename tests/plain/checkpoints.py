@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import (
@@ -80,6 +81,11 @@ def make_sd15(
     return folder
 
 
+def scheduler_config() -> dict[str, Any]:
+    """What SD1.5 and SDXL were trained with."""
+    return {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "clip_sample": False}
+
+
 def make_unet(text_width: int = TEXT_WIDTH, guidance_input: int | None = None) -> UNet2DConditionModel:
     return UNet2DConditionModel(
         sample_size=32,
@@ -120,20 +126,24 @@ def make_vae(kind: str) -> AutoencoderTiny | AutoencoderKL:
 
 
 def make_text_encoder(width: int = TEXT_WIDTH) -> CLIPTextModel:
-    size = len(_vocabulary())
-    config = CLIPTextConfig(
+    return CLIPTextModel(text_config(len(_vocabulary()), width))
+
+
+def text_config(size: int, width: int, heads: int = 4, **options: Any) -> CLIPTextConfig:
+    """The config of a CLIP text encoder with ``size`` tokens."""
+    return CLIPTextConfig(
         vocab_size=size,
         hidden_size=width,
         intermediate_size=2 * width,
         num_hidden_layers=2,
-        num_attention_heads=4,
+        num_attention_heads=heads,
         max_position_embeddings=77,
         bos_token_id=size - 2,
         eos_token_id=size - 1,
         pad_token_id=size - 1,
         projection_dim=width,
+        **options,
     )
-    return CLIPTextModel(config)
 
 
 def write_tokenizer(folder: Path) -> None:
