@@ -6,8 +6,11 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-STAGES = ("queue", "engine", "upload", "text", "encode", "depth", "unet", "decode", "download")
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+STAGES = ("queue", "engine", "upload", "text", "encode", "depth", "unet", "step", "decode", "download")
+"""What the server measures."""
+TOLD = ("capture", "wire", "reply", "display")
+"""What only a client can measure; it tells with its next request."""
+_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class Metrics:
@@ -34,8 +37,15 @@ class Metrics:
         )
 
     def observe(self, timings: Mapping[str, float]) -> None:
-        """Count one picture's ``timings``: milliseconds by stage. Unknown stages are left out."""
-        for stage in STAGES:
+        """Count one picture's ``timings``: milliseconds by stage, of each step too. Unknown stages are left out."""
+        for name, milliseconds in timings.items():
+            stage = name.split(" ")[0]  # "step 1", "step 2", ...
+            if stage in STAGES:
+                self.stages.labels(stage).observe(milliseconds / 1000)
+
+    def observe_told(self, timings: Mapping[str, float]) -> None:
+        """Count what a client measured of a frame it has shown. Unknown stages are left out."""
+        for stage in TOLD:
             if stage in timings:
                 self.stages.labels(stage).observe(timings[stage] / 1000)
 

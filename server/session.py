@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
+import time
 from collections.abc import Callable
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from addon.wire import PROTOCOL, Failure, Hello, Message, ProtocolError, Request, Welcome, pack, unpack
+from addon.planes.memory import SharedMemory
+from addon.wire import (
+    PROTOCOL,
+    Dropped,
+    Failure,
+    Hello,
+    Message,
+    Picture,
+    ProtocolError,
+    Request,
+    Welcome,
+    pack,
+    unpack,
+)
 
 from .metrics import Metrics
 from .outbox import Outbox
@@ -36,6 +51,8 @@ class Session:
         self._metrics = metrics
         self._server = server
         self._outbox = Outbox()
+        self._memory: SharedMemory | None = None
+        self._places: dict[int, int] = {}  # requests not yet answered -> where their pictures go
         self._loop = asyncio.get_running_loop()
 
     def deliver(self, message: Answer) -> None:
@@ -62,9 +79,12 @@ class Session:
         finally:
             self.gone = True
             self._worker.mailboxes.leave(self)
+            memory, self._memory = self._memory, None
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            if memory is not None:
+                memory.close()
 
     async def _greet(self) -> bool:
         """Read the Hello and answer it. Returns whether both sides speak the same protocol."""
@@ -89,13 +109,15 @@ class Session:
                 "protocol_version",
             )
             return False
-        await self._send(Welcome(server=self._server))
+        if hello.memory:
+            self._memory = SharedMemory.open(hello.memory)
+        await self._send(Welcome(server=self._server, memory=self._memory is not None))
         return True
 
     async def _read(self) -> None:
         while True:
             try:
-                message = unpack(await self._receive())
+                message = unpack(await self._receive(), self._memory)
                 if not isinstance(message, Request):
                     kind = type(message).__name__.lower()
                     raise ProtocolError(f"a {kind} message came, but a client sends only requests after its hello")
@@ -103,6 +125,9 @@ class Session:
                 self._metrics.failures.labels(error.code).inc()
                 self._post(Failure(str(error)[:4000], error.code, error.id))
             else:
+                self._metrics.observe_told(message.timings)
+                if message.picture_at is not None:
+                    self._places[message.frame.id] = message.picture_at
                 dropped = self._worker.accept(self, message)
                 if dropped is not None:
                     self._post(dropped)
@@ -129,9 +154,16 @@ class Session:
 
     async def _send(self, message: Message) -> None:
         try:
-            await self._socket.send_bytes(pack(message))
+            await self._socket.send_bytes(self._pack(message))
         except RuntimeError:  # uvicorn has closed the connection by itself: an oversized message, no pong
             raise WebSocketDisconnect(1006) from None
+
+    def _pack(self, message: Message) -> bytes:
+        """The bytes of ``message``; a picture is put into shared memory where its request asked for that."""
+        at = self._places.pop(message.id, None) if isinstance(message, Picture | Dropped | Failure) else None
+        if isinstance(message, Picture):
+            message = dataclasses.replace(message, sent=time.perf_counter())
+        return pack(message) if at is None else pack(message, self._memory, at)
 
     async def _refuse(self, sentence: str, code: str) -> None:
         self._metrics.failures.labels(code).inc()

@@ -171,7 +171,8 @@ class Worker:
             raise _Abandoned
         timings = {"engine": 1000 * (ended - started), **rendered.timings}
         timings["queue"] = 1000 * (started - letter.arrived)
-        return Picture(frame.id, rendered.image, frame.captured, request.settle, _line(engine.name, 400), timings)
+        name = _line(engine.name, 400)
+        return Picture(frame.id, rendered.image, frame.captured, request.settle, name, timings, letter.arrived)
 
 
 def _failure_of(error: Exception) -> Failure:

@@ -6,28 +6,14 @@ import time
 from collections.abc import Callable, Hashable
 from dataclasses import replace
 
-from ..wire import (
-    MAX_MESSAGE_BYTES,
-    PROTOCOL,
-    Dropped,
-    Failure,
-    Hello,
-    Message,
-    Picture,
-    Progress,
-    ProtocolError,
-    Request,
-    Status,
-    Welcome,
-    pack,
-    unpack,
-)
+from ..wire import Dropped, Failure, Message, Picture, Progress, Request, Status, Welcome
 from . import errors
 from .address import Address
-from .connection import PATIENCE, Connection
+from .connection import PATIENCE
 from .errors import CONNECTING, FAILED, LIVE, LOADING, STOPPED, Trouble
 from .pace import Pace, Want
 from .statistics import Statistics, Times
+from .talk import Talk
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 4.0
 """Seconds before the first new attempt to connect, doubled with each until the longest."""
@@ -65,10 +51,10 @@ class LiveLoop:
         self.model = ""
         self.last_failure = ""
         """The server's words for the newest frame that failed, also after later ones succeeded."""
-        self._hello = Hello(PROTOCOL, client)
+        self._client = client
         self._clock = clock
         self._pace = Pace(rest)
-        self._link: Connection | None = None
+        self._link: Talk | None = None
         self._welcome: Welcome | None = None
         self._status: Status | None = None
         self._refusal = ""  # what the server said before it closed the connection
@@ -117,16 +103,11 @@ class LiveLoop:
         if request.settle != self._want[0].settle:
             raise ValueError(f"settle is {request.settle}, but the frame wanted now has {self._want[0].settle}")
         (want, asked), self._want = self._want, None
-        data = pack(request)
-        packed = self._clock()
         self._pace.sent(captured, want.id)
-        self._times[want.id] = Times(asked, packed)
-        self._link.send(data)
-        self.statistics.add("capture", (captured - asked) * 1e3)
-        self.statistics.add("pack", (packed - captured) * 1e3)
+        self._times[want.id] = Times(asked, captured)
+        self._link.send_request(request, self.statistics.take_shown())
         self.statistics.frames_sent += 1
         self.statistics.settle_sent += want.settle
-        self.statistics.bytes_sent += len(data)
         self._note_sent()
 
     def take_picture(self) -> Picture | None:
@@ -181,20 +162,8 @@ class LiveLoop:
                 return
             self._attempts += 1
             self.statistics.attempts += 1
-            self._link = Connection(self.address, MAX_MESSAGE_BYTES, self._clock, self._host)
-        was_open, received = self._link.open, self._link.received
-        messages = self._link.poll()
-        self.statistics.bytes_received += self._link.received - received
-        if self._link.open and not was_open:
-            self._link.send(pack(self._hello))
-        for data in messages:
-            begun = self._clock()
-            try:
-                message = unpack(data)
-            except ProtocolError as error:
-                raise errors.not_draftglass(self._link.place, str(error)) from None
-            if isinstance(message, Picture):
-                self.statistics.add("unpack", (self._clock() - begun) * 1e3)
+            self._link = Talk(self.address, self._client, self._clock, self.statistics, self._host)
+        for message in self._link.poll():
             self._receive(message)
         self._note_sent()
         if self._status is None and self._link.age > PATIENCE:
@@ -235,8 +204,6 @@ class LiveLoop:
             if not isinstance(message, Welcome):
                 kind = type(message).__name__
                 raise errors.not_draftglass(self._link.place, f"its first message is {kind}, not Welcome")
-            if message.protocol != PROTOCOL:
-                raise errors.protocol_version(self._link.place, message.protocol, PROTOCOL)
             self._welcome, self.server = message, message.server
             self._pace.credits = message.credits
             self.statistics.connections += 1
@@ -248,6 +215,7 @@ class LiveLoop:
             self.progress = message
         elif isinstance(message, Dropped):
             known = self._pace.dropped(self._clock(), message.id)
+            self._link.answered(message.id)
             self._times.pop(message.id, None)
             self.statistics.dropped += known
             self.statistics.ignored += not known
@@ -265,13 +233,15 @@ class LiveLoop:
             self._pace.retry()  # the model is another one than that of the last picture
 
     def _take(self, picture: Picture) -> None:
+        assert self._link is not None
         now = self._clock()
+        self._link.answered(picture.id)
         engine, queue = picture.timings.get("engine"), picture.timings.get("queue", 0.0)
         if not self._pace.answered(now, picture.id, None if engine is None else engine / 1e3, queue / 1e3):
             self.statistics.ignored += 1
             return
         self._attempts = 0
-        self.statistics.answered(self._times.pop(picture.id), now, picture.timings)
+        self.statistics.answered(self._times.pop(picture.id), now, picture)
         self.progress = None
         self._failure = self._refusal = ""
         if picture.id < self._newest:
@@ -281,7 +251,8 @@ class LiveLoop:
         self.statistics.picture(now)
 
     def _take_failure(self, failure: Failure) -> None:
-        assert failure.id is not None
+        assert failure.id is not None and self._link is not None
+        self._link.answered(failure.id)
         self.statistics.failures += 1
         self.last_failure = errors.written(failure.sentence)
         self._times.pop(failure.id, None)
@@ -297,4 +268,4 @@ class LiveLoop:
         for times in self._times.values():
             if times.sent is None:
                 times.sent = now
-                self.statistics.add("send", (now - times.packed) * 1e3)
+                self.statistics.add("send", (now - times.captured) * 1e3)

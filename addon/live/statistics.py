@@ -1,17 +1,22 @@
-"""Counts and stage times of the live loop. Standard library only; no bpy, no clock of its own, bounded memory."""
+"""Counts and stage times of the live loop. Standard library and the wire; no bpy, no clock, bounded memory."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from ..wire import Picture
 
 WINDOW = 300
 """Values kept of each stage."""
 RATE_WINDOW = 2.0
 """Seconds over which frames a second are counted."""
 MOST_STAGES = 64
+CLOCK_WINDOW = 64
+"""Frames from which the difference of the clocks is told."""
+TOLD = ("capture", "wire", "reply", "display")
+"""Stages that the server cannot measure and is told."""
 
 
 @dataclass
@@ -19,18 +24,40 @@ class Times:
     """The clock's readings for one frame under way, in seconds."""
 
     asked: float
-    packed: float
+    captured: float
     sent: float | None = None
-    """When the system had its last byte."""
+    """When the system had the message's last byte."""
+
+
+class Clocks:
+    """How far the server's clock is ahead of ours, from the times of newest frames, in seconds.
+
+    Nothing arrives before it is sent: each frame's way there and way back bound what the difference can be. On one
+    machine both are usually the same clock; zero is taken wherever the bounds allow it, else their middle.
+    """
+
+    def __init__(self) -> None:
+        self._there: deque[float] = deque(maxlen=CLOCK_WINDOW)
+        self._back: deque[float] = deque(maxlen=CLOCK_WINDOW)
+
+    def ways(self, left: float, arrived: float, sent: float, came: float) -> tuple[float, float]:
+        """Return seconds there and back of a frame that left and came by our clock, arrived and was sent by theirs."""
+        self._there.append(arrived - left)
+        self._back.append(came - sent)
+        low, high = -min(self._back), min(self._there)
+        ahead = 0.0 if low <= 0 <= high else (low + high) / 2
+        return max(0.0, arrived - left - ahead), max(0.0, came - sent + ahead)
 
 
 class Statistics:
     """What happened so far. Stage times are milliseconds, of the newest ``WINDOW`` values of each stage.
 
-    The loop's own stages: ``capture`` (from the Want to send(): the caller's), ``pack``, ``send`` (masking, until
-    the system has the last byte), ``reply`` (from there to the picture), ``transport`` (``reply`` without the
-    server's queue and engine), ``unpack``, ``whole`` (from the Want to the picture), ``poll`` (all of a
-    heartbeat). The server's stages keep their names: ``queue``, ``engine``, ... Callers add theirs by :meth:`add`.
+    A frame's stages, in their order: ``capture`` (from the Want to send(): the caller's), ``wire`` (from there until
+    the server has read it), ``queue``, ``engine`` and its parts as the server measured them (``upload``, ``encode``,
+    each ``step``, ``decode``, ``download``, ...), ``reply`` (from packing the picture there to having it here),
+    ``display`` (the caller's, by :meth:`add`). ``whole``: from the Want to the picture. ``transport``: ``wire`` and
+    ``reply``. Of our own parts in these: ``pack``, ``send`` (until the system has the last byte), ``unpack``,
+    ``poll`` (all of a heartbeat). Callers add theirs by :meth:`add`.
     """
 
     def __init__(self) -> None:
@@ -50,25 +77,41 @@ class Statistics:
         self._stages: dict[str, deque[float]] = {}
         self._times: deque[float] = deque(maxlen=1000)
         self._now = 0.0
+        self._clocks = Clocks()
+        self._told = True
+        self.newest: dict[str, float] = {}
+        """Stage times of the newest frame that was answered, in milliseconds."""
 
     def add(self, stage: str, milliseconds: float) -> None:
         """Note one value of ``stage``. Names beyond the first 64 are ignored: a server may send any."""
+        if stage == "display":
+            self.newest[stage] = milliseconds
         if stage not in self._stages:
             if len(self._stages) >= MOST_STAGES:
                 return
             self._stages[stage] = deque(maxlen=WINDOW)
         self._stages[stage].append(milliseconds)
 
-    def answered(self, times: Times, now: float, timings: Mapping[str, float]) -> None:
-        """Note the stages of a frame whose picture came ``now``; ``timings``: the server's own, in milliseconds."""
-        self.add("whole", (now - times.asked) * 1e3)
-        if times.sent is not None:
-            reply = (now - times.sent) * 1e3
-            self.add("reply", reply)
-            if "engine" in timings:
-                self.add("transport", max(0.0, reply - timings["engine"] - timings.get("queue", 0.0)))
-        for name, value in timings.items():
-            self.add(name, value)
+    def answered(self, times: Times, now: float, picture: Picture) -> None:
+        """Note the stages of a frame whose ``picture`` came ``now``."""
+        timings = picture.timings
+        self.newest = {"capture": (times.captured - times.asked) * 1e3, "whole": (now - times.asked) * 1e3}
+        if "engine" in timings:
+            spent = timings["engine"] + timings.get("queue", 0.0)
+            self.newest["transport"] = max(0.0, (now - times.captured) * 1e3 - spent)
+        if picture.arrived and picture.sent:
+            there, back = self._clocks.ways(times.captured, picture.arrived, picture.sent, now)
+            self.newest |= {"wire": there * 1e3, "reply": back * 1e3}
+        self.newest |= {name: value for name, value in timings.items() if name not in self.newest}
+        self._told = False
+        for name, value in self.newest.items():
+            self.add("step" if is_step(name) else name, value)
+
+    def take_shown(self) -> dict[str, float]:
+        """Return, once, what the server is told about the newest frame that was answered."""
+        told = {name: self.newest[name] for name in TOLD if name in self.newest and not self._told}
+        self._told = True
+        return told
 
     def tick(self, now: float) -> None:
         """Note the time, in seconds, up to which frames a second are counted."""
@@ -101,6 +144,11 @@ class Statistics:
         counts = {name: value for name, value in vars(self).items() if not name.startswith("_")}
         times = {name: {"p50": p50, "p95": p95} for name, (p50, p95) in self.stages().items()}
         return {**counts, "fps": self.fps, "stages_ms": times}
+
+
+def is_step(name: str) -> bool:
+    """Whether a server's timing is that of one step: ``step 1``, ``step 2``, ..."""
+    return name.startswith("step ") and name[5:].isdecimal()
 
 
 def _percentile(values: deque[float], part: float) -> float:

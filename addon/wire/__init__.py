@@ -6,6 +6,9 @@
 from .codec import MAX_MESSAGE_BYTES, pack, unpack
 from .errors import ProtocolError
 from .messages import (
+    MAX_SIDE,
+    MEMORY_BYTES,
+    MEMORY_NAME,
     PROTOCOL,
     Control,
     Dropped,
@@ -20,9 +23,13 @@ from .messages import (
     Style,
     Welcome,
 )
+from .planes import Shelf
 
 __all__ = [
     "MAX_MESSAGE_BYTES",
+    "MAX_SIDE",
+    "MEMORY_BYTES",
+    "MEMORY_NAME",
     "PROTOCOL",
     "Control",
     "Dropped",
@@ -34,6 +41,7 @@ __all__ = [
     "Progress",
     "ProtocolError",
     "Request",
+    "Shelf",
     "Status",
     "Style",
     "Welcome",

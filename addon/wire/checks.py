@@ -63,6 +63,16 @@ def check_whole(name: str, value: object, low: int, high: int, multiple: int = 1
         raise ProtocolError(f"{name} is {show(value)}, but must be {rule}")
 
 
+def check_timings(timings: object) -> None:
+    """Raise ProtocolError unless ``timings`` is a dict of at most 100 names and milliseconds, 0 to 10**9."""
+    if not isinstance(timings, dict):
+        raise ProtocolError(f"timings is {show(timings)}, but must be an object of names and milliseconds")
+    check_whole("number of timings", len(timings), 0, 100)
+    for name, value in timings.items():
+        check_text("name of a timing", name, 100)
+        check_number(f"timing {show(name)}", value, 0, 1e9)
+
+
 def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
     """Raise ProtocolError unless ``value`` is one of ``choices``."""
     if not isinstance(value, str) or value not in choices:

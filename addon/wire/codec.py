@@ -14,7 +14,6 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-import numpy as np
 from numpy.typing import NDArray
 
 from .checks import check_choice, check_whole, show
@@ -36,6 +35,7 @@ from .messages import (
     Style,
     Welcome,
 )
+from .planes import PLANES, Shelf, lay, read
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_MESSAGE_BYTES = 4 + MAX_HEADER_BYTES + MAX_SIDE * MAX_SIDE * 5
@@ -43,11 +43,8 @@ MAX_MESSAGE_BYTES = 4 + MAX_HEADER_BYTES + MAX_SIDE * MAX_SIDE * 5
 
 T = TypeVar("T")
 _LENGTH = struct.Struct("<I")
-# name in the header -> dtype on the wire, channels
-_PLANES = {"image": ("u1", 3), "inverse_depth": ("<u2", 1)}
-_ENCODING = {"image": "rgb8", "inverse_depth": "u16le"}
 # message with planes -> the planes it may have
-_CARRIES = {"request": frozenset(_PLANES), "picture": frozenset({"image"})}
+_CARRIES = {"request": frozenset(PLANES), "picture": frozenset({"image"})}
 # has a default for whoever builds the message here, but must be said in the bytes
 _ALWAYS = ("protocol",)
 _NOTHING: Mapping[str, Any] = {}
@@ -62,8 +59,11 @@ _PLAIN: dict[str, Callable[..., Message]] = {
 _TYPE_OF = {kind: name for name, kind in _PLAIN.items()}
 
 
-def pack(message: Message) -> bytes:
-    """Return the bytes of ``message``, to be sent as one binary WebSocket message."""
+def pack(message: Message, shelf: Shelf | None = None, at: int = 0) -> bytes:
+    """Return the bytes of ``message``, to be sent as one binary WebSocket message.
+
+    Its planes are put on the ``shelf`` from ``at`` on, if there is one and it can hold them; else they go along.
+    """
     planes: dict[str, NDArray[Any]] = {}
     if isinstance(message, Request):
         header, planes = _request_header(message), {"image": message.frame.image}
@@ -74,27 +74,24 @@ def pack(message: Message) -> bytes:
         header, planes = {"type": "picture", **fields}, {"image": message.image}
     else:
         header = {"type": _TYPE_OF[type(message)], **dataclasses.asdict(message)}
-    parts = [np.ascontiguousarray(plane, _PLANES[name][0]) for name, plane in planes.items()]
-    header["planes"] = [
-        {"name": name, "encoding": _ENCODING[name], "height": plane.shape[0], "width": plane.shape[1]}
-        for name, plane in planes.items()
-    ]
+    header["planes"], parts = lay(planes, shelf, at)
     text = json.dumps(header, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     if len(text) > MAX_HEADER_BYTES:
         raise ProtocolError(
             f"the header has {len(text)} bytes, but at most {MAX_HEADER_BYTES} are allowed", "too_large"
         )
-    return b"".join([_LENGTH.pack(len(text)), text, *(part.data.cast("B") for part in parts)])
+    return b"".join([_LENGTH.pack(len(text)), text, *parts])
 
 
-def unpack(data: bytes | bytearray | memoryview) -> Message:
+def unpack(data: bytes | bytearray | memoryview, shelf: Shelf | None = None) -> Message:
     """Return the message in ``data``, or raise :class:`ProtocolError`, whatever the bytes are.
 
-    The error has the message's ``id`` when the header has a valid one. Arrays are read-only views of ``data``.
+    The error has the message's ``id`` when the header has a valid one. Arrays are read-only views of ``data``, or
+    of what was read from the ``shelf``.
     """
     header, rest = _split(memoryview(data))
     try:
-        return _read(header, rest)
+        return _read(header, rest, shelf)
     except ProtocolError as error:
         frame = header.get("id")
         if isinstance(frame, int) and not isinstance(frame, bool) and 0 <= frame <= MAX_ID:
@@ -102,10 +99,10 @@ def unpack(data: bytes | bytearray | memoryview) -> Message:
         raise
 
 
-def _read(header: dict[str, Any], rest: memoryview) -> Message:
+def _read(header: dict[str, Any], rest: memoryview, shelf: Shelf | None) -> Message:
     kind = header.pop("type", None)
     check_choice("type of message", kind, [*_CARRIES, *_PLAIN])
-    planes = _read_planes(header.pop("planes", []), rest)
+    planes = read(header.pop("planes", []), rest, shelf)
     extra = sorted(planes.keys() - _CARRIES.get(kind, ()))
     if extra:
         raise ProtocolError(f"a {kind} message has the plane {extra[0]!r}, which belongs to no {kind}")
@@ -129,6 +126,8 @@ def _request_header(message: Request) -> dict[str, Any]:
         "view": frame.view,
         "projection": frame.projection,
         "style": style,
+        **({} if message.picture_at is None else {"picture_at": message.picture_at}),
+        **({"timings": message.timings} if message.timings else {}),
     }
 
 
@@ -140,10 +139,10 @@ def _read_request(header: dict[str, Any], planes: dict[str, NDArray[Any]]) -> Re
     if not isinstance(controls, list) or not all(isinstance(control, dict) for control in controls):
         raise ProtocolError(f"controls is {show(controls)}, but must be a list of objects")
     check_whole("number of controls", len(controls), 0, MAX_CONTROLS)
-    settle = header.pop("settle", False)
+    rest = {name: header.pop(name) for name in ("settle", "picture_at", "timings") if name in header}
     frame = _build(Frame, "request", header, planes)
     built = tuple(_build(Control, "control", control) for control in controls)
-    return Request(frame, _build(Style, "style", style, {"controls": built}), settle)
+    return Request(frame, _build(Style, "style", style, {"controls": built}), **rest)
 
 
 def _split(data: memoryview) -> tuple[dict[str, Any], memoryview]:
@@ -171,40 +170,10 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _read_planes(listed: object, rest: memoryview) -> dict[str, NDArray[Any]]:
-    if not isinstance(listed, list) or len(listed) > len(_PLANES) or not all(isinstance(p, dict) for p in listed):
-        raise ProtocolError(f"planes is {show(listed)}, but must be a list of at most {len(_PLANES)} objects")
-    planes: dict[str, NDArray[Any]] = {}
-    offset = 0
-    for entry in listed:
-        name = entry.get("name")
-        check_choice("name of a plane", name, list(_PLANES))
-        if name in planes:
-            raise ProtocolError(f"the plane {name!r} is there twice")
-        check_choice(f"encoding of plane {name!r}", entry.get("encoding"), [_ENCODING[name]])
-        height, width = entry.get("height"), entry.get("width")
-        check_whole(f"height of plane {name!r}", height, 8, MAX_SIDE)
-        check_whole(f"width of plane {name!r}", width, 8, MAX_SIDE)
-        dtype, channels = np.dtype(_PLANES[name][0]), _PLANES[name][1]
-        count = height * width * channels
-        if count * dtype.itemsize > len(rest) - offset:
-            raise ProtocolError(
-                f"plane {name!r} of {width} x {height} needs {count * dtype.itemsize} bytes, "
-                f"but {len(rest) - offset} are left in the message"
-            )
-        plane = np.frombuffer(rest, dtype, count, offset)
-        planes[name] = plane.reshape((height, width, 3) if channels == 3 else (height, width))
-        planes[name].flags.writeable = False
-        offset += count * dtype.itemsize
-    if offset != len(rest):
-        raise ProtocolError(f"{len(rest) - offset} bytes follow the planes, but nothing may")
-    return planes
-
-
 def _build(kind: Callable[..., T], name: str, values: dict[str, Any], given: Mapping[str, Any] = _NOTHING) -> T:
     """A ``kind`` of ``given`` and those of ``values`` that it has fields for: what newer peers add is skipped."""
     fields = dataclasses.fields(kind)  # type: ignore[arg-type]
-    known = {f.name: values[f.name] for f in fields if f.name in values and f.name not in _PLANES} | dict(given)
+    known = {f.name: values[f.name] for f in fields if f.name in values and f.name not in PLANES} | dict(given)
     for f in fields:
         needed = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
         if f.name not in known and (needed or f.name in _ALWAYS):

@@ -6,6 +6,7 @@ Planes run from the top row down. Matrices are row-major, as ``mathutils.Matrix`
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -20,6 +21,7 @@ from .checks import (
     check_matrix,
     check_number,
     check_text,
+    check_timings,
     check_whole,
     show,
 )
@@ -30,6 +32,12 @@ PROTOCOL = 1
 
 MAX_SIDE = 2048
 """The longest side of a plane, in pixels."""
+
+MEMORY_BYTES = 64 * 1024 * 1024
+"""Size of the memory that a client and a server on one machine may share for planes."""
+
+MEMORY_NAME = "[0-9a-f]{32}"
+"""What such a memory may be called: a regular expression for the whole name."""
 
 MAX_STEPS = 50
 MAX_ID = 2**53 - 1
@@ -49,10 +57,15 @@ class Hello:
 
     protocol: int = PROTOCOL
     client: str = "unknown"
+    memory: str = ""
+    """Name of the memory that the client offers to share; "" for none."""
 
     def __post_init__(self) -> None:
         check_whole("protocol", self.protocol, 0, 2**31)
         check_text("client", self.client, 200)
+        check_text("memory", self.memory, 32)
+        if self.memory and re.fullmatch(MEMORY_NAME, self.memory) is None:
+            raise ProtocolError(f"memory is {show(self.memory)}, but must be 32 of the digits 0 to 9 and a to f")
 
 
 @dataclass(frozen=True)
@@ -64,12 +77,15 @@ class Welcome:
     max_side: int = MAX_SIDE
     credits: int = 2
     """Frames that a client may have under way: sent, and not yet answered by picture, dropped or failure."""
+    memory: bool = False
+    """Whether the server shares the memory that the client offered."""
 
     def __post_init__(self) -> None:
         check_whole("protocol", self.protocol, 0, 2**31)
         check_text("server", self.server, 200)
         check_whole("max_side", self.max_side, 8, 2**16)
         check_whole("credits", self.credits, 1, 64)
+        check_flag("memory", self.memory)
 
 
 @dataclass(frozen=True)
@@ -173,15 +189,22 @@ class Style:
 class Request:
     """Client to server: a frame and its style; with the model loaded, all that the picture depends on.
 
-    ``settle`` marks the frame of a view at rest; the server only hands it back.
+    ``settle`` marks the frame of a view at rest; the server only hands it back. ``picture_at``: where in the shared
+    memory the picture is to be put, None for the socket. ``timings``: milliseconds by stage of a frame shown before,
+    as the client measured them, for the server's metrics; empty for none.
     """
 
     frame: Frame
     style: Style
     settle: bool = False
+    picture_at: int | None = None
+    timings: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_flag("settle", self.settle)
+        if self.picture_at is not None:
+            check_whole("picture_at", self.picture_at, 0, MEMORY_BYTES)
+        check_timings(self.timings)
         for control in self.style.controls:
             if control.kind == "depth" and control.weight > 0 and self.frame.inverse_depth is None:
                 raise ProtocolError(
@@ -196,6 +219,7 @@ class Picture:
     """Server to client: the stylised result of one request. ``image``: uint8, H x W x 3, sRGB.
 
     ``timings``: milliseconds by stage, as the server measured them (``queue``, ``engine``, and its parts).
+    ``arrived``, ``sent``: when the request was read and this was packed, in seconds by the server's own clock.
     """
 
     id: int
@@ -204,6 +228,8 @@ class Picture:
     settle: bool = False
     model: str = ""
     timings: dict[str, float] = field(default_factory=dict)
+    arrived: float = 0.0
+    sent: float = 0.0
 
     def __post_init__(self) -> None:
         check_whole("picture id", self.id, 0, MAX_ID)
@@ -211,12 +237,9 @@ class Picture:
         check_number("captured", self.captured, -1e15, 1e15)
         check_flag("settle", self.settle)
         check_text("model", self.model, 400)
-        if not isinstance(self.timings, dict):
-            raise ProtocolError(f"timings is {show(self.timings)}, but must be an object of names and milliseconds")
-        check_whole("number of timings", len(self.timings), 0, 100)
-        for name, value in self.timings.items():
-            check_text("name of a timing", name, 100)
-            check_number(f"timing {show(name)}", value, 0, 1e9)
+        check_timings(self.timings)
+        check_number("arrived", self.arrived, -1e15, 1e15)
+        check_number("sent", self.sent, -1e15, 1e15)
 
 
 @dataclass(frozen=True)

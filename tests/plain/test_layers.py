@@ -45,7 +45,7 @@ NUMPY = frozenset({"numpy"})
 LAYERS = (
     Layer("addon/__init__.py", frozenset(), ("addon.blender",), THREADS | SOCKETS | FILES | PICKLES),
     Layer("addon/wire", NUMPY, ("addon.wire",), THREADS | SOCKETS | FILES | PICKLES | {"time", "urllib"}),
-    # The memory that both ends share, and what they squeeze planes with for a slow link.
+    # How planes get to the other end beside the socket.
     Layer("addon/planes", NUMPY | {"simplejpeg"}, ("addon.planes", "addon.wire"), THREADS | SOCKETS | PICKLES),
     Layer(
         "addon/live",
@@ -160,9 +160,8 @@ def test_imports_stay_in_their_layer(module: str) -> None:
                 "server.engine",
                 "server.training",
             }
-            assert part in ours or (part not in parts_of_root and top in layer.ours), (
-                f"{where}: not {layer.path}'s to use"
-            )
+            allowed = part in ours or (part not in parts_of_root and top in layer.ours)
+            assert allowed, f"{where}: not {layer.path}'s to use"
         else:
             assert top in layer.others or top in sys.stdlib_module_names, f"{where}: not among {sorted(layer.others)}"
             assert top not in layer.forbidden - layer.others, f"{where}: no {layer.path} may"
@@ -179,15 +178,12 @@ def test_the_add_on_names_itself_relatively(module: str) -> None:
             assert not any(alias.name.split(".")[0] == "addon" for alias in node.names), f"{module}:{node.lineno}"
 
 
-@pytest.mark.parametrize(
-    "module", [module for module in modules() if module.startswith(("addon/live", "addon/blender"))]
-)
+@pytest.mark.parametrize("module", [name for name in modules() if name.startswith(("addon/live", "addon/blender"))])
 def test_nothing_waits_in_the_heartbeat(module: str) -> None:
     for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.Call):
-            assert called(node).split(".")[-1] not in ("sleep", "Thread", "Timer", "join_thread"), (
-                f"{module}:{node.lineno}"
-            )
+            name = called(node).split(".")[-1]
+            assert name not in ("sleep", "Thread", "Timer", "join_thread"), f"{module}:{node.lineno}"
     assert "time.sleep" not in dict(imports(module))
 
 
@@ -289,13 +285,12 @@ def test_the_engines_errors_and_files_really_load_without_torch() -> None:
 
 def test_the_root_is_an_extension_under_any_name() -> None:
     """As Blender loads it: from a folder of any name, as a part of another package, with no ``addon`` to be found."""
-    root, init = str(ROOT), str(ROOT / "__init__.py")
     code = f"""
 import importlib.util, sys, types
-sys.path[:] = [entry for entry in sys.path if entry not in ("", {root!r})]
+sys.path[:] = [entry for entry in sys.path if entry not in ("", {str(ROOT)!r})]
 sys.modules["bl_ext"] = types.ModuleType("bl_ext"); sys.modules["bl_ext"].__path__ = []
 name = "bl_ext.draftglass"
-spec = importlib.util.spec_from_file_location(name, {init!r}, submodule_search_locations=[{root!r}])
+spec = importlib.util.spec_from_file_location(name, {str(ROOT / "__init__.py")!r}, submodule_search_locations=[{str(ROOT)!r}])
 module = importlib.util.module_from_spec(spec); sys.modules[name] = module; spec.loader.exec_module(module)
 assert callable(module.register) and callable(module.unregister)
 import bl_ext.draftglass.addon.live, bl_ext.draftglass.addon.wire

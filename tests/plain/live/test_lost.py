@@ -134,7 +134,7 @@ def test_stop_in_the_middle_of_sending_closes_the_socket_at_once() -> None:
         assert link is not None and stuck.is_set() and link.pending > 0
         viewer.during(0.05)
         viewer.loop.stop()
-        assert viewer.loop.state == STOPPED and link._socket.fileno() == -1 and link.pending == 0
+        assert viewer.loop.state == STOPPED and link._connection._socket.fileno() == -1 and link.pending == 0
         done.set()
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
-from addon.live.statistics import MOST_STAGES, WINDOW, Statistics
+from addon.live.statistics import MOST_STAGES, WINDOW, Clocks, Statistics, Times
+from addon.wire import Picture
 
 
 def test_median_and_95th_percentile_are_of_the_newest_values() -> None:
@@ -45,3 +47,48 @@ def test_the_snapshot_is_plain_json() -> None:
     snapshot = json.loads(json.dumps(statistics.snapshot()))
     assert snapshot["frames_sent"] == 3 and snapshot["fps"] == 0
     assert snapshot["stages_ms"] == {"pack": {"p50": 2.0, "p95": 2.0}}
+
+
+def picture(arrived: float = 0.0, sent: float = 0.0, **timings: float) -> Picture:
+    names = {name.replace("_", " "): value for name, value in timings.items()}
+    return Picture(1, np.zeros((8, 8, 3), np.uint8), timings=names, arrived=arrived, sent=sent)
+
+
+def test_a_frames_way_is_told_by_stage() -> None:
+    statistics = Statistics()
+    times = Times(asked=10.0, captured=10.004)
+    statistics.answered(times, 10.104, picture(10.010, 10.101, queue=6.0, engine=80.0, step_1=30.0, step_2=40.0))
+    stages = {name: p50 for name, (p50, _) in statistics.stages().items()}
+    assert stages["capture"] == pytest.approx(4) and stages["whole"] == pytest.approx(104)
+    assert stages["wire"] == pytest.approx(6) and stages["reply"] == pytest.approx(3)
+    assert stages["transport"] == pytest.approx(100 - 86)
+    assert statistics.stages()["step"] == (30.0, 40.0), "of each step"
+    assert statistics.newest["step 2"] == 40.0
+    statistics.add("display", 2.5)
+    told = statistics.take_shown()
+    assert told == pytest.approx({"capture": 4, "wire": 6, "reply": 3, "display": 2.5})
+    assert statistics.take_shown() == {}, "each frame is told once"
+
+
+def test_a_server_that_does_not_say_when_it_had_the_frame_leaves_the_ways_out() -> None:
+    statistics = Statistics()
+    statistics.answered(Times(1.0, 1.0), 1.1, picture(engine=50.0))
+    assert "wire" not in statistics.stages() and statistics.stages()["transport"][0] == pytest.approx(50)
+
+
+@pytest.mark.parametrize("ahead", [-5e6, -3.0, 3.0, 5e6])
+def test_clocks_of_two_machines_are_told_apart(ahead: float) -> None:
+    """Ways of 2 to 12 ms there and 1 to 4 back: neither is ever negative, and none is far off."""
+    clocks = Clocks()
+    random = np.random.default_rng(3)
+    for number in range(50):
+        there, back = random.uniform(0.002, 0.012), random.uniform(0.001, 0.004)
+        arrived = number + there + ahead
+        found = clocks.ways(number, arrived, arrived + 0.05, number + there + 0.05 + back)
+        assert min(found) >= 0 and sum(found) == pytest.approx(there + back, abs=1e-6)
+    assert found[0] == pytest.approx(there, abs=0.001), "half of what the shortest ways differ by"
+
+
+def test_one_clock_needs_no_guess() -> None:
+    clocks = Clocks()
+    assert clocks.ways(100.0, 100.009, 100.2, 100.201) == pytest.approx((0.009, 0.001))

@@ -94,7 +94,13 @@ def requests(draw: st.DrawFn) -> Request:
         height=st.integers(8, 256).map(lambda eighths: eighths * 8),
         controls=controls,
     )
-    return Request(frame, draw(style), draw(st.booleans()))
+    return Request(
+        frame,
+        draw(style),
+        draw(st.booleans()),
+        picture_at=draw(st.none() | st.integers(0, 2**26)),
+        timings=draw(st.dictionaries(texts(100), numbers(0, 1e9), max_size=5)),
+    )
 
 
 @st.composite
@@ -106,6 +112,8 @@ def pictures(draw: st.DrawFn) -> Picture:
         settle=draw(st.booleans()),
         model=draw(texts(400)),
         timings=draw(st.dictionaries(texts(100), numbers(0, 1e9), max_size=5)),
+        arrived=draw(numbers(-1e15, 1e15)),
+        sent=draw(numbers(-1e15, 1e15)),
     )
 
 
@@ -115,13 +123,19 @@ def progresses(draw: st.DrawFn) -> Progress:
     return Progress(draw(ids), draw(st.integers(0, steps)), steps)
 
 
-hellos = st.builds(Hello, protocol=st.integers(0, 2**31), client=texts(200))
+hellos = st.builds(
+    Hello,
+    protocol=st.integers(0, 2**31),
+    client=texts(200),
+    memory=st.just("") | st.text("0123456789abcdef", min_size=32, max_size=32),
+)
 welcomes = st.builds(
     Welcome,
     protocol=st.integers(0, 2**31),
     server=texts(200),
     max_side=st.integers(8, 2**16),
     credits=st.integers(1, 64),
+    memory=st.booleans(),
 )
 statuses = st.builds(
     Status,

@@ -16,21 +16,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import stat
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from .checks import NAME_OF_MEMORY
-from .errors import ProtocolError
-from .messages import MAX_SIDE, MEMORY_BYTES
+from ..wire import MAX_SIDE, MEMORY_BYTES, MEMORY_NAME, ProtocolError
 
 SLOTS = 2
 """As many as a client has frames under way."""
@@ -40,14 +38,6 @@ PICTURE_AT = MAX_SIDE * MAX_SIDE * 5
 PREFIX = "draftglass-"
 STALE_SECONDS = 60.0
 """No greeting takes so long: an older file that still has its name belongs to nobody."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """A place in shared memory: ``at`` bytes from its beginning."""
-
-    memory: SharedMemory
-    at: int
 
 
 class SharedMemory:
@@ -86,7 +76,7 @@ class SharedMemory:
         ``name`` may be anything; nothing but a file of exactly this kind is ever opened.
         """
         folder = folder or memory_folder()
-        if folder is None or NAME_OF_MEMORY.fullmatch(name) is None:
+        if folder is None or re.fullmatch(MEMORY_NAME, name) is None:
             return None
         path = folder / f"{PREFIX}{name}"
         try:
@@ -126,7 +116,9 @@ class SharedMemory:
         except OSError:
             data = b""
         if len(data) != count:
-            raise ProtocolError(f"a plane lies {at} bytes into the shared memory, but {count} bytes can't be read there")
+            raise ProtocolError(
+                f"a plane lies {at} bytes into the shared memory, but {count} bytes can't be read there"
+            )
         return data
 
     def remove_name(self) -> None:
@@ -158,7 +150,7 @@ def _remove_stale(folder: Path) -> None:
     """Remove what clients of this user left that were killed while they greeted their server."""
     try:
         for entry in os.scandir(folder):
-            if entry.name.startswith(PREFIX) and NAME_OF_MEMORY.fullmatch(entry.name.removeprefix(PREFIX)):
+            if entry.name.startswith(PREFIX) and re.fullmatch(MEMORY_NAME, entry.name.removeprefix(PREFIX)):
                 about = entry.stat(follow_symlinks=False)
                 if about.st_uid == os.geteuid() and time.time() - about.st_mtime > STALE_SECONDS:
                     os.unlink(entry.path)

@@ -1,0 +1,130 @@
+"""One conversation with a server: greeting, messages in and out, and where planes go. No bpy, threads or waiting."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+from ..planes.memory import PICTURE_AT, SLOT_BYTES, SLOTS, SharedMemory
+from ..wire import MAX_MESSAGE_BYTES, PROTOCOL, Hello, Message, Picture, ProtocolError, Request, Welcome, pack, unpack
+from . import errors
+from .address import Address
+from .connection import Connection
+from .statistics import Statistics
+
+
+class Talk:
+    """A :class:`Connection` that speaks in messages. On this machine it offers the server memory for the planes.
+
+    Raises :class:`Trouble` when the connection cannot even begin. ``clock``: monotonic seconds.
+    """
+
+    def __init__(
+        self, address: Address, client: str, clock: Callable[[], float], statistics: Statistics, attempt: int = 0
+    ) -> None:
+        self.place = address.place
+        self.welcome: Welcome | None = None
+        self._client = client
+        self._statistics = statistics
+        self._connection = Connection(address, MAX_MESSAGE_BYTES, clock, attempt)
+        self._is_near = address.is_loopback
+        self._memory: SharedMemory | None = None
+        self._slots: dict[int, int] = {}  # frames under way -> the slot that holds them
+        self._greeted = False
+
+    @property
+    def open(self) -> bool:
+        """Whether the WebSocket handshake is done."""
+        return self._connection.open
+
+    @property
+    def age(self) -> float:
+        """Seconds since it began, long pauses between polls left out."""
+        return self._connection.age
+
+    @property
+    def pending(self) -> int:
+        """Bytes that the system has not taken yet."""
+        return self._connection.pending
+
+    @property
+    def shares_memory(self) -> bool:
+        """Whether planes go through shared memory."""
+        return self.welcome is not None and self._memory is not None
+
+    def poll(self) -> Iterator[Message]:
+        """Read and write what goes without waiting; return the messages that came, each read when it is taken.
+
+        Raises :class:`Trouble`, the iterator too.
+        """
+        received = self._connection.received
+        data = self._connection.poll()
+        self._statistics.bytes_received += self._connection.received - received
+        if self._connection.open and not self._greeted:
+            self._greeted = True
+            self._memory = SharedMemory.create() if self._is_near else None
+            self.send(Hello(PROTOCOL, self._client, self._memory.name if self._memory is not None else ""))
+        return map(self._read, data)
+
+    def send(self, message: Message) -> None:
+        """Send ``message``, as far as the system takes it now; the rest follows with the next polls."""
+        self._send(pack(message))
+
+    def send_request(self, request: Request, timings: Mapping[str, float]) -> None:
+        """Send ``request`` with ``timings``; its planes go through shared memory where there is some."""
+        begun = time.perf_counter()
+        slot = self._free_slot()
+        if self._memory is None or slot is None:
+            data = pack(replace(request, timings=dict(timings)))
+        else:
+            at = slot * SLOT_BYTES
+            data = pack(replace(request, timings=dict(timings), picture_at=at + PICTURE_AT), self._memory, at)
+            self._slots[request.frame.id] = slot
+        self._statistics.add("pack", (time.perf_counter() - begun) * 1e3)
+        self._send(data)
+
+    def answered(self, frame_id: int) -> None:
+        """The request ``frame_id`` has its answer: its place in memory is free."""
+        self._slots.pop(frame_id, None)
+
+    def close(self) -> None:
+        """Close the connection and let go of the memory. Safe to call twice."""
+        self._connection.close()
+        self._drop_memory()
+
+    def _send(self, data: bytes) -> None:
+        self._statistics.bytes_sent += len(data)
+        self._connection.send(data)
+
+    def _free_slot(self) -> int | None:
+        if not self.shares_memory:
+            return None
+        return next((slot for slot in range(SLOTS) if slot not in self._slots.values()), None)
+
+    def _read(self, data: bytes | bytearray) -> Message:
+        begun = time.perf_counter()
+        try:
+            message = unpack(data, self._memory)
+        except ProtocolError as error:
+            raise errors.not_draftglass(self.place, str(error)) from None
+        if isinstance(message, Picture):
+            self._statistics.add("unpack", (time.perf_counter() - begun) * 1e3)
+        if isinstance(message, Welcome) and self.welcome is None:
+            self._take_welcome(message)
+        return message
+
+    def _take_welcome(self, welcome: Welcome) -> None:
+        if welcome.protocol != PROTOCOL:
+            raise errors.protocol_version(self.place, welcome.protocol, PROTOCOL)
+        self.welcome = welcome
+        if self._memory is not None:
+            if welcome.memory:
+                self._memory.remove_name()
+            else:
+                self._drop_memory()
+
+    def _drop_memory(self) -> None:
+        memory, self._memory = self._memory, None
+        if memory is not None:
+            memory.close()
