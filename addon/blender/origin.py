@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import bpy
-from mathutils import Matrix
+from mathutils import Matrix, Vector
 
 from .shown import Origin
 from .viewports import Viewport
@@ -89,24 +89,21 @@ def restore_view(space: bpy.types.SpaceView3D, view: bpy.types.RegionView3D, tol
     view.view_perspective = "ORTHO" if flat else "PERSP"
     if isinstance(told.get("distance"), (int, float)) and told["distance"] > 0:
         view.view_distance = told["distance"]
-    if projection is not None and flat:
-        # an orthographic view is as high as its distance says
-        view.view_distance = _distance(projection, told)
-    elif told.get("perspective") == "PERSP" and isinstance(told.get("lens"), (int, float)):
-        space.lens = told["lens"]
-    elif projection is not None:
+    lens, own = told.get("lens"), told.get("perspective") in {"PERSP", "ORTHO"}
+    if own and isinstance(lens, (int, float)):
+        space.lens = lens
+    elif projection is not None and not flat:
         space.lens = SENSOR * min(abs(projection[0][0]), abs(projection[1][1]))
-    view.view_matrix = matrix
+    if projection is not None and flat and not own:
+        # a camera's: an orthographic view is as wide as its lens and its distance say
+        view.view_distance = space.lens / SENSOR / min(abs(projection[0][0]), abs(projection[1][1]))
+    # Blender's view matrix turns about the view's location, then steps back: by the distance in perspective,
+    # not at all in an orthographic view. (Setting view_matrix steps back in both.)
+    turn, back = matrix.to_3x3(), Vector((0.0, 0.0, 0.0 if flat else view.view_distance))
+    view.view_rotation = turn.inverted().to_quaternion()
+    view.view_location = -(turn.inverted() @ (matrix.translation + back))
     view.update()
     return True
-
-
-def _distance(projection: Matrix, told: dict[str, Any]) -> float:
-    distance = told.get("distance")
-    if told.get("perspective") == "ORTHO" and isinstance(distance, (int, float)) and distance > 0:
-        return float(distance)
-    lens = told.get("lens") if isinstance(told.get("lens"), (int, float)) else 50.0
-    return float(lens) / SENSOR / min(abs(projection[0][0]), abs(projection[1][1]))
 
 
 def _is_there(camera: bpy.types.Object | None, matrix: Matrix) -> bool:
@@ -121,12 +118,13 @@ def _is_there(camera: bpy.types.Object | None, matrix: Matrix) -> bool:
 
 
 def _matrix(told: object) -> Matrix | None:
-    """A 4 x 4 matrix of finite numbers, or None."""
+    """A 4 x 4 matrix of finite numbers that has an inverse, or None."""
     if not isinstance(told, Sequence) or len(told) != 4:
         return None
     try:
         matrix = Matrix([[float(value) for value in row] for row in told])
     except (TypeError, ValueError):
         return None
-    finite = all(abs(value) < 1e12 for row in matrix for value in row)
-    return matrix if len(matrix.row) == 4 and len(matrix.col) == 4 and finite else None
+    if len(matrix.row) != 4 or len(matrix.col) != 4 or not all(abs(value) < 1e12 for row in matrix for value in row):
+        return None
+    return matrix if abs(matrix.determinant()) > 1e-9 else None

@@ -2,15 +2,28 @@
 
 import bpy
 
-from . import live, operators, panel, preferences, properties, server_buttons, server_panel, setup
+from . import (
+    keep_operators,
+    keep_panel,
+    live,
+    operators,
+    panel,
+    preferences,
+    properties,
+    server_buttons,
+    server_panel,
+    setup,
+)
 
 CLASSES = (
     *properties.CLASSES,
     *preferences.CLASSES,
     *operators.CLASSES,
     *server_buttons.CLASSES,
+    *keep_operators.CLASSES,
     *panel.CLASSES,
     *server_panel.CLASSES,
+    *keep_panel.CLASSES,
 )
 
 
@@ -19,11 +32,13 @@ def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     properties.attach()
+    keep_operators.attach()
 
 
 def unregister() -> None:
     """Stop live and take everything back."""
     live.stop()
+    keep_operators.detach()
     setup.detach()
     properties.detach()
     for cls in reversed(CLASSES):

@@ -59,11 +59,18 @@ class Recording:
         return now - self._times[0] if self._times else 0.0
 
     def add(self, image: NDArray[np.uint8], now: float) -> None:
-        """Write ``image`` (uint8, H x W x 3), shown at ``now`` seconds of a monotonic clock."""
-        name = f"picture_{len(self._files) + 1:06d}.png"
-        (self.folder / name).write_bytes(encode(image, level=LEVEL))
+        """Write ``image`` (uint8, H x W x 3), shown at ``now`` seconds of a monotonic clock.
+
+        One of another size than the first is stretched to it, as a video has one size only.
+        """
         if self._size is None:
             self._size = image.shape[1], image.shape[0]
+        width, height = self._size
+        if (width, height) != (image.shape[1], image.shape[0]):
+            rows, columns = np.arange(height) * image.shape[0] // height, np.arange(width) * image.shape[1] // width
+            image = image[rows[:, None], columns]
+        name = f"picture_{len(self._files) + 1:06d}.png"
+        (self.folder / name).write_bytes(encode(image, level=LEVEL))
         self._files.append(name)
         self._times.append(max(now, self._times[-1]) if self._times else now)
 

@@ -200,3 +200,12 @@ def test_a_recording_is_files_and_a_list(tmp_path: Path) -> None:
     for name, image in zip(told["files"], (first, second), strict=True):
         with Image.open(recording.folder / name) as opened:
             assert (np.asarray(opened) == image).all()
+
+
+def test_a_recording_has_one_size(tmp_path: Path) -> None:
+    recording = Recording(tmp_path, 10)
+    first = picture(8, 8)
+    recording.add(first, 0.0)
+    recording.add(first.repeat(2, axis=0).repeat(3, axis=1), 0.1)
+    one, other = (np.asarray(Image.open(path)) for path in sorted(tmp_path.glob("*.png")))
+    assert (one == first).all() and (other == first).all()

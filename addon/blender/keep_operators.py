@@ -1,0 +1,318 @@
+"""What a person can do with pictures: keep, restore, open, delete, record. Shells; imports bpy."""
+
+import os
+from pathlib import Path
+from typing import ClassVar
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
+
+from ..keeping import KeepError
+from . import gallery, live
+from .display import NAME
+from .keep import keep, keep_folder, packed_image, read_file, recipe_of, restore
+from .record import recorder
+from .viewports import image_editors
+
+# Blender 5 wants to be told that "//" is meant to be understood; before it knew no such option.
+_RELATIVE = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (5, 0, 0) else set()
+
+
+class DraftglassKeep(bpy.types.PropertyGroup):
+    """Where and how pictures are kept; ``bpy.context.scene.draftglass_keep``."""
+
+    folder: StringProperty(
+        name="Folder",
+        description="Where pictures and recordings are kept; empty is a folder beside the .blend file",
+        default="",
+        subtype="DIR_PATH",
+        options=_RELATIVE,
+    )
+    record_as: EnumProperty(
+        name="Record As",
+        description="What a recording is made into",
+        items=(
+            ("VIDEO", "Video", "An MPEG-4 file, by Blender's own FFmpeg"),
+            ("SEQUENCE", "Image Sequence", "A folder with one PNG a frame"),
+        ),
+        default="VIDEO",
+    )
+    record_fps: FloatProperty(
+        name="Frame Rate",
+        description="Frames a second of a recording; each picture is on show as long as it was",
+        default=30.0,
+        min=1.0,
+        max=120.0,
+        precision=2,
+    )
+
+
+def _number() -> IntProperty:
+    return IntProperty(name="Number", description="Of the picture in the gallery; 0 is the one selected", default=0)
+
+
+class _OfEntry:
+    """What the operators on one picture of the gallery have in common."""
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        """Only where there are pictures."""
+        return bool(gallery.entries())
+
+    def entry(self, context: bpy.types.Context) -> gallery.Entry | None:
+        """The picture meant; reports where there is none."""
+        found = gallery.get(self.number) if self.number else gallery.selected()
+        if found is None:
+            self.report({"ERROR"}, "The picture is not in the gallery any more.")
+        return found
+
+
+class DRAFTGLASS_OT_keep(bpy.types.Operator):
+    """Keep the picture: as an Image of this file, and as a PNG that knows how it was made"""
+
+    bl_idname = "draftglass.keep"
+    bl_label = "Keep Picture"
+    bl_options: ClassVar = {"REGISTER", "UNDO"}
+
+    number: IntProperty(
+        name="Number",
+        description="Of the picture in the gallery; 0 is the newest one shown",
+        default=0,
+        options={"HIDDEN"},
+    )
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        """Only where there is a picture."""
+        return live.picture() is not None or bool(gallery.entries())
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Keep it, and say where."""
+        found = gallery.get(self.number) if self.number else None
+        shown = found.shown if found is not None else live.picture() or gallery.entries()[0].shown
+        entry = found or gallery.find(shown) or gallery.add(shown)
+        if entry.kept and entry.path is not None and entry.path.exists():
+            self.report({"INFO"}, f"Kept already as {entry.path.name}")
+            return {"CANCELLED"}
+        before = set(bpy.data.images.keys())
+        try:
+            image, path = keep(shown, context.scene)
+        except KeepError as error:
+            entry.image = next(iter(set(bpy.data.images.keys()) - before), "")
+            self.report({"ERROR"}, str(error))
+            return {"FINISHED"}
+        finally:
+            entry.kept = True
+            gallery.changed()
+        entry.image, entry.path = image.name, path
+        self.report({"INFO"}, f"Kept as {path}")
+        return {"FINISHED"}
+
+
+class DRAFTGLASS_OT_restore_picture(_OfEntry, bpy.types.Operator):
+    """Let the settings and the view be again as they were for this picture"""
+
+    bl_idname = "draftglass.restore_picture"
+    bl_label = "Restore"
+    bl_options: ClassVar = {"REGISTER", "UNDO"}
+
+    number: _number()
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Restore."""
+        entry = self.entry(context)
+        if entry is None:
+            return {"CANCELLED"}
+        _report_missed(self, restore(recipe_of(entry.shown), context))
+        return {"FINISHED"}
+
+
+class DRAFTGLASS_OT_open_picture(_OfEntry, bpy.types.Operator):
+    """Show this picture in an Image Editor"""
+
+    bl_idname = "draftglass.open_picture"
+    bl_label = "Open"
+    bl_options: ClassVar = {"REGISTER", "UNDO"}
+
+    number: _number()
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Show its Image, which is made where it has none; the editor that live is seen in is left alone."""
+        entry = self.entry(context)
+        if entry is None:
+            return {"CANCELLED"}
+        image = bpy.data.images.get((entry.image, None)) if entry.image else None
+        if image is None:
+            image = packed_image(entry.shown)
+            entry.image = image.name
+        _show(context, image)
+        return {"FINISHED"}
+
+
+class DRAFTGLASS_OT_delete_picture(_OfEntry, bpy.types.Operator):
+    """Take this picture out of the gallery, and its Image out of this file"""
+
+    bl_idname = "draftglass.delete_picture"
+    bl_label = "Delete"
+    bl_options: ClassVar = {"REGISTER", "UNDO"}
+
+    number: _number()
+    file: BoolProperty(name="Delete the PNG Too", description="Also delete the file on the disk", default=False)
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        """Ask about the file, where there is one."""
+        entry = gallery.get(self.number) if self.number else gallery.selected()
+        if entry is not None and entry.path is not None and entry.path.exists():
+            return context.window_manager.invoke_props_dialog(self)
+        return self.execute(context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Delete."""
+        entry = self.entry(context)
+        if entry is None:
+            return {"CANCELLED"}
+        if self.file and entry.path is not None:
+            try:
+                entry.path.unlink(missing_ok=True)
+            except OSError as error:
+                self.report({"ERROR"}, f"{entry.path.name} cannot be deleted: {error.strerror or error}.")
+                return {"CANCELLED"}
+        image = bpy.data.images.get((entry.image, None)) if entry.image else None
+        if image is not None:
+            bpy.data.images.remove(image)
+        gallery.remove(entry)
+        return {"FINISHED"}
+
+
+class DRAFTGLASS_OT_restore_file(bpy.types.Operator):
+    """Let the settings and the view be again as they were for a picture that was kept as a PNG"""
+
+    bl_idname = "draftglass.restore_file"
+    bl_label = "Restore from Picture"
+    bl_options: ClassVar = {"REGISTER", "UNDO"}
+
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filter_glob: StringProperty(default="*.png", options={"HIDDEN"})
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        """Ask for the file; one that was dropped is there already."""
+        if not self.filepath:
+            self.filepath = str(keep_folder(context.scene)) + os.sep
+            context.window_manager.fileselect_add(self)
+            return {"RUNNING_MODAL"}
+        try:
+            read_file(Path(self.filepath))
+        except KeepError:
+            if _drop_as_blender_does(context, self.filepath):
+                return {"FINISHED"}
+        return self.execute(context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Restore."""
+        path = Path(bpy.path.abspath(self.filepath))
+        try:
+            recipe = read_file(path)
+        except KeepError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        _report_missed(self, restore(recipe, context))
+        return {"FINISHED"}
+
+
+class DRAFTGLASS_FH_picture(bpy.types.FileHandler):
+    """PNGs dropped on a 3D View or an Image Editor"""
+
+    bl_idname = "DRAFTGLASS_FH_picture"
+    bl_label = "Picture Kept by Draftglass"
+    bl_import_operator = "draftglass.restore_file"
+    bl_file_extensions = ".png"
+
+    @classmethod
+    def poll_drop(cls, context: bpy.types.Context) -> bool:
+        """In a 3D View or an Image Editor."""
+        return context.area is not None and context.area.type in {"VIEW_3D", "IMAGE_EDITOR"}
+
+
+class DRAFTGLASS_OT_record(bpy.types.Operator):
+    """Record every picture from now on; once more ends it and makes the file"""
+
+    bl_idname = "draftglass.record"
+    bl_label = "Record"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        """While live is on, or to end a recording."""
+        return recorder.recording or (live.is_running() and not recorder.making)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Begin or end."""
+        try:
+            if recorder.recording:
+                recorder.stop()
+            else:
+                recorder.start(context.scene)
+        except KeepError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+def _report_missed(operator: bpy.types.Operator, missed: list[str]) -> None:
+    if missed:
+        operator.report({"WARNING"}, f"Not restored, as this version does not have it: {', '.join(missed)}.")
+
+
+def _show(context: bpy.types.Context, image: bpy.types.Image) -> None:
+    """Show ``image`` in the context's Image Editor, else in one that live is not seen in, else in a new window."""
+    if bpy.app.background:
+        return
+    if context.area is not None and context.area.type == "IMAGE_EDITOR":
+        context.area.spaces.active.image = image
+        return
+    for _, area in image_editors():
+        space = area.spaces.active
+        if space.image is None or space.image.name != NAME:
+            space.image = image
+            return
+    bpy.ops.wm.window_new()
+    area = max(context.window_manager.windows[-1].screen.areas, key=lambda one: one.width * one.height)
+    area.type = "IMAGE_EDITOR"
+    area.spaces.active.image = image
+
+
+def _drop_as_blender_does(context: bpy.types.Context, path: str) -> bool:
+    """A PNG that is none of ours: what Blender itself does with it. False where it does nothing."""
+    kind = context.area.type if context.area is not None else ""
+    try:
+        if kind == "VIEW_3D":
+            return "FINISHED" in bpy.ops.object.empty_image_add("INVOKE_DEFAULT", filepath=path, align="VIEW")
+        if kind == "IMAGE_EDITOR":
+            return "FINISHED" in bpy.ops.image.open(filepath=path)
+    except RuntimeError:
+        pass
+    return False
+
+
+CLASSES = (
+    DraftglassKeep,
+    DRAFTGLASS_OT_keep,
+    DRAFTGLASS_OT_restore_picture,
+    DRAFTGLASS_OT_open_picture,
+    DRAFTGLASS_OT_delete_picture,
+    DRAFTGLASS_OT_restore_file,
+    DRAFTGLASS_FH_picture,
+    DRAFTGLASS_OT_record,
+)
+
+
+def attach() -> None:
+    """Add the settings to scenes, and begin to collect pictures."""
+    bpy.types.Scene.draftglass_keep = bpy.props.PointerProperty(type=DraftglassKeep)
+    gallery.attach()
+
+
+def detach() -> None:
+    """Take them away again."""
+    recorder.close()
+    gallery.detach()
+    del bpy.types.Scene.draftglass_keep

@@ -1,0 +1,308 @@
+"""Keeping, the gallery and the way back, in Blender's module."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from addon.keeping import KeepError, encode, read_recipe, read_request
+from addon.wire import Control, Frame, Request, Style, pack
+
+RANDOM = np.random.default_rng(5)
+
+
+@pytest.fixture
+def addon(scene: Any, tmp_path: Path) -> Iterator[Any]:
+    """The add-on, registered, which keeps to a folder of the test's."""
+    from addon.blender import registration
+
+    registration.register()
+    scene.draftglass_keep.folder = str(tmp_path / "kept")
+    yield scene
+    registration.unregister()
+
+
+def view_of() -> Any:
+    """The 3D View that live follows."""
+    from addon.blender.viewports import Followed
+
+    return Followed().find()
+
+
+def shown(settle: bool = True, prompt: str = "a castle", width: int = 96, height: int = 64, number: int = 1) -> Any:
+    """A picture as live shows it, of the viewport as it is now."""
+    from addon.blender.origin import origin_of
+    from addon.blender.shown import Shown
+
+    viewport = view_of()
+    matrices = [
+        tuple(tuple(row) for row in matrix) for matrix in (viewport.view.view_matrix, viewport.view.window_matrix)
+    ]
+    draft = RANDOM.integers(0, 256, (height, width, 3), np.uint8)
+    frame = Frame(number, draft, np.zeros((height, width), np.uint16), 1.0, *matrices)
+    style = Style(prompt, "fog", 0.7, 4, 1.5, 11, width, height, (Control("depth", 0.5),))
+    picture = RANDOM.integers(0, 256, (height, width, 3), np.uint8)
+    return Shown(picture, Request(frame, style, settle), "embedded", "server 1", time.time(), {}, origin_of(viewport))
+
+
+def show(picture: Any) -> Any:
+    """Let live show ``picture``."""
+    from addon.blender import live
+
+    live._tell(picture)
+    return picture
+
+
+def turn(view: Any, scene: Any) -> None:
+    """Another view, other settings."""
+    view.view_perspective = "PERSP"
+    view.view_rotation = (0.5, 0.5, 0.5, 0.5)
+    view.view_location = (3, 4, 5)
+    view.view_distance = 2.0
+    view.update()
+    scene.draftglass.prompt, scene.draftglass.steps = "something else", 1
+
+
+def test_a_kept_picture_is_an_image_packed_and_a_file_that_knows_how_it_was_made(addon: Any, tmp_path: Path) -> None:
+    import bpy
+
+    addon.draftglass.prompt = "a castle"
+    picture = show(shown())
+    assert bpy.ops.draftglass.keep() == {"FINISHED"}
+    (path,) = (tmp_path / "kept").glob("*.png")
+    assert path.name == "a_castle_001.png"
+    data = path.read_bytes()
+    recipe = read_recipe(data)
+    assert recipe.model == "embedded" and recipe.made["blender"] == bpy.app.version_string
+    assert recipe.settings["prompt"] == "a castle" and recipe.style["steps"] == 4
+    request = read_request(data)
+    assert request is not None and pack(request) == pack(picture.request)
+    image = bpy.data.images["a_castle"]
+    assert bytes(image.packed_file.data) == data and image.filepath == str(path)
+    path.unlink()
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "saved.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "saved.blend"))
+    image = bpy.data.images["a_castle"]
+    assert tuple(image.size) == (96, 64)
+    pixels = np.empty(96 * 64 * 4, np.float32)
+    image.pixels.foreach_get(pixels)
+    back = np.rint(pixels.reshape(64, 96, 4)[::-1, :, :3] * 255).astype(np.uint8)
+    assert (back == picture.image).all(), "the Image does not hold the picture"
+
+
+def test_keeping_twice_keeps_once_and_writes_over_nothing(addon: Any, tmp_path: Path) -> None:
+    import bpy
+
+    show(shown())
+    assert bpy.ops.draftglass.keep() == {"FINISHED"}
+    assert bpy.ops.draftglass.keep() == {"CANCELLED"}
+    show(shown(settle=False))
+    assert bpy.ops.draftglass.keep() == {"FINISHED"}
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["a_castle_001.png", "a_castle_002.png"]
+
+
+def test_nothing_to_keep(addon: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import bpy
+
+    from addon.blender import live
+
+    monkeypatch.setattr(live, "_newest", None)
+    assert not bpy.ops.draftglass.keep.poll()
+    assert not bpy.ops.draftglass.restore_picture.poll()
+
+
+def test_where_pictures_go_by_default(addon: Any, tmp_path: Path) -> None:
+    import bpy
+
+    from addon.blender.keep import keep_folder
+
+    addon.draftglass_keep.folder = ""
+    assert keep_folder(addon).name == "pictures" and keep_folder(addon).is_absolute()
+    addon.draftglass_keep.folder = "//here"
+    assert keep_folder(addon).name == "pictures", "there is no file yet to be beside of"
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "town.blend"))
+    assert keep_folder(addon) == tmp_path / "here"
+    addon.draftglass_keep.folder = ""
+    assert keep_folder(addon) == tmp_path / "town_pictures"
+
+
+def test_a_folder_that_cannot_be_written_to(addon: Any, tmp_path: Path) -> None:
+    import bpy
+
+    (tmp_path / "file").write_text("in the way")
+    addon.draftglass_keep.folder = str(tmp_path / "file" / "kept")
+    show(shown())
+    with pytest.raises(RuntimeError, match="kept in this file as the Image 'a_castle', but not in the folder"):
+        bpy.ops.draftglass.keep()
+    assert bpy.data.images["a_castle"].packed_file is not None
+
+
+@pytest.mark.parametrize("perspective", ["PERSP", "ORTHO", "CAMERA"])
+def test_settings_and_view_return(addon: Any, tmp_path: Path, perspective: str) -> None:
+    import bpy
+
+    viewport = view_of()
+    viewport.view.view_perspective = perspective
+    if perspective != "CAMERA":
+        viewport.view.view_rotation = (0.8, 0.4, 0.2, 0.4)
+        viewport.view.view_location, viewport.view.view_distance = (1, 2, 3), 12.0
+        viewport.space.lens = 80
+    viewport.view.update()
+    addon.draftglass.prompt, addon.draftglass.steps, addon.draftglass.seed = "a tower", 3, 77
+    addon.frame_set(12)
+    show(shown())
+    bpy.ops.draftglass.keep()
+    before = np.array(viewport.view.view_matrix), np.array(viewport.view.window_matrix)
+    turn(viewport.view, addon)
+    addon.frame_set(1)
+    viewport.space.lens = 20
+    assert np.abs(np.array(viewport.view.view_matrix) - before[0]).max() > 0.1
+    (path,) = (tmp_path / "kept").glob("*.png")
+    assert bpy.ops.draftglass.restore_file(filepath=str(path)) == {"FINISHED"}
+    viewport.view.update()
+    assert viewport.view.view_perspective == perspective
+    assert np.array(viewport.view.view_matrix) == pytest.approx(before[0], abs=1e-4)
+    if perspective != "CAMERA":
+        assert viewport.space.lens == 80
+        assert viewport.view.view_distance == pytest.approx(12.0, abs=1e-3)
+    assert (addon.draftglass.prompt, addon.draftglass.steps, addon.draftglass.seed) == ("a tower", 3, 77)
+    assert addon.frame_current == 12
+
+
+def test_a_camera_that_is_gone_leaves_its_view(addon: Any) -> None:
+    import bpy
+
+    viewport = view_of()
+    viewport.view.view_perspective = "CAMERA"
+    viewport.view.update()
+    entry_view = np.array(viewport.view.view_matrix)
+    show(shown())
+    bpy.ops.draftglass.keep()
+    addon.camera.location.x += 5
+    bpy.context.view_layer.update()
+    assert bpy.ops.draftglass.restore_picture() == {"FINISHED"}
+    viewport.view.update()
+    assert viewport.view.view_perspective == "PERSP"
+    assert np.array(viewport.view.view_matrix) == pytest.approx(entry_view, abs=1e-4)
+
+
+def test_a_drop_is_taken_where_it_has_a_meaning(addon: Any) -> None:
+    """Dropping itself needs a window: tests/blender/test_keep.py."""
+    import bpy
+
+    handler = bpy.types.FileHandler.bl_rna_get_subclass_py("DRAFTGLASS_FH_picture")
+    assert handler.bl_file_extensions == ".png" and handler.bl_import_operator == "draftglass.restore_file"
+    viewport = view_of()
+    outliner = next(area for area in viewport.window.screen.areas if area.type == "OUTLINER")
+    with bpy.context.temp_override(window=viewport.window, area=viewport.area):
+        assert handler.poll_drop(bpy.context)
+    with bpy.context.temp_override(window=viewport.window, area=outliner):
+        assert not handler.poll_drop(bpy.context)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "sentence"),
+    [
+        ("no.png", None, "cannot be read"),
+        ("other.png", encode(np.zeros((4, 4, 3), np.uint8)), "does not say how it was made"),
+        ("text.png", b"hello", "no PNG file"),
+    ],
+)
+def test_what_cannot_be_restored_is_said(
+    addon: Any, tmp_path: Path, name: str, data: bytes | None, sentence: str
+) -> None:
+    import bpy
+
+    if data is not None:
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(RuntimeError, match=sentence):
+        bpy.ops.draftglass.restore_file(filepath=str(tmp_path / name))
+
+
+def test_settings_of_another_version_are_named(addon: Any) -> None:
+    from addon.blender.origin import dump, restore_group
+
+    values = dump(addon.draftglass)
+    assert values["steps"] == addon.draftglass.steps and "rna_type" not in values
+    assert restore_group(addon.draftglass, {**values, "of_tomorrow": 3, "steps": "four"}) == ["steps", "of_tomorrow"]
+
+
+@pytest.mark.parametrize("told", [{}, {"matrix": 3}, {"matrix": [[1, 2], [3]]}, {"matrix": [["a"] * 4] * 4},
+                                  {"matrix": [[float("inf")] * 4] * 4}])  # fmt: skip
+def test_a_view_that_is_none_moves_nothing(addon: Any, told: dict[str, Any]) -> None:
+    from addon.blender.origin import restore_view
+
+    viewport = view_of()
+    before = [list(row) for row in viewport.view.view_matrix]
+    assert not restore_view(viewport.space, viewport.view, told)
+    assert [list(row) for row in viewport.view.view_matrix] == before
+
+
+def test_the_gallery_holds_what_settled_and_what_was_kept(addon: Any) -> None:
+    import bpy
+
+    from addon.blender import gallery
+
+    show(shown(settle=False))
+    assert gallery.entries() == ()
+    first = show(shown())
+    second = show(shown(prompt="a tower"))
+    assert [entry.shown for entry in gallery.entries()] == [second, first]
+    assert gallery.selected().shown is second, "the newest is selected"
+    sizes = [tuple(preview.image_size) for preview in gallery._previews.values()]
+    assert sizes == [(96, 64)] * 2, "each has its thumbnail"
+    bpy.context.window_manager.draftglass_gallery = str(gallery.entries()[1].number)
+    assert gallery.selected().shown is first
+    bpy.ops.draftglass.keep(number=gallery.entries()[1].number)
+    entry = gallery.entries()[1]
+    assert entry.kept and entry.path.exists() and gallery._items[1][1] == "Kept: a castle"
+    assert bpy.ops.draftglass.open_picture(number=gallery.entries()[0].number) == {"FINISHED"}
+    assert bpy.data.images["a_tower"].packed_file is not None
+    assert bpy.ops.draftglass.delete_picture(number=entry.number) == {"FINISHED"}
+    assert entry.path.exists() and "a_castle" not in bpy.data.images, "the file stays unless asked for"
+    assert [one.shown for one in gallery.entries()] == [second]
+    with pytest.raises(RuntimeError, match="not in the gallery any more"):
+        bpy.ops.draftglass.restore_picture(number=entry.number)
+
+
+def test_deleting_the_file_too(addon: Any) -> None:
+    import bpy
+
+    from addon.blender import gallery
+
+    show(shown())
+    bpy.ops.draftglass.keep()
+    path = gallery.entries()[0].path
+    bpy.ops.draftglass.delete_picture(file=True)
+    assert not path.exists() and gallery.entries() == ()
+
+
+def test_the_gallery_has_room_for_so_much(addon: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from addon.blender import gallery
+
+    kept = gallery.add(shown())
+    kept.kept = True
+    monkeypatch.setattr(gallery, "MOST", 3)
+    for number in range(6):
+        gallery.add(shown(number=number))
+    assert len(gallery.entries()) == 3 and kept in gallery.entries()
+    assert len(gallery._previews) == 3 and len(gallery._items) == 3
+
+
+def test_a_full_disk_is_said(addon: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import errno
+
+    from addon.blender.keep import keep
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    picture = shown()
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(KeepError, match="No space left on device"):
+        keep(picture, addon)

@@ -1,0 +1,143 @@
+"""Recording in Blender's module: the pictures shown meanwhile, in a video and a sequence that another program reads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from addon.keeping import KeepError
+from addon.wire import Frame, Request, Style
+
+GREYS = (40, 120, 200)
+TIMES = (0.0, 0.5, 0.6)
+"""When each grey is shown; all ends at 1 s."""
+
+
+@pytest.fixture
+def recorder(scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The recorder of the registered add-on, with a clock of the test's; it keeps to the test's folder."""
+    from addon.blender import record, registration
+
+    registration.register()
+    scene.draftglass_keep.folder = str(tmp_path)
+    scene.draftglass_keep.record_fps = 10
+    monkeypatch.setattr(record.time, "perf_counter", lambda: clock[0])
+    yield record.recorder
+    registration.unregister()
+
+
+clock = [0.0]
+
+
+def play(recorder: Any, scene: Any, kind: str, seconds: float = 120) -> None:
+    """Record the greys, and wait for what is made of them."""
+    from addon.blender import live
+    from addon.blender.shown import Shown
+
+    scene.draftglass_keep.record_as = kind
+    recorder.start(scene)
+    request = Request(Frame(1, np.zeros((32, 32, 3), np.uint8)), Style("a castle", width=96, height=64))
+    for grey, at in zip(GREYS, TIMES, strict=True):
+        clock[0] = 100 + at
+        live._tell(Shown(np.full((64, 96, 3), grey, np.uint8), request))
+    assert recorder.count == 3
+    clock[0] = 101.0
+    recorder.stop()
+    assert recorder.making
+    end = time.monotonic() + seconds
+    while not recorder.poll():
+        assert time.monotonic() < end, "the file is not made"
+        time.sleep(0.05)
+    assert not recorder.failed, recorder.sentence
+
+
+def expected() -> list[int]:
+    """The grey of each of the ten frames of a second."""
+    return [GREYS[0]] * 5 + [GREYS[1]] + [GREYS[2]] * 4
+
+
+def test_a_sequence(recorder: Any, scene: Any, tmp_path: Path) -> None:
+    play(recorder, scene, "SEQUENCE")
+    assert recorder.result == tmp_path / "a_castle_001"
+    files = sorted(recorder.result.iterdir())
+    assert [path.name for path in files] == [f"{number:06d}.png" for number in range(1, 11)]
+    assert [int(np.asarray(Image.open(path)).mean()) for path in files] == expected()
+    assert [path.name for path in tmp_path.iterdir()] == ["a_castle_001"], "what was in between is left behind"
+
+
+def test_a_video(recorder: Any, scene: Any, tmp_path: Path) -> None:
+    import bpy
+
+    play(recorder, scene, "VIDEO")
+    assert recorder.result == tmp_path / "a_castle_001.mp4"
+    clip = bpy.data.movieclips.load(str(recorder.result))
+    assert tuple(clip.size) == (96, 64) and clip.frame_duration == 10 and clip.fps == pytest.approx(10)
+    assert greys_of(recorder.result, 10) == pytest.approx(expected(), abs=4)
+
+
+def greys_of(path: Path, count: int) -> list[float]:
+    """The mean of each frame of a video, as Blender's sequencer reads it."""
+    import bpy
+
+    scene = bpy.context.scene
+    scene.view_settings.view_transform = "Standard"
+    editor = scene.sequence_editor_create()
+    strips = editor.strips if hasattr(editor, "strips") else editor.sequences
+    strips.new_movie("Video", str(path), 1, 1)
+    render = scene.render
+    render.resolution_x, render.resolution_y, render.resolution_percentage = 96, 64, 100
+    render.image_settings.file_format = "PNG"
+    greys = []
+    for number in range(1, count + 1):
+        target = path.with_suffix(f".{number}.png")
+        scene.frame_set(number)
+        render.filepath = str(target)
+        bpy.ops.render.render(write_still=True)
+        with Image.open(target) as opened:
+            greys.append(float(np.asarray(opened.convert("RGB")).mean()))
+    return greys
+
+
+def test_nothing_recorded(recorder: Any, scene: Any, tmp_path: Path) -> None:
+    recorder.start(scene)
+    with pytest.raises(KeepError, match="no picture was shown"):
+        recorder.stop()
+    assert list(tmp_path.iterdir()) == [] and not recorder.recording and not recorder.making
+    recorder.start(scene)
+    assert recorder.recording, "and it can be begun again"
+
+
+def test_a_folder_that_cannot_be_written_to(recorder: Any, scene: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    scene.draftglass_keep.folder = str(tmp_path / "file" / "r")
+    with pytest.raises(KeepError, match="Nothing can be recorded to"):
+        recorder.start(scene)
+    assert not recorder.recording
+
+
+def test_a_folder_that_vanishes_ends_the_recording(recorder: Any, scene: Any, tmp_path: Path) -> None:
+    import shutil
+
+    from addon.blender import live
+    from addon.blender.shown import Shown
+
+    recorder.start(scene)
+    shutil.rmtree(tmp_path / "recording_001.draftglass")
+    request = Request(Frame(1, np.zeros((32, 32, 3), np.uint8)), Style("a castle", width=64, height=64))
+    live._tell(Shown(np.zeros((64, 64, 3), np.uint8), request))
+    assert recorder.failed and "cannot be written to" in recorder.sentence
+    assert not recorder.recording and recorder._add not in live.on_picture
+
+
+def test_what_fails_while_making_is_said(recorder: Any, scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from addon.blender import record
+
+    monkeypatch.setattr(record, "command", lambda told: ["false"])
+    with pytest.raises(AssertionError, match="its pictures and log are in"):
+        play(recorder, scene, "VIDEO")
