@@ -1,18 +1,17 @@
-"""What a person can do with pictures: keep, restore, open, delete, record. Shells; imports bpy."""
+"""What a person can do with pictures: keep, restore from a file, record. Shells; imports bpy."""
 
 import os
 from pathlib import Path
 from typing import ClassVar
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
+from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from ..keeping import KeepError
-from . import gallery, live
-from .display import NAME
-from .keep import keep, keep_folder, packed_image, read_file, recipe_of, restore
+from . import gallery, gallery_operators, live
+from .gallery_operators import report_missed
+from .keep import keep, keep_folder, read_file, restore
 from .record import recorder
-from .viewports import image_editors
 
 # Blender 5 wants to be told that "//" is meant to be understood; before it knew no such option.
 _RELATIVE = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (5, 0, 0) else set()
@@ -45,26 +44,6 @@ class DraftglassKeep(bpy.types.PropertyGroup):
         max=120.0,
         precision=2,
     )
-
-
-def _number() -> IntProperty:
-    return IntProperty(name="Number", description="Of the picture in the gallery; 0 is the one selected", default=0)
-
-
-class _OfEntry:
-    """What the operators on one picture of the gallery have in common."""
-
-    @classmethod
-    def poll(cls, _context: bpy.types.Context) -> bool:
-        """Only where there are pictures."""
-        return bool(gallery.entries())
-
-    def entry(self, context: bpy.types.Context) -> gallery.Entry | None:
-        """The picture meant; reports where there is none."""
-        found = gallery.get(self.number) if self.number else gallery.selected()
-        if found is None:
-            self.report({"ERROR"}, "The picture is not in the gallery any more.")
-        return found
 
 
 class DRAFTGLASS_OT_keep(bpy.types.Operator):
@@ -109,81 +88,6 @@ class DRAFTGLASS_OT_keep(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class DRAFTGLASS_OT_restore_picture(_OfEntry, bpy.types.Operator):
-    """Let the settings and the view be again as they were for this picture"""
-
-    bl_idname = "draftglass.restore_picture"
-    bl_label = "Restore"
-    bl_options: ClassVar = {"REGISTER", "UNDO"}
-
-    number: _number()
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        """Restore."""
-        entry = self.entry(context)
-        if entry is None:
-            return {"CANCELLED"}
-        _report_missed(self, restore(recipe_of(entry.shown), context))
-        return {"FINISHED"}
-
-
-class DRAFTGLASS_OT_open_picture(_OfEntry, bpy.types.Operator):
-    """Show this picture in an Image Editor"""
-
-    bl_idname = "draftglass.open_picture"
-    bl_label = "Open"
-    bl_options: ClassVar = {"REGISTER", "UNDO"}
-
-    number: _number()
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        """Show its Image, which is made where it has none; the editor that live is seen in is left alone."""
-        entry = self.entry(context)
-        if entry is None:
-            return {"CANCELLED"}
-        image = bpy.data.images.get((entry.image, None)) if entry.image else None
-        if image is None:
-            image = packed_image(entry.shown)
-            entry.image = image.name
-        _show(context, image)
-        return {"FINISHED"}
-
-
-class DRAFTGLASS_OT_delete_picture(_OfEntry, bpy.types.Operator):
-    """Take this picture out of the gallery, and its Image out of this file"""
-
-    bl_idname = "draftglass.delete_picture"
-    bl_label = "Delete"
-    bl_options: ClassVar = {"REGISTER", "UNDO"}
-
-    number: _number()
-    file: BoolProperty(name="Delete the PNG Too", description="Also delete the file on the disk", default=False)
-
-    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
-        """Ask about the file, where there is one."""
-        entry = gallery.get(self.number) if self.number else gallery.selected()
-        if entry is not None and entry.path is not None and entry.path.exists():
-            return context.window_manager.invoke_props_dialog(self)
-        return self.execute(context)
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        """Delete."""
-        entry = self.entry(context)
-        if entry is None:
-            return {"CANCELLED"}
-        if self.file and entry.path is not None:
-            try:
-                entry.path.unlink(missing_ok=True)
-            except OSError as error:
-                self.report({"ERROR"}, f"{entry.path.name} cannot be deleted: {error.strerror or error}.")
-                return {"CANCELLED"}
-        image = bpy.data.images.get((entry.image, None)) if entry.image else None
-        if image is not None:
-            bpy.data.images.remove(image)
-        gallery.remove(entry)
-        return {"FINISHED"}
-
-
 class DRAFTGLASS_OT_restore_file(bpy.types.Operator):
     """Let the settings and the view be again as they were for a picture that was kept as a PNG"""
 
@@ -215,7 +119,7 @@ class DRAFTGLASS_OT_restore_file(bpy.types.Operator):
         except KeepError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        _report_missed(self, restore(recipe, context))
+        report_missed(self, restore(recipe, context))
         return {"FINISHED"}
 
 
@@ -257,29 +161,6 @@ class DRAFTGLASS_OT_record(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def _report_missed(operator: bpy.types.Operator, missed: list[str]) -> None:
-    if missed:
-        operator.report({"WARNING"}, f"Not restored, as this version does not have it: {', '.join(missed)}.")
-
-
-def _show(context: bpy.types.Context, image: bpy.types.Image) -> None:
-    """Show ``image`` in the context's Image Editor, else in one that live is not seen in, else in a new window."""
-    if bpy.app.background:
-        return
-    if context.area is not None and context.area.type == "IMAGE_EDITOR":
-        context.area.spaces.active.image = image
-        return
-    for _, area in image_editors():
-        space = area.spaces.active
-        if space.image is None or space.image.name != NAME:
-            space.image = image
-            return
-    bpy.ops.wm.window_new()
-    area = max(context.window_manager.windows[-1].screen.areas, key=lambda one: one.width * one.height)
-    area.type = "IMAGE_EDITOR"
-    area.spaces.active.image = image
-
-
 def _drop_as_blender_does(context: bpy.types.Context, path: str) -> bool:
     """A PNG that is none of ours: what Blender itself does with it. False where it does nothing."""
     kind = context.area.type if context.area is not None else ""
@@ -296,9 +177,7 @@ def _drop_as_blender_does(context: bpy.types.Context, path: str) -> bool:
 CLASSES = (
     DraftglassKeep,
     DRAFTGLASS_OT_keep,
-    DRAFTGLASS_OT_restore_picture,
-    DRAFTGLASS_OT_open_picture,
-    DRAFTGLASS_OT_delete_picture,
+    *gallery_operators.CLASSES,
     DRAFTGLASS_OT_restore_file,
     DRAFTGLASS_FH_picture,
     DRAFTGLASS_OT_record,

@@ -1,8 +1,7 @@
-"""Keeping, the gallery and the way back, in Blender's module."""
+"""Keeping and the way back, in Blender's module."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,8 @@ import numpy as np
 import pytest
 
 from addon.keeping import KeepError, encode, read_recipe, read_request
-from addon.wire import Control, Frame, Request, Style, pack
-
-RANDOM = np.random.default_rng(5)
+from addon.wire import pack
+from tests.bpy.pictures import show, shown, view_of
 
 
 @pytest.fixture
@@ -25,37 +23,6 @@ def addon(scene: Any, tmp_path: Path) -> Iterator[Any]:
     scene.draftglass_keep.folder = str(tmp_path / "kept")
     yield scene
     registration.unregister()
-
-
-def view_of() -> Any:
-    """The 3D View that live follows."""
-    from addon.blender.viewports import Followed
-
-    return Followed().find()
-
-
-def shown(settle: bool = True, prompt: str = "a castle", width: int = 96, height: int = 64, number: int = 1) -> Any:
-    """A picture as live shows it, of the viewport as it is now."""
-    from addon.blender.origin import origin_of
-    from addon.blender.shown import Shown
-
-    viewport = view_of()
-    matrices = [
-        tuple(tuple(row) for row in matrix) for matrix in (viewport.view.view_matrix, viewport.view.window_matrix)
-    ]
-    draft = RANDOM.integers(0, 256, (height, width, 3), np.uint8)
-    frame = Frame(number, draft, np.zeros((height, width), np.uint16), 1.0, *matrices)
-    style = Style(prompt, "fog", 0.7, 4, 1.5, 11, width, height, (Control("depth", 0.5),))
-    picture = RANDOM.integers(0, 256, (height, width, 3), np.uint8)
-    return Shown(picture, Request(frame, style, settle), "embedded", "server 1", time.time(), {}, origin_of(viewport))
-
-
-def show(picture: Any) -> Any:
-    """Let live show ``picture``."""
-    from addon.blender import live
-
-    live._tell(picture)
-    return picture
 
 
 def turn(view: Any, scene: Any) -> None:
@@ -241,57 +208,6 @@ def test_a_view_that_is_none_moves_nothing(addon: Any, told: dict[str, Any]) -> 
     before = [list(row) for row in viewport.view.view_matrix]
     assert not restore_view(viewport.space, viewport.view, told)
     assert [list(row) for row in viewport.view.view_matrix] == before
-
-
-def test_the_gallery_holds_what_settled_and_what_was_kept(addon: Any) -> None:
-    import bpy
-
-    from addon.blender import gallery
-
-    show(shown(settle=False))
-    assert gallery.entries() == ()
-    first = show(shown())
-    second = show(shown(prompt="a tower"))
-    assert [entry.shown for entry in gallery.entries()] == [second, first]
-    assert gallery.selected().shown is second, "the newest is selected"
-    sizes = [tuple(preview.image_size) for preview in gallery._previews.values()]
-    assert sizes == [(96, 64)] * 2, "each has its thumbnail"
-    bpy.context.window_manager.draftglass_gallery = str(gallery.entries()[1].number)
-    assert gallery.selected().shown is first
-    bpy.ops.draftglass.keep(number=gallery.entries()[1].number)
-    entry = gallery.entries()[1]
-    assert entry.kept and entry.path.exists() and gallery._items[1][1] == "Kept: a castle"
-    assert bpy.ops.draftglass.open_picture(number=gallery.entries()[0].number) == {"FINISHED"}
-    assert bpy.data.images["a_tower"].packed_file is not None
-    assert bpy.ops.draftglass.delete_picture(number=entry.number) == {"FINISHED"}
-    assert entry.path.exists() and "a_castle" not in bpy.data.images, "the file stays unless asked for"
-    assert [one.shown for one in gallery.entries()] == [second]
-    with pytest.raises(RuntimeError, match="not in the gallery any more"):
-        bpy.ops.draftglass.restore_picture(number=entry.number)
-
-
-def test_deleting_the_file_too(addon: Any) -> None:
-    import bpy
-
-    from addon.blender import gallery
-
-    show(shown())
-    bpy.ops.draftglass.keep()
-    path = gallery.entries()[0].path
-    bpy.ops.draftglass.delete_picture(file=True)
-    assert not path.exists() and gallery.entries() == ()
-
-
-def test_the_gallery_has_room_for_so_much(addon: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from addon.blender import gallery
-
-    kept = gallery.add(shown())
-    kept.kept = True
-    monkeypatch.setattr(gallery, "MOST", 3)
-    for number in range(6):
-        gallery.add(shown(number=number))
-    assert len(gallery.entries()) == 3 and kept in gallery.entries()
-    assert len(gallery._previews) == 3 and len(gallery._items) == 3
 
 
 def test_a_full_disk_is_said(addon: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,73 @@
+"""The gallery in Blender's module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bpy.pictures import show, shown
+
+
+@pytest.fixture
+def addon(scene: Any, tmp_path: Path) -> Iterator[Any]:
+    """The add-on, registered, which keeps to a folder of the test's."""
+    from addon.blender import registration
+
+    registration.register()
+    scene.draftglass_keep.folder = str(tmp_path / "kept")
+    yield scene
+    registration.unregister()
+
+
+def test_the_gallery_holds_what_settled_and_what_was_kept(addon: Any) -> None:
+    import bpy
+
+    from addon.blender import gallery
+
+    show(shown(settle=False))
+    assert gallery.entries() == ()
+    first = show(shown())
+    second = show(shown(prompt="a tower"))
+    assert [entry.shown for entry in gallery.entries()] == [second, first]
+    assert gallery.selected().shown is second, "the newest is selected"
+    sizes = [tuple(preview.image_size) for preview in gallery._previews.values()]
+    assert sizes == [(96, 64)] * 2, "each has its thumbnail"
+    bpy.context.window_manager.draftglass_gallery = str(gallery.entries()[1].number)
+    assert gallery.selected().shown is first
+    bpy.ops.draftglass.keep(number=gallery.entries()[1].number)
+    entry = gallery.entries()[1]
+    assert entry.kept and entry.path.exists() and gallery._items[1][1] == "Kept: a castle"
+    assert bpy.ops.draftglass.open_picture(number=gallery.entries()[0].number) == {"FINISHED"}
+    assert bpy.data.images["a_tower"].packed_file is not None
+    assert bpy.ops.draftglass.delete_picture(number=entry.number) == {"FINISHED"}
+    assert entry.path.exists() and "a_castle" not in bpy.data.images, "the file stays unless asked for"
+    assert [one.shown for one in gallery.entries()] == [second]
+    with pytest.raises(RuntimeError, match="not in the gallery any more"):
+        bpy.ops.draftglass.restore_picture(number=entry.number)
+
+
+def test_deleting_the_file_too(addon: Any) -> None:
+    import bpy
+
+    from addon.blender import gallery
+
+    show(shown())
+    bpy.ops.draftglass.keep()
+    path = gallery.entries()[0].path
+    bpy.ops.draftglass.delete_picture(file=True)
+    assert not path.exists() and gallery.entries() == ()
+
+
+def test_the_gallery_has_room_for_so_much(addon: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from addon.blender import gallery
+
+    kept = gallery.add(shown())
+    kept.kept = True
+    monkeypatch.setattr(gallery, "MOST", 3)
+    for number in range(6):
+        gallery.add(shown(number=number))
+    assert len(gallery.entries()) == 3 and kept in gallery.entries()
+    assert len(gallery._previews) == 3 and len(gallery._items) == 3
