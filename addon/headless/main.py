@@ -9,7 +9,6 @@ import os
 import re
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -63,7 +62,7 @@ def perform(options: Options) -> None:
     with serving(options) as (address, check):
         with _blender():
             scene.ready()
-        loop = LiveLoop(address, client=f"draftglass-headless {__version__}", clock=time.monotonic, settle=False)
+        loop = LiveLoop(address, client=f"draftglass-headless {__version__}", settle=False)
         try:
             outcome = drive(loop, planned, options, scene, check)
         finally:

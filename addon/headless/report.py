@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
+from ..live.statistics import is_step
 from ..wire import PROTOCOL
 from .arguments import Options
 from .run import HEARTBEAT, PACING, Outcome, Shown
@@ -18,10 +19,16 @@ STAGES = {
     "capture": "draw and read back the view",
     "draw": "  of which Blender's own drawing",
     "read": "  of which reading back colours and depth",
-    "send": "pack, mask, hand to the system",
+    "wire": "pack, the way there, unpack",
     "queue": "lie at the server until its turn",
     "engine": "the model",
-    "receive": "ways there and back, unpack, be noticed",
+    "upload": "  of which draft and depth to the device",
+    "encode": "  of which draft to latent",
+    "depth": "  of which depth to features",
+    "step": "  of which each UNet call",
+    "decode": "  of which latent to picture",
+    "download": "  of which picture from the device",
+    "reply": "pack, the way back, be noticed, unpack",
     "display": "convert and upload the picture",
     "whole": "from asking for the view to its picture",
     "overhead": "whole without drawing, queue and engine",
@@ -36,13 +43,20 @@ def percentile(values: Sequence[float], part: float) -> float:
 
 def stage_times(times: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
     """p50 and p95 in milliseconds of each stage in ``times``, one mapping a frame."""
-    names = [*STAGES, *sorted({name for frame in times for name in frame} - set(STAGES))]
+    names = [*STAGES, *sorted({name for frame in times for name in frame} - set(STAGES), key=_in_order)]
     found = {}
     for name in names:
         values = [frame[name] for frame in times if name in frame]
+        if name == "step":  # all of them; each has a line of its own beside it
+            values = [value for frame in times for stage, value in frame.items() if is_step(stage)] or values
         if values:
             found[name] = {"p50": round(percentile(values, 0.5), 3), "p95": round(percentile(values, 0.95), 3)}
     return found
+
+
+def _in_order(name: str) -> tuple[str, int]:
+    """Sort ``step 10`` behind ``step 9``."""
+    return ("step", int(name[5:])) if is_step(name) else (name, 0)
 
 
 def overhead(shown: Sequence[Shown]) -> dict[str, float]:

@@ -75,7 +75,6 @@ class _UnderWay:
     draft: Draft
     asked: float
     captured: float
-    sent: float
 
 
 def wait_until_live(
@@ -110,7 +109,7 @@ class Run:
         options: Options,
         capture: Callable[[Shot], Draft],
         show: Callable[[NDArray[np.uint8]], None],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """``loop`` is live, its settle frames switched off; ``clock`` is the loop's own."""
         self._loop, self._options, self._capture, self._show, self._clock = loop, options, capture, show, clock
@@ -175,7 +174,7 @@ class Run:
         depth = draft.inverse_depth if controls else None
         frame = Frame(want.id, draft.image, depth, draft.near, draft.view, draft.projection, captured)
         self._loop.send(Request(frame, style, want.settle))
-        self._under_way[want.id] = _UnderWay(shot, draft, asked, captured, self._clock())
+        self._under_way[want.id] = _UnderWay(shot, draft, asked, captured)
 
     def _take(self, picture: Picture, received: float) -> None:
         frame = self._under_way.pop(picture.id, None)
@@ -183,22 +182,19 @@ class Run:
             return
         self._show(picture.image)
         now = self._clock()
-        times = {
+        ours = {
             "draw": frame.draft.draw_ms,
             "read": frame.draft.read_ms,
             "capture": (frame.captured - frame.asked) * 1e3,
-            "send": (frame.sent - frame.captured) * 1e3,
             "queue": picture.timings.get("queue", 0.0),
             "engine": picture.timings.get("engine", 0.0),
             "display": (now - received) * 1e3,
             "whole": (now - frame.asked) * 1e3,
         }
-        # What is left of the time between handing the frame over and having its picture: the ways there and back,
-        # unpacking and packing at the server, unpacking here, and noticing it at the next heartbeat.
-        times["receive"] = (received - frame.sent) * 1e3 - times["queue"] - times["engine"]
-        times["overhead"] = times["whole"] - times["draw"] - times["queue"] - times["engine"]
-        known = {*times, "upload"}
-        times |= {f"engine {name}": value for name, value in picture.timings.items() if name not in known}
+        ours["overhead"] = ours["whole"] - ours["draw"] - ours["queue"] - ours["engine"]
+        self._loop.statistics.add("display", ours["display"])  # the server is told with the next frame
+        ways = {name: value for name, value in self._loop.statistics.newest.items() if name in ("wire", "reply")}
+        times = {**picture.timings, **ways, **ours}
         self.outcome.shown.append(Shown(frame.shot, frame.draft.image, np.array(picture.image), times, self._has_drawn))
         assert self._began is not None
         self.outcome.seconds = now - self._began

@@ -103,13 +103,13 @@ class Stopwatch:
         self._spans.append((name, before, self._mark()))
 
     def read(self, stages: tuple[str, ...]) -> dict[str, float]:
-        """Milliseconds of each of ``stages`` (0 where it did not run), and of the ``engine`` as a whole."""
+        """Milliseconds of each of ``stages`` (0 where it did not run), of what else ran, and of the ``engine``."""
         times = dict.fromkeys(stages, 0.0)
         for name, before, after in self._spans:
             if isinstance(before, float):
-                times[name] += (after - before) * 1e3  # type: ignore[operator]
+                times[name] = times.get(name, 0.0) + (after - before) * 1e3  # type: ignore[operator]
             else:
                 after.synchronize()  # type: ignore[union-attr]
-                times[name] += before.elapsed_time(after)  # type: ignore[arg-type]
+                times[name] = times.get(name, 0.0) + before.elapsed_time(after)  # type: ignore[arg-type]
         times["engine"] = (time.perf_counter() - self._started) * 1e3
         return times

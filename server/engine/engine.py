@@ -41,7 +41,8 @@ STAGES = ("upload", "text", "encode", "depth", "unet", "decode", "download")
 class Rendered:
     """A picture, uint8 height x width x 3 (sRGB, top row first), and the milliseconds of each stage.
 
-    ``timings`` has the keys upload, text, encode, depth, unet, decode, download, and engine for the whole.
+    ``timings`` has the keys upload, text, encode, depth, unet, decode, download, ``step 1`` and so on for each of
+    the unet's steps, and engine for the whole.
     """
 
     image: NDArray[np.uint8]
@@ -200,7 +201,8 @@ class StableDiffusionLcm:
                 depth = pipeline.look(near, height, width, self._inputs.number(weight), guide.text.shape[0])
         with watch.stage("unet"):
             for index, call in enumerate(recipe.calls):
-                latent = pipeline.step(latent, call, guide, depth)
+                with watch.stage(f"step {index + 1}"):
+                    latent = pipeline.step(latent, call, guide, depth)
                 on_step(index + 1, style.steps)
         with watch.stage("decode"):
             picture, sound = pipeline.decode(latent)

@@ -290,7 +290,8 @@ import importlib.util, sys, types
 sys.path[:] = [entry for entry in sys.path if entry not in ("", {str(ROOT)!r})]
 sys.modules["bl_ext"] = types.ModuleType("bl_ext"); sys.modules["bl_ext"].__path__ = []
 name = "bl_ext.draftglass"
-spec = importlib.util.spec_from_file_location(name, {str(ROOT / "__init__.py")!r}, submodule_search_locations=[{str(ROOT)!r}])
+where = {str(ROOT)!r}
+spec = importlib.util.spec_from_file_location(name, where + "/__init__.py", submodule_search_locations=[where])
 module = importlib.util.module_from_spec(spec); sys.modules[name] = module; spec.loader.exec_module(module)
 assert callable(module.register) and callable(module.unregister)
 import bl_ext.draftglass.addon.live, bl_ext.draftglass.addon.wire

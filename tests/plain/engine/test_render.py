@@ -163,7 +163,9 @@ def test_a_read_only_frame_is_left_alone_and_the_picture_is_the_callers(engine: 
 
 def test_timings_name_every_stage(engine: Engine) -> None:
     result: Rendered = engine().render(make_request(depth=1.0, strength=0.5))
-    assert set(result.timings) == {*STAGES, "engine"}
+    steps = {name for name in result.timings if name.startswith("step ")}
+    assert set(result.timings) == {*STAGES, *steps, "engine"} and steps == {"step 1", "step 2"}
+    assert sum(result.timings[step] for step in steps) <= result.timings["unet"]
     assert all(value >= 0 for value in result.timings.values())
     assert all(result.timings[stage] > 0 for stage in ("upload", "encode", "depth", "unet", "decode"))
     assert sum(result.timings[stage] for stage in STAGES) <= result.timings["engine"]

@@ -32,8 +32,14 @@ def test_percentiles_are_numpys() -> None:
 
 
 def test_each_stage_has_its_percentiles_those_of_some_frames_too() -> None:
-    found = stage_times([{"whole": 10.0, "engine unet": 5.0}, {"whole": 20.0}])
-    assert found == {"whole": {"p50": 15.0, "p95": 19.5}, "engine unet": {"p50": 5.0, "p95": 5.0}}
+    found = stage_times([{"whole": 10.0, "unet": 5.0}, {"whole": 20.0}])
+    assert found == {"whole": {"p50": 15.0, "p95": 19.5}, "unet": {"p50": 5.0, "p95": 5.0}}
+
+
+def test_each_step_has_its_line_and_all_of_them_one() -> None:
+    found = stage_times([{f"step {number}": float(number) for number in range(1, 12)}] * 2)
+    assert list(found) == ["step", *[f"step {number}" for number in range(1, 12)]]
+    assert found["step"] == {"p50": 6.0, "p95": 10.95} and found["step 3"] == {"p50": 3.0, "p95": 3.0}
 
 
 def test_a_report_says_what_a_run_was_like() -> None:

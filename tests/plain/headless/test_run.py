@@ -59,7 +59,7 @@ def nothing(*_: object) -> None:
 
 
 def go(address: Address, options: Options, studio: Studio) -> Outcome:
-    loop = LiveLoop(address, client="test", clock=time.monotonic, settle=False)
+    loop = LiveLoop(address, client="test", settle=False)
     try:
         wait_until_live(loop, nothing, nothing)
         return Run(loop, shots(options), options, studio.capture, studio.show).finish(nothing, nothing)
@@ -93,8 +93,8 @@ def test_the_stages_of_a_frame_add_up_to_its_way() -> None:
     with script(inverter(0.01)) as address:
         outcome = go(address, options(3), Studio())
     for one in outcome.shown:
-        parts = [one.times[name] for name in ("capture", "send", "queue", "engine", "receive", "display")]
-        assert sum(parts) == pytest.approx(one.times["whole"])
+        parts = [one.times[name] for name in ("capture", "wire", "queue", "engine", "reply", "display")]
+        assert 10 < sum(parts) <= one.times["whole"] + 0.01, "one behind the other, none counted twice"
         assert one.times["overhead"] == pytest.approx(one.times["whole"] - 1.5 - one.times["engine"])
         assert min(parts) >= 0
 

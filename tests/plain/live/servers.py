@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -118,8 +119,10 @@ def inverter(engine: float = 0.0) -> Callable[[ServerConnection], None]:
     def handler(connection: ServerConnection) -> None:
         greet(connection)
         for request in requests(connection):
+            arrived = time.perf_counter()
             time.sleep(engine)
-            connection.send(pack(inverted(request, engine=engine * 1e3)))
+            picture = inverted(request, engine=engine * 1e3)
+            connection.send(pack(replace(picture, arrived=arrived, sent=time.perf_counter())))
 
     return handler
 
