@@ -42,16 +42,16 @@ class Build:
 BUILDS = {
     build.name: build
     for build in (
-        Build("cuda130", "CUDA 13.0 (NVIDIA)", "cu130", 2200 * MB, 5600 * MB),
+        Build("cuda130", "CUDA 13.0 (NVIDIA)", "cu130", 2800 * MB, 6000 * MB),
         Build("cuda129", "CUDA 12.9 (NVIDIA)", "cu129", 3900 * MB, 8200 * MB),
         Build("cuda126", "CUDA 12.6 (NVIDIA)", "cu126", 3100 * MB, 6800 * MB),
         Build("rocm", "ROCm 7.2 (AMD)", "rocm7.2", 4200 * MB, 16000 * MB),
-        Build("mps", "Metal (Apple)", "", 220 * MB, 900 * MB),
-        Build("cpu", "CPU only", "cpu", 330 * MB, 1200 * MB),
-        Build("pip", "What pip finds by itself", "", 330 * MB, 1200 * MB),
+        Build("mps", "Metal (Apple)", "", 160 * MB, 900 * MB),
+        Build("cpu", "CPU only", "cpu", 270 * MB, 1300 * MB),
+        Build("pip", "What pip finds by itself", "", 270 * MB, 1300 * MB),
     )
 }
-"""Sizes of the CPU's build as measured; those of the others are their wheels' and their libraries'."""
+"""Sizes of the CPU's build and of CUDA 13.0's download as measured with PyTorch 2.13; the others' are estimates."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def choose(machine: Machine) -> Choice | None:
 
 def _cpu(system: str) -> Build:
     """On Windows what pip finds by itself is the CPU's build; on Linux that is one with gigabytes of CUDA."""
-    return BUILDS["cpu"] if system == "Linux" else Build("cpu", "CPU only", "", 330 * MB, 1200 * MB)
+    return BUILDS["cpu"] if system == "Linux" else Build("cpu", "CPU only", "", 270 * MB, 1300 * MB)
 
 
 def _cuda(gpu: Gpu, arm: bool) -> Build | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from . import folder as folders
-from .lookup import environ, pin, sizes, used
+from .lookup import environ, pin, sizes, unpacked, used
 from .machine import BUILDS, Build, choose, detect
 from .pip_words import Reader, cause
 from .plan import AUTO, Plan
@@ -22,8 +22,6 @@ from .progress import Progress, size_in_words
 
 PIP = Path(__file__).with_name("pip.zip")
 """pip's own wheel: not every Python comes with one (Debian's does not), and an old one does not tell its progress."""
-UNPACKED = 3.2
-"""Bytes on the disk for each byte downloaded, as measured for the CPU's build."""
 CHECK = Path(__file__).with_name("check.py")
 
 
@@ -86,8 +84,8 @@ class Steps:
         self._tell("lookup", 0.0, "Looking up what is needed")
         chosen = self._lookup(folder, build)
         download, files = sizes((item["download_info"]["url"] for item in chosen), build.download)
-        self._room(folder, download + files * UNPACKED)
-        self._install(folder, build, chosen, download, files * UNPACKED)
+        self._room(folder, download + unpacked(files))
+        self._install(folder, build, chosen, download, unpacked(files))
         self._tell("check", 0.0, "Checking that it works")
         words = self._check(folder, build)
         folders.write(
