@@ -13,6 +13,7 @@ from .server_process import log_file, user_folder
 from .setup import ASKING, CHECKING, IDLE, RUNNING, manager, remove_all, set_up_log
 
 LOG_NAME = "Draftglass Log"
+LINES_SHOWN = 25
 SMALLEST = 64
 
 
@@ -108,6 +109,8 @@ class DRAFTGLASS_OT_open_log(bpy.types.Operator):
         area = context.window_manager.windows[-1].screen.areas[0]
         area.type = "TEXT_EDITOR"
         area.spaces.active.text = text
+        text.cursor_set(0)
+        area.spaces.active.top = max(0, len(text.lines) - LINES_SHOWN)  # the end is what matters
         return {"FINISHED"}
 
 

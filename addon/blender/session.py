@@ -136,6 +136,7 @@ class Session:
             address = self.process.poll()
             if self.loop is None:
                 if address is None:
+                    self._show_state(False)
                     return IDLE_SECONDS
                 self.loop = LiveLoop(address, self._client)
             elif address is not None:

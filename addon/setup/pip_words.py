@@ -15,6 +15,14 @@ _COLLECTING = re.compile(r"\s*(?:Collecting|Requirement already satisfied:) ([A-
 
 _UNMET = re.compile(r"No matching distribution found for ([^\s(]+)")
 _ABSENT = re.compile(r"no matching distributions available for your environment:\s+(\S+)")
+# What a retry is told for, within the way that Python writes objects.
+_PLAIN = re.compile(
+    r"Connection refused|Connection reset by peer|Name or service not known|Temporary failure in name resolution|"
+    r"getaddrinfo failed|Network is unreachable|No route to host|Read timed out|Connection to \S+ timed out|"
+    r"Tunnel connection failed: [^'\"]+|Cannot connect to proxy|certificate verify failed: [^('\"]+|"
+    r"Remote end closed connection"
+)
+_HOST = re.compile(r"host='([^']+)'")
 # The first that fits is the cause: what pip says last is often only that nothing was found.
 _CAUSES = (
     ("disk_full", r"No space left on device|Errno 28\b|WinError 112|not enough space on the disk|Disk quota exceeded"),
@@ -97,4 +105,7 @@ def _line_of(output: str, position: int) -> str:
     begin = output.rfind("\n", 0, position) + 1
     end = output.find("\n", position)
     line = output[begin : end if end >= 0 else None].strip()
+    if plain := _PLAIN.search(line):
+        host = _HOST.search(line)
+        return f"{host[1]}: {plain[0].strip()}" if host else plain[0].strip()
     return re.sub(r"^(?:ERROR|WARNING):\s*", "", line)[:300]

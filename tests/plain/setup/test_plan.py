@@ -100,6 +100,25 @@ def test_what_pip_says_has_its_cause(code: str) -> None:
     assert cause(CAUSES[code], 1)[0] == code
 
 
+RETRIES = {
+    "HTTPConnection(host='127.0.0.1', port=9): Failed to establish a new connection: [Errno 111] Connection refused": (
+        "127.0.0.1: Connection refused"
+    ),
+    "HTTPSConnection(host='x.y', port=443): Failed to resolve 'x.y' ([Errno -2] Name or service not known)": (
+        "x.y: Name or service not known"
+    ),
+    "<connection.HTTPSConnection object at 0x7f>, 'Connection to x.y timed out. (connect timeout=15)'": (
+        "Connection to x.y timed out"
+    ),
+}
+
+
+@pytest.mark.parametrize("told", RETRIES)
+def test_a_retry_is_told_plainly(told: str) -> None:
+    line = f"WARNING: Retrying (Retry(total=2)) after connection broken by 'NewConnectionError(\"{told}\")': /simple/"
+    assert cause(line, 1) == ("no_network", RETRIES[told])
+
+
 def test_a_killed_pip_ran_out_of_memory() -> None:
     assert cause("", -9)[0] == "out_of_memory"
     assert cause("", 1) == ("pip_failed", "pip ended with status 1")
