@@ -35,6 +35,22 @@ from .messages import (
     Style,
     Welcome,
 )
+from .models import (
+    MAX_ENTRIES,
+    MAX_LORAS,
+    CancelPull,
+    Entry,
+    ListModels,
+    LoadModel,
+    Lora,
+    ModelProgress,
+    Models,
+    PullModel,
+    Reference,
+    RemoveModel,
+    Upload,
+    VerifyModel,
+)
 from .planes import PLANES, Shelf, lay, read
 
 MAX_HEADER_BYTES = 64 * 1024
@@ -44,7 +60,7 @@ MAX_MESSAGE_BYTES = 4 + MAX_HEADER_BYTES + MAX_SIDE * MAX_SIDE * 5
 T = TypeVar("T")
 _LENGTH = struct.Struct("<I")
 # message with planes -> the planes it may have
-_CARRIES = {"request": frozenset(PLANES), "picture": frozenset({"image"})}
+_CARRIES = {"request": frozenset(PLANES), "picture": frozenset({"image"}), "upload": frozenset({"image"})}
 # has a default for whoever builds the message here, but must be said in the bytes
 _ALWAYS = ("protocol",)
 _NOTHING: Mapping[str, Any] = {}
@@ -55,8 +71,16 @@ _PLAIN: dict[str, Callable[..., Message]] = {
     "progress": Progress,
     "dropped": Dropped,
     "failure": Failure,
+    "list_models": ListModels,
+    "models": Models,
+    "load_model": LoadModel,
+    "pull_model": PullModel,
+    "cancel_pull": CancelPull,
+    "remove_model": RemoveModel,
+    "verify_model": VerifyModel,
+    "model_progress": ModelProgress,
 }
-_TYPE_OF = {kind: name for name, kind in _PLAIN.items()}
+_TYPE_OF = {kind: name for name, kind in _PLAIN.items()} | {Picture: "picture", Upload: "upload"}
 
 
 def pack(message: Message, shelf: Shelf | None = None, at: int = 0) -> bytes:
@@ -69,9 +93,9 @@ def pack(message: Message, shelf: Shelf | None = None, at: int = 0) -> bytes:
         header, planes = _request_header(message), {"image": message.frame.image}
         if message.frame.inverse_depth is not None:
             planes["inverse_depth"] = message.frame.inverse_depth
-    elif isinstance(message, Picture):
+    elif isinstance(message, Picture | Upload):
         fields = {f.name: getattr(message, f.name) for f in dataclasses.fields(message) if f.name != "image"}
-        header, planes = {"type": "picture", **fields}, {"image": message.image}
+        header, planes = {"type": _TYPE_OF[type(message)], **fields}, {"image": message.image}
     else:
         header = {"type": _TYPE_OF[type(message)], **dataclasses.asdict(message)}
     header["planes"], parts = lay(planes, shelf, at)
@@ -112,6 +136,11 @@ def _read(header: dict[str, Any], rest: memoryview, shelf: Shelf | None) -> Mess
         return _read_request(header, planes)
     if kind == "picture":
         return _build(Picture, kind, header, planes)
+    if kind == "upload":
+        return _build(Upload, kind, header, planes)
+    if kind == "models":
+        entries = _build_each(Entry, "model", "entries", header.pop("entries", []), MAX_ENTRIES)
+        return _build(Models, kind, header, {"entries": entries})
     return _build(_PLAIN[kind], kind, header)
 
 
@@ -135,14 +164,18 @@ def _read_request(header: dict[str, Any], planes: dict[str, NDArray[Any]]) -> Re
     style = header.pop("style", None)
     if not isinstance(style, dict):
         raise ProtocolError(f"style is {show(style)}, but must be an object")
-    controls = style.pop("controls", [])
-    if not isinstance(controls, list) or not all(isinstance(control, dict) for control in controls):
-        raise ProtocolError(f"controls is {show(controls)}, but must be a list of objects")
-    check_whole("number of controls", len(controls), 0, MAX_CONTROLS)
+    built: dict[str, Any] = {
+        "controls": _build_each(Control, "control", "controls", style.pop("controls", []), MAX_CONTROLS),
+        "loras": _build_each(Lora, "LoRA", "loras", style.pop("loras", []), MAX_LORAS),
+    }
+    reference = style.pop("reference", None)
+    if reference is not None:
+        if not isinstance(reference, dict):
+            raise ProtocolError(f"reference is {show(reference)}, but must be an object")
+        built["reference"] = _build(Reference, "reference", reference)
     rest = {name: header.pop(name) for name in ("settle", "picture_at", "timings") if name in header}
     frame = _build(Frame, "request", header, planes)
-    built = tuple(_build(Control, "control", control) for control in controls)
-    return Request(frame, _build(Style, "style", style, {"controls": built}), **rest)
+    return Request(frame, _build(Style, "style", style, built), **rest)
 
 
 def _split(data: memoryview) -> tuple[dict[str, Any], memoryview]:
@@ -168,6 +201,13 @@ def _split(data: memoryview) -> tuple[dict[str, Any], memoryview]:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
+
+
+def _build_each(kind: Callable[..., T], name: str, field: str, listed: Any, most: int) -> tuple[T, ...]:
+    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+        raise ProtocolError(f"{field} is {show(listed)}, but must be a list of objects")
+    check_whole(f"number of {field}", len(listed), 0, most)
+    return tuple(_build(kind, name, one) for one in listed)
 
 
 def _build(kind: Callable[..., T], name: str, values: dict[str, Any], given: Mapping[str, Any] = _NOTHING) -> T:

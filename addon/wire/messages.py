@@ -26,6 +26,7 @@ from .checks import (
     show,
 )
 from .errors import ProtocolError
+from .models import MAX_LORAS, Lora, ModelMessage, Reference
 
 PROTOCOL = 1
 """The version of the protocol that this package speaks."""
@@ -154,7 +155,7 @@ class Style:
 
     ``steps`` are the UNet calls really made, whatever the strength. ``strength`` 1 ignores the draft's colours;
     lower keeps more of them. ``guidance`` at or below 1 is off. ``width`` and ``height`` of the picture in
-    pixels, multiples of 8.
+    pixels, multiples of 8. ``loras`` act beside the model's own; ``reference`` is a picture to take the style from.
     """
 
     prompt: str = ""
@@ -166,6 +167,8 @@ class Style:
     width: int = 256
     height: int = 256
     controls: tuple[Control, ...] = ()
+    loras: tuple[Lora, ...] = ()
+    reference: Reference | None = None
 
     def __post_init__(self) -> None:
         check_text("prompt", self.prompt, 4000)
@@ -183,6 +186,12 @@ class Style:
         kinds = [control.kind for control in self.controls]
         if len(set(kinds)) < len(kinds):
             raise ProtocolError(f"controls names {', '.join(kinds)}, but each kind may be there once")
+        if not isinstance(self.loras, (tuple, list)) or not all(isinstance(lora, Lora) for lora in self.loras):
+            raise ProtocolError(f"loras is {show(self.loras)}, but must be a list of LoRAs")
+        object.__setattr__(self, "loras", tuple(self.loras))
+        check_whole("number of LoRAs", len(self.loras), 0, MAX_LORAS)
+        if self.reference is not None and not isinstance(self.reference, Reference):
+            raise ProtocolError(f"reference is {show(self.reference)}, but must be a style picture's sha256 and weight")
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,4 +294,4 @@ class Failure:
             check_whole("failure id", self.id, 0, MAX_ID)
 
 
-Message = Hello | Welcome | Status | Request | Picture | Progress | Dropped | Failure
+Message = Hello | Welcome | Status | Request | Picture | Progress | Dropped | Failure | ModelMessage

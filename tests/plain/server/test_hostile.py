@@ -178,8 +178,8 @@ def test_the_longest_message_is_read_and_a_longer_one_is_not(address: Address) -
         with pytest.raises(ConnectionClosed) as caught:
             client.connection.send(bytes(MAX_MESSAGE_BYTES + 1))
             client.until(Failure)
-    assert caught.value.rcvd is not None
-    assert caught.value.rcvd.code == 1009
+    closed = caught.value.rcvd  # none when the system reset the connection under what was still being sent
+    assert closed is None or closed.code == 1009
 
 
 def masked(first: int, length: int) -> bytes:

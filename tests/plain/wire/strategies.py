@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,17 +12,29 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from addon.wire import (
+    CancelPull,
     Control,
     Dropped,
+    Entry,
     Failure,
     Frame,
     Hello,
+    ListModels,
+    LoadModel,
+    Lora,
     Message,
+    ModelProgress,
+    Models,
     Picture,
     Progress,
+    PullModel,
+    Reference,
+    RemoveModel,
     Request,
     Status,
     Style,
+    Upload,
+    VerifyModel,
     Welcome,
 )
 
@@ -77,6 +90,12 @@ def frames(draw: st.DrawFn) -> Frame:
     )
 
 
+sha256s = st.text("0123456789abcdef", min_size=64, max_size=64)
+names = texts(200).filter(bool)
+loras = st.builds(Lora, name=names, weight=numbers(-2, 2))
+references = st.builds(Reference, sha256=sha256s, weight=numbers(0, 2))
+
+
 @st.composite
 def requests(draw: st.DrawFn) -> Request:
     frame = draw(frames())
@@ -93,6 +112,8 @@ def requests(draw: st.DrawFn) -> Request:
         width=st.integers(8, 256).map(lambda eighths: eighths * 8),
         height=st.integers(8, 256).map(lambda eighths: eighths * 8),
         controls=controls,
+        loras=st.lists(loras, max_size=8).map(tuple),
+        reference=st.none() | references,
     )
     return Request(
         frame,
@@ -147,8 +168,49 @@ statuses = st.builds(
 droppeds = st.builds(Dropped, id=ids)
 failures = st.builds(Failure, sentence=texts(4000), code=texts(100), id=st.none() | ids)
 
+byte_counts = st.integers(0, 2**53 - 1)
+entries = st.builds(
+    Entry,
+    name=names,
+    title=texts(400),
+    kind=st.sampled_from(["model", "lora", "control"]),
+    family=texts(400),
+    licence=texts(400),
+    installed=st.booleans(),
+    removable=st.booleans(),
+    download_bytes=byte_counts,
+    memory_bytes=byte_counts,
+    steps=st.integers(1, 50),
+    guidance=numbers(0, 30),
+    strength=numbers(0.01, 1),
+    sentence=texts(1000),
+)
+models = st.builds(
+    Models,
+    entries=st.lists(entries, max_size=4, unique_by=lambda entry: entry.name).map(tuple),
+    folder=texts(4000),
+)
+wishes = st.sampled_from([LoadModel, PullModel, CancelPull, RemoveModel, VerifyModel]).flatmap(
+    lambda kind: st.builds(kind, name=names)
+)
+model_progresses = st.builds(
+    ModelProgress,
+    name=names,
+    state=st.sampled_from(["pulling", "verifying", "done", "cancelled", "failed"]),
+    done=byte_counts,
+    total=byte_counts,
+    sentence=texts(4000),
+)
+
+
+@st.composite
+def uploads(draw: st.DrawFn) -> Upload:
+    return Upload(draw(sha256s), draw(arrays(np.uint8, (draw(sides), draw(sides), 3))))
+
+
 plain_messages = hellos | welcomes | statuses | progresses() | droppeds | failures
-messages: st.SearchStrategy[Message] = plain_messages | requests() | pictures()
+model_messages = st.just(ListModels()) | models | wishes | model_progresses | uploads()
+messages: st.SearchStrategy[Message] = plain_messages | requests() | pictures() | model_messages
 
 
 def one_of_each() -> dict[str, Message]:
@@ -156,6 +218,7 @@ def one_of_each() -> dict[str, Message]:
     image = np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3)
     depth = (np.arange(64, dtype=np.uint16) * 1000).reshape(8, 8)
     style = Style("a castle 🏰", "blur", 0.6, 4, 1.5, 7, 512, 256, (Control("depth", 0.5),))
+    style = replace(style, loras=(Lora("ink", 0.5),), reference=Reference("0" * 64, 0.5))
     return {
         "hello": Hello(client="test"),
         "welcome": Welcome(server="test"),
@@ -165,6 +228,15 @@ def one_of_each() -> dict[str, Message]:
         "progress": Progress(3, 1, 4),
         "dropped": Dropped(3),
         "failure": Failure("it broke", "internal", 3),
+        "upload": Upload("0" * 64, image),
+        "list_models": ListModels(),
+        "models": Models((Entry("sd15", "SD 1.5", download_bytes=5),), "models"),
+        "load_model": LoadModel("sd15"),
+        "pull_model": PullModel("sd15"),
+        "cancel_pull": CancelPull("sd15"),
+        "remove_model": RemoveModel("sd15"),
+        "verify_model": VerifyModel("sd15"),
+        "model_progress": ModelProgress("sd15", "pulling", 1, 5, "downloading"),
     }
 
 

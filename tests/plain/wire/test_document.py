@@ -18,15 +18,23 @@ from addon.wire import (
     MAX_MESSAGE_BYTES,
     Control,
     Dropped,
+    Entry,
     Failure,
     Frame,
     Hello,
+    ListModels,
+    LoadModel,
+    Lora,
     Message,
+    ModelProgress,
+    Models,
     Picture,
     Progress,
+    Reference,
     Request,
     Status,
     Style,
+    Upload,
     Welcome,
     pack,
     unpack,
@@ -122,6 +130,14 @@ SECTIONS: dict[str, tuple[type, ...]] = {
     "### Progress": (Progress,),
     "### Dropped": (Dropped,),
     "### Failure": (Failure,),
+    "### LoRA": (Lora,),
+    "### Reference": (Reference,),
+    "### Upload": (Upload,),
+    "### List models": (ListModels,),
+    "### Models": (Models,),
+    "### Entry": (Entry,),
+    "### Asking for a model": (LoadModel,),
+    "### Model progress": (ModelProgress,),
 }
 
 
@@ -143,6 +159,8 @@ def spelled(field: dataclasses.Field[Any]) -> str:
     """The field's default as the document writes it."""
     if field.name in ("protocol", "style"):
         return "needed"
+    if field.default == ():
+        return "[]"
     if field.default_factory is not dataclasses.MISSING:
         return json.dumps(field.default_factory())
     if field.default is dataclasses.MISSING:
