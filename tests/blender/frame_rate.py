@@ -7,6 +7,7 @@ The screen is laid out alike for both: an Image Editor beside the viewport. Prin
 """
 
 import argparse
+import itertools
 import json
 import statistics
 import sys
@@ -45,7 +46,7 @@ def rate(live: Live, seconds: float) -> dict:
     live.window.run("drawn.clear()")
     screen.run(*words, "mouseup", "2")
     times = live.window.run("drawn")
-    pauses = [after - before for before, after in zip(times, times[1:], strict=False) if after - before < GAP_S]
+    pauses = [after - before for before, after in itertools.pairwise(times) if after - before < GAP_S]
     return {"fps": len(pauses) / sum(pauses), "longest_ms": max(pauses) * 1000, "redraws": len(pauses)}
 
 
