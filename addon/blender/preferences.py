@@ -17,6 +17,13 @@ BUILD_ITEMS = (
 )
 
 
+def _changed(_preferences: bpy.types.AddonPreferences, _context: bpy.types.Context) -> None:
+    """What failed under the old settings says nothing of the new ones."""
+    from .setup import manager  # which imports this module
+
+    manager.problem = None
+
+
 class DraftglassPreferences(bpy.types.AddonPreferences):
     """Which server to use, for all files."""
 
@@ -26,38 +33,48 @@ class DraftglassPreferences(bpy.types.AddonPreferences):
         name="Server",
         description="Address of a running server, as ws://127.0.0.1:8765/live; empty starts one on this machine",
         default="",
+        update=_changed,
     )
     token: StringProperty(
         name="Token",
         description="What that server's token file holds; for a server on another machine",
         default="",
         subtype="PASSWORD",
+        update=_changed,
     )
     token_file: StringProperty(
         name="Token File",
         description="The file into which that server wrote its token; for a server on this machine",
         default="",
         subtype="FILE_PATH",
+        update=_changed,
     )
     server_python: StringProperty(
         name="Server's Python",
         description="A Python that has the server's requirements installed; empty uses the one that was set up here",
         default="",
         subtype="FILE_PATH",
+        update=_changed,
     )
     build: EnumProperty(
-        name="PyTorch", description="The build of PyTorch that the set-up downloads", items=BUILD_ITEMS, default="auto"
+        name="PyTorch",
+        description="The build of PyTorch that the set-up downloads",
+        items=BUILD_ITEMS,
+        default="auto",
+        update=_changed,
     )
     pip_options: StringProperty(
         name="Extra pip Arguments",
         description="For an index of your own, a proxy, or a folder of wheels: --no-index --find-links FOLDER",
         default="",
+        update=_changed,
     )
     requirements: StringProperty(
         name="Other Requirements",
         description="A list of requirements in place of the one that comes with the extension",
         default="",
         subtype="FILE_PATH",
+        update=_changed,
     )
 
     def draw(self, context: bpy.types.Context) -> None:

@@ -45,9 +45,12 @@ class Manager:
             self._begin(agreed, start_live)
             _redraw()
 
-    def show(self, error: LiveError) -> None:
+    def show(self, error: Exception) -> None:
         """Show why live could not start."""
-        self.problem = Problem(getattr(error, "code", "bad_address"), str(error))
+        if isinstance(error, LiveError):
+            self.problem = Problem(getattr(error, "code", "bad_address"), str(error))
+        else:
+            self.problem = problem("internal", reason=f"{type(error).__name__}: {error}")
         _redraw()
 
     def cancel(self) -> None:
