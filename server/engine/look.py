@@ -69,9 +69,10 @@ def _existing(base: Path) -> Path:
             "or 'embedded'"
         )
     if not (base / "unet").is_dir():
-        inside = ", ".join(sorted(path.name for path in base.iterdir())[:5]) or "nothing"
+        inside = ", ".join(sorted(path.name for path in base.iterdir())[:5])
+        found = f"it has no unet folder in it, but {inside}" if inside else "it is empty"
         raise EngineError(
-            f"model {str(base)!r} is no diffusers folder: it has no unet folder in it, but {inside}; "
+            f"model {str(base)!r} is no diffusers folder: {found}; "
             "give the folder that holds model_index.json, or a .safetensors checkpoint"
         )
     return base.resolve()

@@ -23,7 +23,8 @@ from transformers import (
 from server.engine.clip_tokenizer import clip_tokenizer
 from tests.plain.checkpoints import make_vae, scheduler_config, text_config
 
-TEXT = 64
+TEXT, SECOND_TEXT = 64, 128
+"""Widths of the text encoders; diffusers tells SDXL's two apart by them."""
 TIMES = 8
 PICTURE = 24
 """Width of what the small image encoder makes of a style picture."""
@@ -39,7 +40,7 @@ def make_whole(folder: Path, family: str, vae: str = "kl", seed: int = 0) -> Pat
     CLIPTextModel(text_config(49408, TEXT, heads=1)).save_pretrained(folder / "text_encoder")
     parts = {"scheduler": "LCMScheduler", "text_encoder": "CLIPTextModel", "tokenizer": "CLIPTokenizer"}
     if xl:
-        second = text_config(49408, TEXT, heads=1, hidden_act="gelu")
+        second = text_config(49408, SECOND_TEXT, heads=2, hidden_act="gelu")
         CLIPTextModelWithProjection(second).save_pretrained(folder / "text_encoder_2")
         clip_tokenizer("!").save_pretrained(folder / "tokenizer_2")
         parts |= {"text_encoder_2": "CLIPTextModelWithProjection", "tokenizer_2": "CLIPTokenizer"}
@@ -75,12 +76,12 @@ def make_whole_unet(family: str) -> UNet2DConditionModel:
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         layers_per_block=2,
         transformer_layers_per_block=(1, 1, 2),
-        cross_attention_dim=2 * TEXT,
+        cross_attention_dim=TEXT + SECOND_TEXT,
         attention_head_dim=(1, 1, 2),
         use_linear_projection=True,
         addition_embed_type="text_time",
         addition_time_embed_dim=TIMES,
-        projection_class_embeddings_input_dim=6 * TIMES + TEXT,
+        projection_class_embeddings_input_dim=6 * TIMES + SECOND_TEXT,
     )
 
 
@@ -111,10 +112,12 @@ def make_controlnet(folder: Path, unet: UNet2DConditionModel, seed: int = 3) -> 
 def make_adapter(folder: Path, family: str, seed: int = 4) -> Path:
     """Write a depth T2I-Adapter for the UNet of ``family`` to ``folder``, in the hub's layout."""
     torch.manual_seed(seed)
-    if family == "SDXL":
-        T2IAdapter(3, [64, 64, 128, 128], 1, 16, "full_adapter_xl").save_pretrained(folder)
-    else:
-        T2IAdapter(3, [32, 64], 1, 8).save_pretrained(folder)
+    xl = T2IAdapter(3, [64, 64, 128, 128], 1, 16, "full_adapter_xl") if family == "SDXL" else None
+    adapter = xl or T2IAdapter(3, [32, 64], 1, 8)
+    for name, weight in adapter.named_parameters():
+        if name.endswith("block2.weight"):  # untrained, it says too little to see
+            weight.data *= 4
+    adapter.save_pretrained(folder)
     return folder
 
 
@@ -123,7 +126,7 @@ def make_ip_adapter(folder: Path, unet: UNet2DConditionModel, seed: int = 5) -> 
     torch.manual_seed(seed)
     text = unet.config.cross_attention_dim
     state = {
-        "image_proj.proj.weight": torch.randn(4 * text, PICTURE) * 0.3,
+        "image_proj.proj.weight": torch.randn(4 * text, PICTURE),
         "image_proj.proj.bias": torch.randn(4 * text),
         "image_proj.norm.weight": torch.ones(text),
         "image_proj.norm.bias": torch.zeros(text),
@@ -134,7 +137,7 @@ def make_ip_adapter(folder: Path, unet: UNet2DConditionModel, seed: int = 5) -> 
         if name.endswith("attn2"):
             shape = layers[name].to_k.weight.shape
             for side in ("k", "v"):
-                state[f"ip_adapter.{index}.to_{side}_ip.weight"] = torch.randn(shape) * 0.3
+                state[f"ip_adapter.{index}.to_{side}_ip.weight"] = torch.randn(shape)
     (folder / "models").mkdir(parents=True)
     path = folder / "models" / "ip-adapter_small.safetensors"
     save_file(state, path)

@@ -54,7 +54,7 @@ def test_a_folder_of_something_else(tmp_path: Path) -> None:
     (tmp_path / "holiday.jpg").write_bytes(b"x")
     refused(tmp_path, r"no diffusers folder.*holiday\.jpg.*model_index\.json")
     (tmp_path / "holiday.jpg").unlink()
-    refused(tmp_path, "it has no unet folder in it, but nothing")
+    refused(tmp_path, "no diffusers folder: it is empty")
 
 
 @pytest.mark.parametrize("part", ["vae", "text_encoder", "tokenizer"])
