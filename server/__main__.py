@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from addon import __version__
 
-from .config import DEVICES, EMBEDDED, Config
+from .config import DEFAULT_PORT, DEVICES, EMBEDDED, Config
 from .token_file import TokenFile, default_token_file
 from .worker import Engine, Load
 
@@ -28,7 +28,9 @@ def parse(arguments: Sequence[str] | None) -> tuple[Config, int | None]:
     """Return the configuration and, if it was given, the process to end with."""
     parser = _Parser("python -m server", description="Draftglass's server: drafts in, pictures out.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (%(default)s: this machine only)")
-    parser.add_argument("--port", type=int, default=0, help="port to listen at; 0, the default, takes a free one")
+    parser.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, help="port to listen at (%(default)s); 0 takes a free one"
+    )
     parser.add_argument(
         "--model", default=EMBEDDED, help=f"{EMBEDDED!r}, the default, a diffusers folder or a .safetensors file"
     )

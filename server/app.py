@@ -52,7 +52,8 @@ class Models(BaseModel):
 def create_app(config: Config, token: str, load: Load) -> FastAPI:
     """Return the app for ``config``, guarded by ``token``; it loads its engine by ``load`` when it starts.
 
-    ``app.state.worker`` is its :class:`~server.worker.Worker`.
+    ``app.state.worker`` is its :class:`~server.worker.Worker`. ``app.state.cut`` may be set by what serves the app:
+    called with host and port of a client, it ends that connection at once, unsent bytes or not.
     """
     metrics = Metrics()
     sessions: set[Session] = set()
@@ -80,6 +81,7 @@ def create_app(config: Config, token: str, load: Load) -> FastAPI:
     # no pages of documentation: they would fetch scripts from elsewhere; /openapi.json is there for any viewer
     app = FastAPI(title="Draftglass", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.worker = worker
+    app.state.cut = lambda client: None
     app.add_middleware(Guard, token=token, allow_origins=config.allow_origins, on_refused=metrics.refuse)
     # the guard has checked the token already; this tells readers of openapi.json how to send it
     routes = APIRouter(dependencies=[Security(HTTPBearer(auto_error=False))])
@@ -114,7 +116,8 @@ def create_app(config: Config, token: str, load: Load) -> FastAPI:
 
     @app.websocket("/live")
     async def live(socket: WebSocket) -> None:
-        session = Session(socket, worker, metrics, f"draftglass-server {__version__}")
+        name = f"draftglass-server {__version__}"
+        session = Session(socket, worker, metrics, name, lambda: app.state.cut(socket.client))
         try:
             with metrics.clients.track_inprogress():
                 await session.run(lambda: sessions.add(session))

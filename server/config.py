@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from .token_file import default_token_file
 
 EMBEDDED = "embedded"
+DEFAULT_PORT = 8765
+"""Of a server that is started by hand; one that a program starts should take a free port, 0, and be asked."""
 DEVICES = ("auto", "cpu", "cuda", "mps")
 MODELS = Path(__file__).resolve().parent / "models"
 """Where the models lie that come with the server, one folder each."""
@@ -25,7 +27,7 @@ class Config:
     """
 
     host: str = "127.0.0.1"
-    port: int = 0
+    port: int = DEFAULT_PORT
     model: str = EMBEDDED
     device: str = "auto"
     token_file: Path = field(default_factory=default_token_file)

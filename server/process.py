@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -39,6 +40,11 @@ def bind(host: str, port: int) -> socket.socket:
         listener.listen(64)
     except (OSError, OverflowError) as error:
         listener.close()
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise OSError(
+                f"{host} port {port} is taken by another program, perhaps by a server of Draftglass that already runs: "
+                "end that one, or give another port by --port (0 takes a free one)"
+            ) from None
         raise OSError(f"can't listen at {host} port {port}: {_reason(error)}") from None
     return listener
 
@@ -66,6 +72,8 @@ class Process(uvicorn.Server):
             )
         )
         self._on_end = on_end
+        if hasattr(app, "state"):
+            app.state.cut = self._cut
         self._announce: Callable[[], None] = lambda: None
 
     def announce(self, stream: TextIO, **line: object) -> None:
@@ -74,6 +82,9 @@ class Process(uvicorn.Server):
         def write() -> None:
             with contextlib.suppress(OSError):  # whoever started this may have closed its end: no reason to stop
                 print(json.dumps({"event": "listening", **line}), file=stream, flush=True)
+                if stream.isatty():  # started by hand
+                    words = "in the add-on's preferences, give this server's address and token file:"
+                    print(f"{words}\n  {line.get('url')}\n  {line.get('token_file')}", file=sys.stderr, flush=True)
 
         self._announce = write
 
@@ -112,6 +123,12 @@ class Process(uvicorn.Server):
         """Close as uvicorn does, but cut off clients that don't read their last bytes."""
         asyncio.get_running_loop().call_later(CUT_SECONDS, self._cut_off)
         await super().shutdown(sockets)
+
+    def _cut(self, client: Any) -> None:
+        """End the connection of ``client``, host and port, at once."""
+        for connection in list(self.server_state.connections):
+            if connection.transport.get_extra_info("peername")[:2] == tuple(client):
+                connection.transport.abort()
 
     def _cut_off(self) -> None:
         for connection in list(self.server_state.connections):

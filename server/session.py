@@ -44,12 +44,16 @@ class Session:
     for the engine, so a client that leaves is noticed at once.
     """
 
-    def __init__(self, socket: WebSocket, worker: Worker, metrics: Metrics, server: str) -> None:
+    def __init__(
+        self, socket: WebSocket, worker: Worker, metrics: Metrics, server: str, cut: Callable[[], None] = lambda: None
+    ) -> None:
+        """``cut`` ends the connection of a client that doesn't read: a farewell would never leave."""
         self.gone = False
         self._socket = socket
         self._worker = worker
         self._metrics = metrics
         self._server = server
+        self._cut = cut
         self._outbox = Outbox()
         self._memory: SharedMemory | None = None
         self._places: dict[int, int] = {}  # requests not yet answered -> where their pictures go
@@ -74,8 +78,10 @@ class Session:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
-        except (WebSocketDisconnect, TimeoutError):
-            pass  # it left, or has read nothing for so long that it counts as gone
+        except WebSocketDisconnect:
+            pass
+        except TimeoutError:
+            self._cut()
         finally:
             self.gone = True
             self._worker.mailboxes.leave(self)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+import stat
 import string
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,8 +87,7 @@ class Address:
         if self.token or self.token_file is None:
             return self.token
         try:
-            with self.token_file.open("rb") as file:
-                raw = file.read(LONGEST_TOKEN + 1)
+            raw = _read(self.token_file)
         except FileNotFoundError:
             raise trouble("token_missing", file=str(self.token_file)) from None
         except OSError as error:
@@ -97,6 +98,15 @@ class Address:
         except (AddressError, UnicodeDecodeError):
             raise trouble("token_empty", file=str(self.token_file)) from None
         return token
+
+
+def _read(path: Path) -> bytes:
+    """Read the beginning of an ordinary file; never waits, as opening a pipe or a terminal would. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(0, "it is no ordinary file")
+        return file.read(LONGEST_TOKEN + 1)
 
 
 def _check_token(token: str, name: str) -> None:

@@ -268,3 +268,17 @@ def test_localhost_is_tried_in_both_families() -> None:
         viewer.until(lambda: viewer.pictures)
         assert viewer.loop.statistics.attempts == 2
         viewer.loop.stop()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_token_file_that_is_a_pipe_does_not_hold_the_heartbeat(tmp_path: Path) -> None:
+    """Opening a pipe waits until somebody writes into it, and Blender with it."""
+    os.mkfifo(tmp_path / "token")
+    with script(inverter()) as address:
+        viewer = Viewer(LiveLoop(Address(address.url, token_file=tmp_path / "token")))
+        viewer.until(lambda: viewer.loop.state == WAITING)
+        assert "no ordinary file" in viewer.loop.sentence
+        os.unlink(tmp_path / "token")
+        (tmp_path / "token").write_text("abc")
+        viewer.until(lambda: viewer.pictures)
+        viewer.loop.stop()

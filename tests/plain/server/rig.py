@@ -187,7 +187,7 @@ class Spawned:
     def __init__(self, folder: Path, *arguments: str, script: Path | None = None, before: Sequence[str] = ()) -> None:
         self.stderr = folder / "stderr.txt"
         what = ["-m", "server"] if script is None else [str(script), *before]
-        token = ["--token-file", str(folder / "token")]
+        token = ["--token-file", str(folder / "token"), *([] if "--port" in arguments else ["--port", "0"])]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         with self.stderr.open("wb") as stderr:
             self.process = subprocess.Popen(

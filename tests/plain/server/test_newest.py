@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 
@@ -218,5 +219,17 @@ def test_a_client_that_never_reads_is_not_read_from_and_then_left(
             other.send(make_request(1))
             assert isinstance(other.answer(), Picture)
             wait_for(lambda: "draftglass_clients 1.0" in address.get("/metrics")[1])
+            wait_for(lambda: is_cut(deaf.socket))
         other.send(make_request(2))
         assert isinstance(other.answer(), Picture)
+
+
+def is_cut(client: socket.socket) -> bool:
+    """Whether the connection is gone although its client, which still reads nothing, did not end it."""
+    try:
+        client.send(b"x")
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+    return False

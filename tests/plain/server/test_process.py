@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import socket
 import stat
@@ -15,6 +16,8 @@ import pytest
 
 from addon import __version__
 from addon.wire import Picture, Progress, Status
+from server.__main__ import parse
+from server.config import DEFAULT_PORT
 from tests.plain.server.rig import (
     ROOT,
     Address,
@@ -180,7 +183,31 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         line = failing("--port", str(port), "--model", str(tmp_path), folder=tmp_path)
-    assert f"127.0.0.1 port {port}" in line
+    assert f"127.0.0.1 port {port} is taken" in line and "--port" in line
+
+
+def test_by_hand_the_port_is_the_documented_one() -> None:
+    assert parse(["--token-file", "token"])[0].port == DEFAULT_PORT
+    assert f"port {DEFAULT_PORT}" in (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
+
+
+def test_on_a_terminal_it_says_what_to_enter_where(tmp_path: Path) -> None:
+    """A pseudo terminal as standard output: the JSON for programs first, then the sentence for a person."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, str(STUCK), "loading", "--port", "0", "--token-file", str(tmp_path / "token")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=theirs, stderr=theirs)
+    try:
+        said = ""
+        while str(tmp_path / "token") not in said.partition("preferences")[2]:
+            said += os.read(ours, 4096).decode()
+        line = json.loads(next(row for row in said.splitlines() if row.startswith("{")))
+        assert line["url"] in said.partition("preferences")[2]
+    finally:
+        server.kill()
+        server.wait()
+        os.close(ours)
+        os.close(theirs)
 
 
 @pytest.mark.parametrize(
