@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from addon import __version__
 
-from .config import DEFAULT_PORT, DEVICES, EMBEDDED, Config
+from .config import DEFAULT_PORT, DEVICES, EMBEDDED, Config, default_models_dir
 from .token_file import TokenFile, default_token_file
 from .worker import Engine, Load
 
@@ -26,7 +26,11 @@ class _Parser(argparse.ArgumentParser):
 
 def parse(arguments: Sequence[str] | None) -> tuple[Config, int | None]:
     """Return the configuration and, if it was given, the process to end with."""
-    parser = _Parser("python -m server", description="Draftglass's server: drafts in, pictures out.")
+    parser = _Parser(
+        "python -m server",
+        description="Draftglass's server: drafts in, pictures out.",
+        epilog="python -m server models: list, pull, remove and verify models",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (%(default)s: this machine only)")
     parser.add_argument(
         "--port", type=int, default=DEFAULT_PORT, help="port to listen at (%(default)s); 0 takes a free one"
@@ -47,6 +51,16 @@ def parse(arguments: Sequence[str] | None) -> tuple[Config, int | None]:
         metavar="PID",
         help="end when the process that started this one is gone; give its PID to miss nothing",
     )
+    parser.add_argument(
+        "--models-dir", type=Path, default=default_models_dir(), help="folder of your own models (%(default)s)"
+    )
+    parser.add_argument(
+        "--idle-release",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="give the model's memory back after so long without a frame; 0, the default, is never",
+    )
     parser.add_argument("--version", action="version", version=__version__)
     given = parser.parse_args(arguments)
     try:
@@ -57,6 +71,8 @@ def parse(arguments: Sequence[str] | None) -> tuple[Config, int | None]:
             given.device,
             given.token_file or default_token_file(),
             tuple(given.allow_origin),
+            given.models_dir.expanduser(),
+            given.idle_release,
         )
     except ValueError as error:
         parser.error(str(error))
@@ -82,6 +98,11 @@ def load_from(config: Config) -> Load:
 
 def main(arguments: Sequence[str] | None = None, load: Load | None = None) -> int:
     """Serve until told to end; return the exit status. ``load`` stands in for the configured engine."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments[:1] == ["models"]:
+        from .catalogue.command import main as models
+
+        return models(arguments[1:])
     config, parent = parse(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s: %(message)s")
     logging.getLogger("uvicorn.error").addFilter(_is_news)

@@ -17,6 +17,11 @@ MODELS = Path(__file__).resolve().parent / "models"
 """Where the models lie that come with the server, one folder each."""
 
 
+def default_models_dir() -> Path:
+    """Where the user's own checkpoints, LoRAs and controls are looked for: a folder that is easy to find."""
+    return Path.home() / "draftglass" / "models"
+
+
 @dataclass(frozen=True)
 class Config:
     """One server process. Raises ValueError with the name, the value and what would be valid.
@@ -24,6 +29,8 @@ class Config:
     ``host``: an address or a name of this machine. ``port``: 0 takes any free one. ``model``: ``embedded``, or the
     path of a diffusers folder or a .safetensors file. ``device``: one of ``DEVICES``. ``token_file``: where the
     token for clients is written. ``allow_origins``: the web pages, as ``scheme://host[:port]``, that may connect.
+    ``models_dir``: the user's own models. ``idle_release``: seconds without a frame after which the model's memory is
+    given back, 0 for never; the next frame loads it again.
     """
 
     host: str = "127.0.0.1"
@@ -32,6 +39,8 @@ class Config:
     device: str = "auto"
     token_file: Path = field(default_factory=default_token_file)
     allow_origins: tuple[str, ...] = ()
+    models_dir: Path = field(default_factory=default_models_dir)
+    idle_release: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.host or any(character.isspace() for character in self.host):
@@ -49,6 +58,8 @@ class Config:
                 f"model is {self.model!r}, but there is no {self.source}: "
                 f"give {EMBEDDED!r}, a diffusers folder or a .safetensors file"
             )
+        if not 0 <= self.idle_release < float("inf"):
+            raise ValueError(f"idle release is {self.idle_release}, but must be seconds, or 0 for never")
         for origin in self.allow_origins:
             parts = urlsplit(origin)
             if not parts.scheme or not parts.netloc or parts.path or parts.query or parts.fragment:

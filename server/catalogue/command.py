@@ -1,0 +1,116 @@
+"""``python -m server models``: list, pull, remove, verify. No torch, no sockets.
+
+With ``--json`` progress comes as lines of JSON, for the server that runs this as a process of its own: ending that
+process is the one way to stop any download at once, whatever library it is in.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from ..config import default_models_dir
+from . import pull as tasks
+from .catalogue import Catalogue, UnknownModel
+from .hub import HubError
+
+LINE_SECONDS = 0.2
+CANCELLED = 130
+
+
+class _Lines:
+    """Progress as lines of JSON on standard output, a few a second."""
+
+    def __init__(self, state: str) -> None:
+        self._state, self._last = state, 0.0
+
+    def __call__(self, done: int, total: int, words: str) -> None:
+        now = time.monotonic()
+        if now - self._last >= LINE_SECONDS or done == total:
+            self._last = now
+            self.say(self._state, done, total, words)
+
+    @staticmethod
+    def say(state: str, done: int = 0, total: int = 0, sentence: str = "") -> None:
+        print(json.dumps({"state": state, "done": done, "total": total, "sentence": sentence}), flush=True)
+
+
+class _Bar:
+    """Progress as a bar on standard error."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def __call__(self, done: int, total: int, words: str) -> None:
+        if total and self._bar is None:
+            self._bar = tqdm(total=total, unit="B", unit_scale=True, unit_divisor=1000)
+        if self._bar is not None:
+            self._bar.set_description(words[-40:], refresh=False)
+            self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; return the exit status: 0 done, 1 failed, 2 called wrongly, 130 cancelled."""
+    parser = argparse.ArgumentParser("python -m server models", description="Models: what there is, get, remove.")
+    parser.add_argument("--models-dir", type=Path, default=default_models_dir(), help="your own files (%(default)s)")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|pull|remove|verify")
+    verbs.add_parser("list", help="what is here and what can be had")
+    for verb, words in (("pull", "download"), ("remove", "delete what was downloaded"), ("verify", "check the files")):
+        one = verbs.add_parser(verb, help=words)
+        one.add_argument("name")
+        one.add_argument("--json", action="store_true", help="progress as lines of JSON")
+    given = parser.parse_args(arguments)
+    catalogue = Catalogue(given.models_dir.expanduser())
+    if given.verb == "list":
+        print_list(catalogue)
+        return 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # cancelled as by Ctrl-C: nothing half is left
+    state = "verifying" if given.verb == "verify" else "pulling"
+    report: Any = _Lines(state) if given.json else _Bar()
+    say: Callable[..., None] = _Lines.say if given.json else _say_plainly
+    try:
+        preset = catalogue.preset(given.name)
+        if given.verb == "pull":
+            outcome = tasks.pull(preset, catalogue.records, report)
+        elif given.verb == "verify":
+            outcome = tasks.verify(preset, catalogue.records, report)
+        else:
+            outcome = tasks.remove(preset, catalogue.records)
+    except KeyboardInterrupt:
+        say("cancelled", sentence=f"the download of {given.name} was cancelled; nothing of it is left")
+        return CANCELLED
+    except (HubError, UnknownModel) as error:
+        say("failed", sentence=str(error))
+        return 1
+    finally:
+        if isinstance(report, _Bar):
+            report.close()
+    say("done", outcome.size, outcome.size, outcome.sentence)
+    return 0
+
+
+def print_list(catalogue: Catalogue) -> None:
+    """Print the models as a table for people."""
+    for entry in catalogue.entries():
+        size = f"{entry.download_bytes / 1e9:.1f} GB to download" if entry.download_bytes else ""
+        state = "here" if entry.installed else size or "cannot be used"
+        print(f"{entry.name:<24} {entry.kind:<8} {entry.family:<9} {state:<20} {entry.title} ({entry.licence})")
+        if entry.sentence:
+            print(f"{'':<24} {entry.sentence}")
+    print(f"\nYour own files: {catalogue.folder} (checkpoints/, loras/, controlnets/)")
+
+
+def _say_plainly(state: str, done: int = 0, total: int = 0, sentence: str = "") -> None:
+    print(sentence, file=sys.stdout if state == "done" else sys.stderr)

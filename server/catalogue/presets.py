@@ -1,0 +1,74 @@
+"""presets.toml as dataclasses. Standard library only."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FILE = Path(__file__).with_name("presets.toml")
+ROLES = ("base", "lora", "vae", "control", "ip_adapter")
+GB = 10**9
+
+
+@dataclass(frozen=True)
+class Part:
+    """A repository on the hub that a preset takes files from. ``files``: patterns, as in a shell."""
+
+    role: str
+    repo: str
+    revision: str
+    files: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise ValueError(f"role is {self.role!r}, but must be one of {', '.join(ROLES)}")
+        if self.repo.count("/") != 1:
+            raise ValueError(f"repo is {self.repo!r}, but must be OWNER/NAME")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A model with all that it needs. One without ``parts`` comes with the server."""
+
+    name: str
+    title: str
+    family: str
+    licence: str
+    sentence: str
+    download_gb: float = 0.0
+    memory_gb: float = 0.0
+    steps: int = 4
+    guidance: float = 1.0
+    strength: float = 0.8
+    parts: tuple[Part, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.parts and [part.role for part in self.parts].count("base") != 1:
+            raise ValueError(f"preset {self.name!r} must have exactly one part with the role 'base'")
+
+    @property
+    def download_bytes(self) -> int:
+        """About what a pull takes."""
+        return int(self.download_gb * GB)
+
+    @property
+    def memory_bytes(self) -> int:
+        """About what it takes of the device's memory."""
+        return int(self.memory_gb * GB)
+
+
+def read_presets(path: Path = FILE) -> dict[str, Preset]:
+    """The presets in ``path``, by name, in the file's order. Raises ValueError where one of them is wrong."""
+    with path.open("rb") as file:
+        tables = tomllib.load(file)
+    return {name: _preset(name, dict(table), path) for name, table in tables.items()}
+
+
+def _preset(name: str, table: dict[str, Any], path: Path) -> Preset:
+    try:
+        parts = tuple(Part(**{**part, "files": tuple(part["files"])}) for part in table.pop("parts", []))
+        return Preset(name, **table, parts=parts)
+    except (TypeError, KeyError, ValueError) as error:
+        raise ValueError(f"preset {name!r} in {path}: {error}") from None

@@ -1,0 +1,61 @@
+"""What was pulled, written down beside the user's models. Standard library only.
+
+A record names every file of a model with its size and checksum, so that whether the model is here, and whole, can be
+told without asking the hub.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """A file of the hub. ``revision``: the commit. ``sha256`` is empty for small text files, which have none there.
+
+    ``fetched``: whether it was downloaded for this model, and was not in the cache already.
+    """
+
+    role: str
+    repo: str
+    revision: str
+    path: str
+    size: int
+    sha256: str = ""
+    fetched: bool = True
+
+
+class Records:
+    """The records in ``folder``, one JSON file for each model."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def read(self, name: str) -> tuple[Pulled, ...]:
+        """The files of model ``name``; none when it was never pulled, or its record cannot be read."""
+        try:
+            entries = json.loads(self._path(name).read_text(encoding="utf-8"))["files"]
+            return tuple(Pulled(**entry) for entry in entries)
+        except (OSError, ValueError, KeyError, TypeError):
+            return ()
+
+    def write(self, name: str, files: tuple[Pulled, ...]) -> None:
+        """Write the record of ``name``, whole or not at all."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        draft = self._path(name).with_suffix(f".{os.getpid()}")
+        draft.write_text(json.dumps({"files": [asdict(file) for file in files]}, indent=1) + "\n", encoding="utf-8")
+        draft.replace(self._path(name))
+
+    def remove(self, name: str) -> None:
+        """Forget ``name``."""
+        self._path(name).unlink(missing_ok=True)
+
+    def names(self) -> tuple[str, ...]:
+        """The models that have a record."""
+        return tuple(sorted(path.stem for path in self._folder.glob("*.json")))
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.json"
