@@ -34,7 +34,7 @@ class Environment:
 
     def _state(self, home: Path) -> str:
         if self.about.get("state") == COMPLETE:
-            return COMPLETE if self.python.exists() else BROKEN  # a link to a Python that is gone does not exist
+            return COMPLETE if runs(self.folder) else BROKEN
         if any(read(other).get("state") == COMPLETE for other in others(home, self.folder)):
             return OUTDATED
         return INCOMPLETE if self.folder.exists() else ABSENT
@@ -43,6 +43,19 @@ class Environment:
 def python_of(folder: Path) -> Path:
     """The interpreter of the environment in ``folder``."""
     return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def runs(folder: Path) -> bool:
+    """Whether the Python that made the environment in ``folder`` is still where it was."""
+    if not python_of(folder).exists():  # a link to what is gone does not exist
+        return False
+    try:
+        lines = (folder / "pyvenv.cfg").read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return False
+    named = dict(line.partition("=")[::2] for line in lines)
+    home = next((value.strip() for key, value in named.items() if key.strip() == "home"), "")
+    return Path(home).is_dir()  # on Windows the interpreter is a copy, which stays
 
 
 def site_packages(folder: Path) -> Path:

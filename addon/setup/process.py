@@ -39,15 +39,16 @@ class Follower:
         environ |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1"}
         flags = getattr(subprocess, "CREATE_NO_WINDOW", 0)
         try:
-            self._process = subprocess.Popen(
-                [str(python), "-s", "-m", "addon.setup", str(self._events), *arguments],
-                cwd=ROOT,
-                env=environ,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=(self._folder / "errors").open("wb"),
-                creationflags=flags,
-            )
+            with open(self._folder / "errors", "wb") as errors:
+                self._process = subprocess.Popen(
+                    [str(python), "-s", "-m", "addon.setup", str(self._events), *arguments],
+                    cwd=ROOT,
+                    env=environ,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=errors,
+                    creationflags=flags,
+                )
         except OSError:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise

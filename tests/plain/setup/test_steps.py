@@ -165,6 +165,13 @@ def test_a_blender_that_was_moved_shows_as_broken(workshop: Workshop) -> None:
     python.unlink()
     python.symlink_to(workshop.folder / "gone" / "python")
     assert Environment(plan).state == BROKEN
+    python.unlink()
+    python.symlink_to(sys.executable)
+    settings = python.parent.parent / "pyvenv.cfg"
+    settings.write_text(
+        settings.read_text().replace("home = ", "home = /gone")
+    )  # as on Windows, where Python is copied
+    assert Environment(plan).state == BROKEN
     assert workshop.run(plan).state == "done" and Environment(plan).state == COMPLETE
 
 
