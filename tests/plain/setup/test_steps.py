@@ -170,7 +170,7 @@ def test_a_blender_that_was_moved_shows_as_broken(workshop: Workshop) -> None:
     settings = python.parent.parent / "pyvenv.cfg"
     settings.write_text(
         settings.read_text().replace("home = ", "home = /gone")
-    )  # as on Windows, where Python is copied
+    )  # the copy stays on Windows
     assert Environment(plan).state == BROKEN
     assert workshop.run(plan).state == "done" and Environment(plan).state == COMPLETE
 
