@@ -166,7 +166,8 @@ class Session:
 
     def _pack(self, message: Message) -> bytes:
         """The bytes of ``message``; a picture is put into shared memory where its request asked for that."""
-        at = self._places.pop(message.id, None) if isinstance(message, Picture | Dropped | Failure) else None
+        number = message.id if isinstance(message, Picture | Dropped | Failure) else None
+        at = None if number is None else self._places.pop(number, None)
         if isinstance(message, Picture):
             message = dataclasses.replace(message, sent=time.perf_counter())
         return pack(message) if at is None else pack(message, self._memory, at)

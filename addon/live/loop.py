@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 
-from ..wire import Dropped, Failure, Message, Picture, Progress, Request, Status, Welcome
+from ..wire import Dropped, Failure, Message, ModelProgress, Models, Picture, Progress, Request, Status, Welcome
+from ..wire.models import ModelMessage
 from . import errors
 from .address import Address
 from .connection import PATIENCE
 from .errors import CONNECTING, FAILED, LIVE, LOADING, STOPPED, Trouble
+from .failures import Problem
 from .pace import Pace, Want
 from .statistics import Statistics, Times
 from .talk import Talk
+from .wishes import Wishes
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 4.0
 """Seconds before the first new attempt to connect, doubled with each until the longest."""
@@ -52,6 +55,7 @@ class LiveLoop:
         self.last_failure = ""
         """The server's words for the newest frame that failed, also after later ones succeeded."""
         self._client = client
+        self._wishes = Wishes()
         self._clock = clock
         self._pace = Pace(rest)
         self._link: Talk | None = None
@@ -110,6 +114,28 @@ class LiveLoop:
         self.statistics.settle_sent += want.settle
         self._note_sent()
 
+    def tell(self, message: ModelMessage) -> None:
+        """Send a wish about models, or a style picture; while there is no connection it waits for one.
+
+        A style picture, and the wish to know the models, are told anew to every server that is connected to.
+        """
+        self._wishes.tell(message, self._link.send if self._link is not None and self._welcome is not None else None)
+
+    @property
+    def models(self) -> Models | None:
+        """The models that the server has or can get, once it has been asked by ``tell(ListModels())``."""
+        return self._wishes.models
+
+    @property
+    def model_progress(self) -> Mapping[str, ModelProgress]:
+        """The newest about each model that is or was being downloaded or checked, by its name."""
+        return self._wishes.progress
+
+    @property
+    def model_failure(self) -> str:
+        """The server's words for the newest wish about models that it could not understand."""
+        return self._wishes.failure
+
     def take_picture(self) -> Picture | None:
         """Return the newest picture if it has not been taken yet. Never one older than one taken before."""
         picture, self._picture = self._picture, None
@@ -136,7 +162,7 @@ class LiveLoop:
         return errors.written(self._failure) or errors.live(self.model)
 
     @property
-    def problem(self) -> errors.Problem | None:
+    def problem(self) -> Problem | None:
         """What fails now, with its remedy and buttons; None while nothing does."""
         code = self._code if self._why else ""
         return errors.of_loop(self.state, self.sentence, code, self._failure and self._failure_code)
@@ -145,6 +171,11 @@ class LiveLoop:
     def percent(self) -> float:
         """How much of its model the server has loaded, 0 to 100."""
         return self._status.percent if self._status is not None else 0.0
+
+    @property
+    def under_way(self) -> int:
+        """Frames sent and not yet answered."""
+        return self._pace.under_way
 
     @property
     def pause(self) -> float:
@@ -194,6 +225,8 @@ class LiveLoop:
 
     def _receive(self, message: Message) -> None:
         assert self._link is not None
+        if self._welcome is not None and self._wishes.take(message):
+            return
         if isinstance(message, Failure) and message.id is None:
             self._refusal = message.sentence
             if message.code == "protocol_version":
@@ -207,16 +240,18 @@ class LiveLoop:
             self._welcome, self.server = message, message.server
             self._pace.credits = message.credits
             self.statistics.connections += 1
+            self._wishes.connected(self._link.send)
         elif isinstance(message, Status):
             self._take_status(message)
         elif isinstance(message, Picture):
+            self._link.answered(message.id)
             self._take(message)
         elif isinstance(message, Progress):
             self.progress = message
         elif isinstance(message, Dropped):
-            known = self._pace.dropped(self._clock(), message.id)
             self._link.answered(message.id)
             self._times.pop(message.id, None)
+            known = self._pace.dropped(self._clock(), message.id)
             self.statistics.dropped += known
             self.statistics.ignored += not known
         elif isinstance(message, Failure):
@@ -226,16 +261,15 @@ class LiveLoop:
 
     def _take_status(self, status: Status) -> None:
         was, self._status = self.state, status
+        is_another = status.model != self.model
         self.model, self._why = status.model, ""
         self.state = {"ready": LIVE, "failed": FAILED}.get(status.state, LOADING)
-        if self.state == LIVE and was in (LOADING, FAILED) and not self._pace.under_way:
+        if self.state == LIVE and (was in (LOADING, FAILED) or is_another) and not self._pace.under_way:
             self._failure = ""
             self._pace.retry()  # the model is another one than that of the last picture
 
     def _take(self, picture: Picture) -> None:
-        assert self._link is not None
         now = self._clock()
-        self._link.answered(picture.id)
         engine, queue = picture.timings.get("engine"), picture.timings.get("queue", 0.0)
         if not self._pace.answered(now, picture.id, None if engine is None else engine / 1e3, queue / 1e3):
             self.statistics.ignored += 1
