@@ -23,6 +23,9 @@ paused = False
 on_picture: list[Callable[[Shown], None]] = []
 """Called on the main thread with each picture as it is shown. One that raises is taken out."""
 
+on_beat: list[Callable[[], None]] = []
+"""Called on the main thread after each heartbeat, and once more when live has stopped. One that raises is taken out."""
+
 _session: Session | None = None
 _last: dict[str, Any] = {}
 _newest: Shown | None = None
@@ -31,9 +34,9 @@ _ended_by: Problem | None = None
 
 def start(context: bpy.types.Context) -> None:
     """Start following the 3D View of ``context``, or the largest one. Raises AddressError with a sentence."""
-    global _session, _ended_by
+    global _session, _ended_by, paused
     stop()
-    _ended_by = None
+    _ended_by, paused = None, False
     address, process = _server()
     _session = Session(Followed(context.area, context.region), address, process, _tell)
     if not bpy.app.timers.is_registered(_heartbeat):
@@ -46,10 +49,11 @@ def stop() -> None:
     if bpy.app.timers.is_registered(_heartbeat):
         bpy.app.timers.unregister(_heartbeat)
     if _session is not None:
-        session, _session = _session, None
-        _last = session.stats() | {"fps": 0.0}
-        session.stop()
+        ended, _session = _session, None
+        _last = ended.stats() | {"fps": 0.0}
+        ended.stop()
         redraw_panels()
+        _call(on_beat)
 
 
 def is_running() -> bool:
@@ -90,6 +94,11 @@ def picture() -> Shown | None:
     return _newest
 
 
+def session() -> Session | None:
+    """The running session."""
+    return _session
+
+
 def tick() -> float | None:
     """One heartbeat by hand, for where Blender's timers don't fire (the bpy module)."""
     return _heartbeat()
@@ -108,22 +117,28 @@ def _heartbeat() -> float | None:
     if _session is None:
         return None
     try:
-        return _session.beat(paused)
+        pause = _session.beat(paused)
     except Exception as error:
         stop()  # rather no live than an error sixty times a second; Blender prints this one
         _ended_by = failures.problem("internal", reason=f"{type(error).__name__}: {error}")
         raise
+    _call(on_beat)
+    return pause
 
 
 def _tell(shown: Shown) -> None:
     """Hand the picture to those who asked for it. One that fails is left out from then on, and live goes on."""
     global _newest
     _newest = shown
-    for callback in tuple(on_picture):
+    _call(on_picture, shown)
+
+
+def _call(callbacks: list[Callable[..., None]], *values: Any) -> None:
+    for callback in tuple(callbacks):
         try:
-            callback(shown)
+            callback(*values)
         except Exception:
-            on_picture.remove(callback)
+            callbacks.remove(callback)
             traceback.print_exc()
 
 

@@ -1,4 +1,4 @@
-"""The operators: shells around ``live``. Imports bpy."""
+"""The operators of live and its settings: shells around ``live``. Imports bpy."""
 
 import random
 from typing import ClassVar
@@ -7,6 +7,8 @@ import bpy
 
 from ..live import LiveError
 from . import live, setup
+from .properties import LARGEST_SEED
+from .session import redraw_panels
 
 
 class DRAFTGLASS_OT_start(bpy.types.Operator):
@@ -32,9 +34,6 @@ class DRAFTGLASS_OT_start(bpy.types.Operator):
             setup.manager.show(error)
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        except Exception as error:
-            setup.manager.show(error)
-            raise  # Blender shows it too, with its place
         return {"FINISHED"}
 
 
@@ -55,17 +54,65 @@ class DRAFTGLASS_OT_stop(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class DRAFTGLASS_OT_pause(bpy.types.Operator):
+    """Let the picture stand still, or follow again; the server stays ready"""
+
+    bl_idname = "draftglass.pause"
+    bl_label = "Pause or Resume Live"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        """Only while live is on."""
+        return live.is_running()
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        """Change over."""
+        live.paused = not live.paused
+        redraw_panels()
+        return {"FINISHED"}
+
+
+class DRAFTGLASS_OT_play(bpy.types.Operator):
+    """Start live; or, while it is on, pause it and let it go on"""
+
+    bl_idname = "draftglass.play"
+    bl_label = "Play or Pause Live"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        """Where there is a screen."""
+        return not bpy.app.background
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        """Do the one or the other."""
+        return bpy.ops.draftglass.pause() if live.is_running() else bpy.ops.draftglass.start()
+
+
 class DRAFTGLASS_OT_new_seed(bpy.types.Operator):
-    """Try another picture of the same view"""
+    """Throw the dice: another picture of the same view"""
 
     bl_idname = "draftglass.new_seed"
     bl_label = "New Seed"
     bl_options: ClassVar = {"UNDO"}
 
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Not while the seed is locked."""
+        if context.scene is not None and context.scene.draftglass.seed_locked:
+            cls.poll_message_set("The seed is locked")
+            return False
+        return context.scene is not None
+
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Set a random seed."""
-        context.scene.draftglass.seed = random.randrange(2**31)
+        context.scene.draftglass.seed = random.randrange(LARGEST_SEED + 1)
         return {"FINISHED"}
 
 
-CLASSES = (DRAFTGLASS_OT_start, DRAFTGLASS_OT_stop, DRAFTGLASS_OT_new_seed)
+CLASSES = (
+    DRAFTGLASS_OT_start,
+    DRAFTGLASS_OT_stop,
+    DRAFTGLASS_OT_pause,
+    DRAFTGLASS_OT_play,
+    DRAFTGLASS_OT_new_seed,
+)

@@ -1,6 +1,8 @@
-"""The sidebar panels of the 3D View and the Image Editor. Imports bpy."""
+"""The main panel, in the sidebars of the 3D View and the Image Editor, and the menu. Imports bpy."""
 
 import textwrap
+from collections.abc import Callable
+from typing import ClassVar
 
 import bpy
 
@@ -8,56 +10,72 @@ from . import live
 from .setup import draw_setup
 
 CHARACTER_PIXELS = 7
+STATE_ICONS = {
+    "live": "CHECKMARK",
+    "failed": "ERROR",
+    "waiting": "ERROR",
+    "stopped": "RADIOBUT_OFF",
+    "paused": "PAUSE",
+}
+above_settings: list[Callable[[bpy.types.UILayout, bpy.types.Context], None]] = []
+"""What other modules draw between the state and the settings."""
 
 
 def draw_panel(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    """Start or stop, the style, and the state in words."""
-    settings = context.scene.draftglass
-    running = live.is_running()
+    """Play and pause, the state in words, and the settings."""
     draw_setup(layout, context)
-    row = layout.row()
+    row = layout.row(align=True)
     row.scale_y = 1.4
-    if running:
-        row.operator("draftglass.stop", icon="PAUSE")
+    if live.is_running():
+        row.operator("draftglass.stop", icon="SNAP_FACE")
+        row.operator("draftglass.pause", text="", icon="PLAY" if live.paused else "PAUSE", depress=live.paused)
     else:
         row.operator("draftglass.start", icon="PLAY")
+    _draw_state(layout.column(align=True), context)
+    for draw in above_settings:
+        draw(layout, context)
+    draw_settings(layout, context)
+
+
+def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """What the picture shows and how."""
+    settings = context.scene.draftglass
     layout.use_property_split = True
     layout.use_property_decorate = False
-    column = layout.column()
+    column = layout.column(align=True)
     column.use_property_split = False
-    column.prop(settings, "prompt", text="")
+    column.prop(settings, "prompt", text="", placeholder="Prompt")
+    row = column.row(align=True)
+    row.active = settings.guidance > 1
+    row.prop(settings, "negative_prompt", text="", placeholder="Not in the picture (needs guidance)")
     column = layout.column(align=True)
     column.prop(settings, "strength")
-    column.prop(settings, "steps")
     column.prop(settings, "depth_weight")
+    column = layout.column(align=True)
+    column.prop(settings, "steps")
+    column.prop(settings, "guidance")
     row = layout.row(align=True)
     row.prop(settings, "seed")
+    row.prop(settings, "seed_locked", text="", icon="LOCKED" if settings.seed_locked else "UNLOCKED")
     row.operator("draftglass.new_seed", text="", icon="FILE_REFRESH")
     column = layout.column(align=True)
     column.prop(settings, "size")
-    column.prop(settings, "guidance")
-    if settings.guidance > 1:
-        column.prop(settings, "negative_prompt", text="Negative")
-    column = layout.column(align=True)
-    column.prop(settings, "settle")
-    if settings.settle:
-        column.prop(settings, "settle_steps")
-    _draw_state(layout.column(align=True), context)
+    column.prop(settings, "aspect")
+    row = layout.row(align=True, heading="Settle When Still")
+    row.prop(settings, "settle", text="")
+    sub = row.row(align=True)
+    sub.active = settings.settle
+    sub.prop(settings, "settle_steps", text="Steps")
 
 
 def _draw_state(column: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    stats = live.stats()
     width = max(24, context.region.width // CHARACTER_PIXELS - 4)
     if live.problem() is not None:
         return  # draw_setup has it, with what helps
-    icon = {"live": "CHECKMARK", "failed": "ERROR", "waiting": "ERROR", "stopped": "RADIOBUT_OFF"}.get(
-        stats["state"], "SORTTIME"
-    )
-    for line in textwrap.wrap(stats["sentence"], width) or [""]:
+    icon = STATE_ICONS.get(live.state(), "SORTTIME")
+    for line in textwrap.wrap(live.sentence(), width) or [""]:
         column.label(text=line, icon=icon)
         icon = "BLANK1"
-    if live.is_running():
-        column.label(text=f"{stats['fps']:.1f} frames a second", icon="BLANK1")
 
 
 class DRAFTGLASS_PT_view3d(bpy.types.Panel):
@@ -86,4 +104,46 @@ class DRAFTGLASS_PT_image(bpy.types.Panel):
         draw_panel(self.layout, context)
 
 
-CLASSES = (DRAFTGLASS_PT_view3d, DRAFTGLASS_PT_image)
+class DRAFTGLASS_MT_menu(bpy.types.Menu):
+    """In the View menu of both editors, and so found by the search."""
+
+    bl_label = "Draftglass"
+    operators: ClassVar[list[str]] = [
+        "draftglass.start",
+        "draftglass.pause",
+        "draftglass.stop",
+        "",
+        "draftglass.new_seed",
+        "draftglass.keep",
+        "draftglass.record",
+        "draftglass.restore_file",
+    ]
+    """By name, in their order; an empty one is a line."""
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        """One line each."""
+        for name in self.operators:
+            if name:
+                self.layout.operator(name)
+            else:
+                self.layout.separator()
+
+
+CLASSES = (DRAFTGLASS_PT_view3d, DRAFTGLASS_PT_image, DRAFTGLASS_MT_menu)
+
+
+def _draw_menu(menu: bpy.types.Menu, _context: bpy.types.Context) -> None:
+    menu.layout.separator()
+    menu.layout.menu("DRAFTGLASS_MT_menu")
+
+
+def attach() -> None:
+    """Put the menu into the editors' View menus."""
+    bpy.types.VIEW3D_MT_view.append(_draw_menu)
+    bpy.types.IMAGE_MT_view.append(_draw_menu)
+
+
+def detach() -> None:
+    """Take it out again."""
+    bpy.types.IMAGE_MT_view.remove(_draw_menu)
+    bpy.types.VIEW3D_MT_view.remove(_draw_menu)

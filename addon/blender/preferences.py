@@ -3,6 +3,8 @@
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
+from .keymap import draw_keys
+
 PACKAGE = ".".join(__package__.split(".")[:3]) if __package__.startswith("bl_ext.") else __package__.split(".")[0]
 """The extension's own package, which its preferences are filed under."""
 
@@ -91,6 +93,7 @@ class DraftglassPreferences(bpy.types.AddonPreferences):
         column.prop(self, "pip_options")
         column.prop(self, "requirements")
         column.prop(self, "server_python")
+        draw_keys(layout, context)
 
 
 def draw_address(layout: bpy.types.UILayout, chosen: DraftglassPreferences) -> None:

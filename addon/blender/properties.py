@@ -1,12 +1,18 @@
 """What the user sets with the scene. Imports bpy."""
 
 import bpy
-from bpy.props import BoolProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
 from ..wire import Control, Style
+from ..wire.messages import MAX_SEED
 
-GRID = 32
-"""Sides of the picture are multiples of this: what the model's coarsest level needs."""
+ASPECTS = (
+    ("VIEWPORT", "Viewport", "The picture has the 3D View's proportions and shows all of it"),
+    ("SQUARE", "Square", "The picture is square and shows the middle of the 3D View"),
+    ("CAMERA", "Camera", "The picture has the proportions of the scene's render; in camera view, the camera's frame"),
+)
+LARGEST_SEED = min(2**31 - 1, MAX_SEED)
+"""Blender's whole numbers end there."""
 
 
 class DraftglassSettings(bpy.types.PropertyGroup):
@@ -14,16 +20,21 @@ class DraftglassSettings(bpy.types.PropertyGroup):
 
     prompt: StringProperty(
         name="Prompt",
-        description="What the picture should show",
+        description="What the picture should show, and how: what things are made of, the light, the medium",
         default="a sandstone castle on grass at noon",
+        maxlen=1000,
         options={"TEXTEDIT_UPDATE"},
     )
     negative_prompt: StringProperty(
-        name="Negative Prompt", description="What it should not show; needs a guidance above 1", default=""
+        name="Negative Prompt",
+        description="What the picture should not show; acts only with a guidance above 1",
+        default="",
+        maxlen=1000,
+        options={"TEXTEDIT_UPDATE"},
     )
     strength: FloatProperty(
         name="Strength",
-        description="How far the picture may leave the viewport's colours: 1 takes only its depth",
+        description="How far the picture may leave the viewport's colours: 1 takes only the scene's shapes",
         default=0.9,
         min=0.05,
         max=1.0,
@@ -31,41 +42,68 @@ class DraftglassSettings(bpy.types.PropertyGroup):
         subtype="FACTOR",
     )
     steps: IntProperty(
-        name="Steps", description="Denoising steps while the view changes: fewer is faster", default=2, min=1, max=8
+        name="Steps",
+        description="Denoising steps while the view changes: fewer are faster, more are cleaner",
+        default=2,
+        min=1,
+        max=20,
+        soft_max=8,
     )
     settle: BoolProperty(
         name="Settle When Still",
-        description="Make a better picture, with more steps, once the view rests",
+        description="Once the view rests, make one more picture of it with more steps",
         default=True,
     )
     settle_steps: IntProperty(
-        name="Settle Steps", description="Denoising steps of the picture for a view at rest", default=4, min=1, max=50
+        name="Settle Steps",
+        description="Denoising steps of the picture for a view at rest; never fewer than while it changes",
+        default=4,
+        min=1,
+        max=50,
+        soft_max=20,
     )
     guidance: FloatProperty(
         name="Guidance",
-        description="How closely to follow the prompt; 1 is off and twice as fast",
+        description="How closely to follow the prompt; 1 is off and twice as fast. LCM models want at most 2",
         default=1.0,
         min=1.0,
         max=15.0,
+        soft_max=4.0,
+        step=10,
+        precision=1,
     )
     seed: IntProperty(
-        name="Seed", description="The same seed gives the same picture of the same view", default=0, min=0
+        name="Seed",
+        description="The same seed gives the same picture of the same view",
+        default=0,
+        min=0,
+        max=LARGEST_SEED,
+    )
+    seed_locked: BoolProperty(
+        name="Lock Seed",
+        description="Keep this seed: neither the dice nor a style changes it",
+        default=False,
     )
     size: IntProperty(
         name="Size",
-        description="The longer side of the picture in pixels",
+        description="The longer side of the picture in pixels; the model is fastest at the size that it was made for",
         default=256,
         min=64,
         max=2048,
+        soft_min=256,
+        soft_max=1024,
         step=64,
         subtype="PIXEL",
     )
+    aspect: EnumProperty(name="Aspect", description="Which proportions the picture has", items=ASPECTS)
     depth_weight: FloatProperty(
         name="Depth",
         description="How closely the picture keeps to the scene's shapes; 0 sends no depth",
         default=1.0,
         min=0.0,
         max=2.0,
+        step=5,
+        subtype="FACTOR",
     )
 
 
@@ -80,13 +118,6 @@ def attach() -> None:
 def detach() -> None:
     """Take them away again."""
     del bpy.types.Scene.draftglass
-
-
-def picture_size(longer: int, width: int, height: int) -> tuple[int, int]:
-    """Width and height of a picture of a region of ``width`` x ``height``: the region's aspect, to the grid."""
-    scale = longer / max(width, height)
-    sides = (max(2 * GRID, round(side * scale / GRID) * GRID) for side in (width, height))
-    return tuple(sides)  # type: ignore[return-value]
 
 
 def style_of(settings: DraftglassSettings, size: tuple[int, int]) -> Style:

@@ -5,6 +5,7 @@ import bpy
 from . import (
     keep_operators,
     keep_panel,
+    keymap,
     live,
     operators,
     panel,
@@ -32,6 +33,8 @@ def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     properties.attach()
+    panel.attach()
+    keymap.attach()
     keep_operators.attach()
 
 
@@ -40,6 +43,8 @@ def unregister() -> None:
     live.stop()
     keep_operators.detach()
     setup.detach()
+    keymap.detach()
+    panel.detach()
     properties.detach()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

@@ -23,8 +23,9 @@ from . import changes
 from .budget import Budget
 from .capture import Capturer, Draft, View, ensure_gpu
 from .display import Display, open_editor
+from .framing import projection_of, size_of
 from .origin import origin_of
-from .properties import picture_size, style_of
+from .properties import style_of
 from .server_process import ServerProcess
 from .shown import Origin, Shown
 from .viewports import Followed, Viewport, is_busy
@@ -51,6 +52,10 @@ class Session:
         self.process = process
         self.trouble = self._trouble_code = ""
         self.pictures_shown = 0
+        self.region = 0
+        """The address of the region followed at the last heartbeat."""
+        self.behind = False
+        """Whether the view has changed since the last frame sent."""
         self._followed = followed
         self._capturer = Capturer()
         self._display = Display()
@@ -131,6 +136,13 @@ class Session:
             return failures.problem("no_viewport")
         return self.loop.problem if self.loop is not None else None
 
+    @property
+    def under_way(self) -> Request | None:
+        """The newest request whose picture is still to come."""
+        if self.loop is None or not self.loop.under_way or not self._asked:
+            return None
+        return self._asked[max(self._asked)][0]
+
     def _beat(self, paused: bool) -> float:
         if self.process is not None:
             address = self.process.poll()
@@ -149,6 +161,9 @@ class Session:
             open_editor(viewport.window, viewport.area, style.width, style.height)
             return 0.0  # the split has changed the areas: look again
         key = None if viewport is None else self._key(viewport)
+        if viewport is not None:
+            self.region = viewport.region.as_pointer()
+            self.behind = self._sent is not None and key != self._sent[1]
         began = time.perf_counter()
         self._budget.see(began, key)
         want = self.loop.poll(key)
@@ -235,8 +250,7 @@ class Session:
 
 
 def _style(viewport: Viewport) -> Style:
-    settings = viewport.scene.draftglass
-    return style_of(settings, picture_size(settings.size, viewport.region.width, viewport.region.height))
+    return style_of(viewport.scene.draftglass, size_of(viewport))
 
 
 def _view(viewport: Viewport) -> View:
@@ -246,7 +260,7 @@ def _view(viewport: Viewport) -> View:
         viewport.space,
         viewport.region,
         viewport.view.view_matrix.copy(),
-        viewport.view.window_matrix.copy(),
+        projection_of(viewport),
     )
 
 
