@@ -68,7 +68,8 @@ def test_at_something_else(live: Live, tmp_path: Path) -> None:
 
     # Moving an object by hand: a modal operator of Blender's; live follows it while it runs.
     run(
-        "c.animation_data_clear()\nc.location = (0, 0, 0)\nbpy.context.view_layer.objects.active = c\nc.select_set(True)"
+        "c.animation_data_clear()\nc.location = (0, 0, 0)\n"
+        "bpy.context.view_layer.objects.active = c\nc.select_set(True)"
     )
     sent = still_live(live)
     left, top, width, height = live.window.rectangle("VIEW_3D")

@@ -1,0 +1,111 @@
+"""Pictures kept, brought back by a drop, and recorded, in a real Blender."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy
+import pytest
+from PIL import Image
+
+from addon.keeping import read_recipe, read_request
+from tests.blender.live_session import Live
+from tests.blender.screen import Screen
+from tests.blender.serving import STAND_IN, Server
+from tests.blender.window import Window
+
+BEGIN = """
+gallery = importlib.import_module(live.__package__ + ".gallery")
+record = importlib.import_module(live.__package__ + ".record")
+def matrix():
+    return [list(row) for row in bpy.context.space_data.region_3d.view_matrix]
+"""
+OPEN = """
+space = bpy.context.space_data
+space.show_region_ui = True
+region = next(r for r in bpy.context.area.regions if r.type == "UI")
+for name in ("DRAFTGLASS_PT_pictures_view3d",):
+    getattr(bpy.types, name).bl_options = set()
+"""
+DROP = """
+bpy.ops.wm.drop_import_file("INVOKE_DEFAULT", directory={folder!r}, files=[{{"name": {name!r}}}])
+"""
+
+
+@pytest.fixture
+def live(screen: Screen, home: Path, shots: Path, tmp_path: Path) -> Iterator[Live]:
+    """Live, started and at rest, which keeps to the test's folder."""
+    with Window(screen, home) as window, Server(tmp_path, STAND_IN) as server:
+        found = Live(window, shots)
+        window.run(BEGIN + f"bpy.context.scene.draftglass_keep.folder = {str(tmp_path / 'kept')!r}")
+        found.connect_to(server)
+        window.run("bpy.ops.draftglass.start()")
+        found.wait_for("the first picture", lambda stats: stats["pictures_shown"] > 0, 120)
+        found.rest()
+        yield found
+
+
+def test_kept_restored_and_recorded(live: Live, tmp_path: Path) -> None:
+    run = live.window.run
+    live.orbit()
+    live.rest()
+    there, prompt = run("matrix()"), run("settings.prompt")
+    assert run("list(bpy.ops.draftglass.keep())") == ["FINISHED"]
+    (path,) = (tmp_path / "kept").glob("*.png")
+    recipe = read_recipe(path.read_bytes())
+    assert recipe.settings["prompt"] == prompt and recipe.made["blender"] == run("bpy.app.version_string")
+    request = read_request(path.read_bytes())
+    assert request is not None
+    with Image.open(path) as opened:  # the stand-in gives the draft back
+        assert numpy.abs(numpy.asarray(opened).astype(int) - request.frame.image).mean() < 3
+    assert run("len(gallery.entries()) >= 2 and gallery.entries()[0].kept")
+    assert run("all(item[3] for item in gallery._items)"), "a picture has no thumbnail"
+
+    # Somewhere else, with other settings; then the file is dropped on the 3D View.
+    live.orbit((-170, 40))
+    run("settings.prompt, settings.steps = 'something else', 1")
+    live.rest()
+    assert not numpy.allclose(run("matrix()"), there, atol=0.05)
+    run(DROP.format(folder=str(path.parent), name=path.name))
+    time.sleep(1)
+    assert run("settings.prompt") == prompt
+    assert numpy.allclose(run("matrix()"), there, atol=1e-3), "the view did not return"
+    live.rest()
+    live.shot("restored")
+
+    # A PNG that is none of ours goes where Blender puts it.
+    Image.new("RGB", (32, 32), (200, 10, 10)).save(tmp_path / "other.png")
+    objects = run("len(bpy.data.objects)")
+    run(DROP.format(folder=str(tmp_path), name="other.png"))
+    time.sleep(1)
+    assert run("len(bpy.data.objects)") == objects + 1, "a dropped picture was swallowed"
+    live.rest()
+
+    # The panel, with the gallery.
+    run(OPEN)
+    time.sleep(1)
+    run("region.active_panel_category = 'Draftglass'\nregion.tag_redraw()")
+    time.sleep(1)
+    live.shot("gallery")
+
+    # Recording, while the mouse orbits.
+    run("bpy.context.scene.draftglass_keep.record_fps = 20\nbpy.ops.draftglass.record()")
+    for by in ((120, 0), (-120, 20)):
+        live.orbit(by)
+    live.rest()
+    recorded = run("record.recorder.count")
+    began = time.monotonic()
+    run("bpy.ops.draftglass.record()")
+    blocked = time.monotonic() - began
+    assert recorded > 3 and blocked < 30
+    until = time.monotonic() + 180
+    while run("record.recorder.making") and time.monotonic() < until:
+        time.sleep(0.3)
+    live.shot("recorded")
+    assert run("[record.recorder.failed, record.recorder.sentence]")[0] is False, run("record.recorder.sentence")
+    (video,) = (tmp_path / "kept").glob("*.mp4")
+    assert video.stat().st_size > 1000
+    length = run(f"clip = bpy.data.movieclips.load({str(video)!r})\n[clip.frame_duration, list(clip.size), clip.fps]")
+    assert length[0] > recorded and length[2] == pytest.approx(20)
+    assert run("bpy.app.timers.is_registered(record.recorder._look)") is False, "a timer is left behind"
+    assert live.stats()["state"] == "live"
