@@ -132,6 +132,7 @@ class SetUp:
         self.state, self.fraction, self.words, self.detail = RUNNING, 0.0, "Starting", ""
         self.seconds_left: float | None = None
         self.code, self.fields = "", dict[str, str]()
+        self._last: dict[str, Any] | None = None
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         log.unlink(missing_ok=True)
@@ -151,10 +152,12 @@ class SetUp:
         events = self._follower.events()
         for event in events:
             self._take(event)
-        if ended is not None and self.is_under_way:  # killed, or it could not even start
-            self.state, self.code = FAILED, "disk_full" if ended == NO_ROOM else "set_up_died"
-            self.fields = {"named": self._follower.last_words(), "place": ""}
-        if not self.is_under_way:
+        if ended is not None:
+            if self._last is not None:
+                self._finish(self._last)
+            else:  # killed, or it could not even start
+                self.state, self.code = FAILED, "disk_full" if ended == NO_ROOM else "set_up_died"
+                self.fields = {"named": self._follower.last_words(), "place": self.log.parent.as_posix()}
             self._follower.close()
         return bool(events) or ended is not None
 
@@ -175,9 +178,13 @@ class SetUp:
         if kind == "step" and self.state == RUNNING:
             self.fraction, self.words, self.detail = event["fraction"], event["words"], event["detail"]
             self.seconds_left = event["left"]
-        elif kind == "done":
+        elif kind != "step":
+            self._last = event  # its process ends in a moment
+
+    def _finish(self, event: dict[str, Any]) -> None:
+        if event["event"] == "done":
             self.state, self.fraction, self.seconds_left = DONE, 1.0, None
-        elif kind == "cancelled":
+        elif event["event"] == "cancelled":
             self.state = CANCELLED
-        elif kind == "failed":
+        else:
             self.state, self.code, self.fields = FAILED, event["code"], event["fields"]
