@@ -142,6 +142,7 @@ def test_from_nothing_to_a_picture(addon: Any) -> None:
     beat_until(lambda: addon.live.process().problem is not None, live, 30)
     assert addon.live.problem().code == "server_crashed"
     shown = addon.live.stats()["pictures_shown"]
+    bpy.context.scene.draftglass.prompt = "a castle of glass"  # a view whose picture is there is not sent again
     beat_until(lambda: addon.live.stats()["pictures_shown"] > shown, live, 300)
     assert addon.live.process().pid != first
     addon.live.stop()
