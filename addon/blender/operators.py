@@ -34,6 +34,9 @@ class DRAFTGLASS_OT_start(bpy.types.Operator):
             setup.manager.show(error)
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
+        except Exception as error:
+            setup.manager.show(error)
+            raise  # Blender shows it too, with its place
         return {"FINISHED"}
 
 

@@ -117,6 +117,11 @@ class DRAFTGLASS_MT_menu(bpy.types.Menu):
         "draftglass.keep",
         "draftglass.record",
         "draftglass.restore_file",
+        "",
+        "draftglass.set_up",
+        "draftglass.cancel_set_up",
+        "draftglass.remove_set_up",
+        "draftglass.open_log",
     ]
     """By name, in their order; an empty one is a line."""
 
