@@ -1,20 +1,21 @@
 """Prompts to embeddings, each encoded once. torch, compel and transformers' modules handed in.
 
-Weights are written as in A1111 and ComfyUI, ``(word:1.3)``, or in compel's own way, ``(word)1.3``, ``word++``. A prompt
-longer than the tokenizer's limit (75 tokens as a rule) is encoded in pieces of that length, one after the other.
+Weights may be written as in A1111 and ComfyUI, ``(word:1.3)``, or in compel's own way. A prompt longer than the
+tokenizer's limit (75 tokens as a rule) is encoded in pieces of that length, one after the other. compel computes both;
+its own parser is left aside, as it takes seconds for five parentheses within each other.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from compel import Compel, ReturnedEmbeddingsType
+from compel import EmbeddingsProvider, ReturnedEmbeddingsType
 
 from .cache import Recent
 from .quiet import quiet
+from .weights import weighted
 
 KEPT_PROMPTS = 64
 
@@ -42,14 +43,14 @@ class PromptEncoder:
         # as diffusers' pipelines choose: SDXL's text is the second to last layer's output, before the last norm
         plain = ReturnedEmbeddingsType.LAST_HIDDEN_STATES_NORMALIZED
         inner = ReturnedEmbeddingsType.PENULTIMATE_HIDDEN_STATES_NON_NORMALIZED
+        self._device = str(device)
         self._encoders = [
-            Compel(
+            EmbeddingsProvider(
                 tokenizer,
                 encoder,
-                truncate_long_prompts=False,
+                truncate=False,
                 returned_embeddings_type=inner if self._pooled else plain,
-                requires_pooled=self._pooled and encoder is texts[-1][1],
-                device=str(device),
+                device=self._device,
             )
             for tokenizer, encoder in texts
         ]
@@ -76,17 +77,18 @@ class PromptEncoder:
         return Prompt(torch.cat(texts), pooled)
 
     def _encode(self, prompt: str) -> Prompt:
-        written = with_compels_weights(prompt)
-        texts, pooled = [], None
+        pieces, weights = (list(side) for side in zip(*weighted(prompt), strict=True))
+        pooled = None
         with quiet():  # a prompt over the limit is nothing to warn of here
-            for encoder in self._encoders:
-                if encoder.requires_pooled:
-                    text, pooled = encoder(written)
-                    pooled = pooled.to(self._dtype)
-                else:
-                    text = encoder(written)
-                texts.append(text.to(self._dtype))
-        return Prompt(torch.cat(texts, -1), pooled)
+            texts = [
+                encoder.get_embeddings_for_weighted_prompt_fragments([pieces], [weights], device=self._device)
+                for encoder in self._encoders
+            ]
+            if self._pooled:
+                pooled = self._encoders[-1].get_pooled_embeddings([" ".join(pieces)], device=self._device)
+                pooled = pooled.to(self._dtype)
+        # tokenizers cut at the same places, so that both have as many pieces
+        return Prompt(torch.cat([text.to(self._dtype) for text in texts], -1), pooled)
 
     def _same_length(self, texts: list[torch.Tensor]) -> list[torch.Tensor]:
         """``texts``, the shorter ones continued by the embedding of nothing, as compel does it."""
@@ -97,30 +99,3 @@ class PromptEncoder:
             if missing:
                 texts[index] = torch.cat([text, nothing.repeat(1, missing // nothing.shape[1], 1)], 1)
         return texts
-
-
-_WEIGHT = re.compile(r":\s*(\d+(?:\.\d*)?|\.\d+)\s*$")
-
-
-def with_compels_weights(prompt: str) -> str:
-    """``prompt`` with each ``(words:1.3)`` written as compel reads it, ``(words)1.3``; the rest as it was.
-
-    >>> with_compels_weights("a (red:1.2) castle, ((old:1.1) town:0.5)")
-    'a (red)1.2 castle, ((old)1.1 town)0.5'
-    """
-    opened: list[int] = []
-    written: list[str] = []
-    escaped = False
-    for sign in prompt:
-        written.append(sign)
-        if escaped or sign == "\\":
-            escaped = not escaped
-        elif sign == "(":
-            opened.append(len(written) - 1)
-        elif sign == ")" and opened:
-            start = opened.pop()
-            inside = "".join(written[start + 1 : -1])
-            found = _WEIGHT.search(inside)
-            if found:
-                written[start:] = [f"({inside[: found.start()]}){float(found[1]):g}"]
-    return "".join(written)

@@ -102,7 +102,7 @@ def test_steps_are_unet_calls_really_made(engine: Engine, strength: float) -> No
 def test_the_adapter_and_the_text_encoder_run_once(engine: Engine) -> None:
     calls: list[str] = []
     adapter = engine()._pipeline.adapter
-    encoder = engine()._text._encoders[0].conditioning_provider.text_encoder
+    encoder = engine()._text._encoders[0].text_encoder
     assert adapter is not None
     hooks = [
         adapter.register_forward_hook(lambda *_: calls.append("depth")),

@@ -1,0 +1,101 @@
+"""Weighted and long prompts, for both families, against diffusers' pipelines fed by compel as its users do it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from compel import CompelForSD, CompelForSDXL
+
+from server.engine.weights import weighted, words_of
+from tests.plain.engine.conftest import make_request
+from tests.plain.engine.families import FAMILIES, ask, assert_same, engine, psnr, stock
+
+LONG = ", ".join(f"a castle of stone number {number} by the sea" for number in range(14))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "pieces"),
+    [
+        ("a red castle", [("a red castle", 1)]),
+        ("a (red:1.3) castle", [("a", 1), ("red", 1.3), ("castle", 1)]),
+        ("(a:0.5)(b: 2 )", [("a", 0.5), ("b", 2)]),
+        ("((old:1.1) town:.5), sea", [("old", 0.55), ("town", 0.5), (", sea", 1)]),
+        ("(red) ((blue)) [dim]", [("red", 1.1), ("blue", 1.21), ("dim", 1 / 1.1)]),
+        ("(red)1.3 (x)2, (y)++", [("red", 1.3), ("x", 2), (",", 1), ("y", 1.21)]),
+        ("a ball++ and-or fog--, C+", [("a", 1), ("ball", 1.21), ("and-or", 1), ("fog", 0.81), (", ", 1), ("C", 1.1)]),
+        (r"\(red:1.3\) (blue\):1.2)", [("(red:1.3)", 1), ("blue)", 1.2)]),
+        (":) (open (a:1.2)", [(":) (open", 1), ("a", 1.2)]),
+        ("(ratio 16:9) at 5:30", [("ratio 16", 9), ("at 5:30", 1)]),
+        ("(a] b) [c)", [("a] b", 1.1), ("[c)", 1)]),
+        ("(:1.2) () []", [("", 1)]),
+        ("", [("", 1)]),
+        ("   ", [("", 1)]),
+    ],
+)
+def test_weights_as_people_write_them(prompt: str, pieces: list[tuple[str, float]]) -> None:
+    found = weighted(prompt)
+    assert [text for text, _ in found] == [text.strip() for text, _ in pieces]
+    assert [weight for _, weight in found] == pytest.approx([weight for _, weight in pieces])
+
+
+@pytest.mark.parametrize(
+    "prompt", ["(" * 4000, "(" * 1999 + "a" + ")" * 1999, "a+ " * 1300, "((a:1.1) " * 400, "[(" * 2000]
+)
+def test_weights_of_anything_are_found(prompt: str) -> None:
+    assert weighted(prompt)
+
+
+@pytest.mark.parametrize(
+    "prompt", ["a :) (tall", "castle.and(", "(((", ")))", '"', "a\\", "x" * 4000, "ünïcödé ☃", "()"]
+)
+def test_prompts_that_are_no_syntax_still_make_pictures(prompt: str) -> None:
+    assert engine("SD1.5").render(make_request(strength=0.5, steps=1, prompt=prompt)).image.std() > 5
+
+
+def for_compel(prompt: str) -> str:
+    """``prompt`` with ``(words:1.3)`` as compel's own parser reads it."""
+    return re.sub(r"\(([^()]*):([\d.]+)\)", r"(\1)\2", prompt)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    ("prompt", "negative", "guidance"),
+    [
+        ("a (red:1.4) castle, (grass:0.5)", "", 1.0),
+        ("a (red:1.4) castle", "(blurry:1.2), dark", 2.5),
+        (LONG, "", 1.0),
+        (LONG + ", (red:1.4)", "blurry", 2.5),
+        ("a castle", LONG, 2.5),
+    ],
+    ids=["weights", "weights guided", "long", "long guided", "long negative"],
+)
+def test_prompts_as_compels_users_have_them(family: str, prompt: str, negative: str, guidance: float) -> None:
+    request = make_request(strength=0.5, steps=2, seed=3, prompt=prompt, negative_prompt=negative, guidance=guidance)
+    pipeline = stock(family, "Img2Img")
+    compel: Any = CompelForSDXL if family == "SDXL" else CompelForSD
+    made = compel(pipeline)(for_compel(prompt), negative_prompt=for_compel(negative) or None)
+    if family == "SDXL":  # compel's pooled embedding is that of the marks too, ours of the words alone
+        words = compel(pipeline)(words_of(prompt), negative_prompt=words_of(negative) or None)
+        made = replace(made, pooled_embeds=words.pooled_embeds, negative_pooled_embeds=words.negative_pooled_embeds)
+    how = {"prompt": None, "negative_prompt": None, "prompt_embeds": made.embeds}
+    how |= {"pooled_prompt_embeds": made.pooled_embeds, "negative_prompt_embeds": made.negative_embeds}
+    how |= {"negative_pooled_prompt_embeds": made.negative_pooled_embeds}
+    ours = engine(family).render(request).image
+    assert_same(ours, ask(pipeline, request, **how))
+    plain = make_request(strength=0.5, steps=2, seed=3, prompt="a castle", guidance=guidance)
+    assert psnr(ours, engine(family).render(plain).image) < 60
+
+
+def test_more_weight_changes_more() -> None:
+    def picture(prompt: str) -> Any:
+        return engine("SD1.5").render(make_request(strength=1.0, prompt=prompt)).image.astype(float)
+
+    plain = picture("a red castle")
+    changes = [np.abs(picture(f"a (red:{weight}) castle") - plain).mean() for weight in (1.1, 1.5, 3.0)]
+    assert changes == sorted(changes)
+    assert changes[0] > 0
+    assert np.array_equal(picture("a (red:1.0) castle"), picture("a (red:1) castle"))
