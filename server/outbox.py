@@ -5,29 +5,33 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from addon.wire import Dropped, Failure, Message, Picture, Progress, Status
+from addon.wire import Dropped, Failure, Message, ModelProgress, Models, Picture, Probe, Progress, Status
 
 ROOM = 64
 """Small answers that may wait; with more, the session stops reading requests until the client reads."""
 
 
 class Outbox:
-    """Messages for a client who may read slowly or never: the newest picture, status and progress, and answers.
+    """Messages for a client who may read slowly or never: the newest of each kind that ages, and answers.
 
     For one event loop. Pictures are the only large messages, so one slot for them bounds the memory; a picture
     that never left is answered by :class:`Dropped`, as a request that never reached the engine is.
     """
 
     def __init__(self) -> None:
-        self._answers: deque[Dropped | Failure] = deque()
+        self._answers: deque[Dropped | Failure | Probe] = deque()
         self._status: Status | None = None
         self._picture: Picture | None = None
         self._progress: Progress | None = None
+        self._models: Models | None = None
+        self._of_models: dict[str, ModelProgress] = {}  # by name, of which there are only as many as models
         self._filled = asyncio.Event()
         self._roomy = asyncio.Event()
         self._roomy.set()
 
-    def put(self, message: Status | Progress | Picture | Dropped | Failure) -> Picture | None:
+    def put(
+        self, message: Status | Progress | Picture | Dropped | Failure | Models | ModelProgress | Probe
+    ) -> Picture | None:
         """Add ``message``; return the picture that it displaced."""
         displaced = None
         match message:
@@ -35,6 +39,10 @@ class Outbox:
                 self._progress = message
             case Status():
                 self._status = message
+            case Models():
+                self._models = message
+            case ModelProgress():
+                self._of_models[message.name] = message
             case Picture():
                 displaced, self._picture = self._picture, message
                 if displaced is not None:
@@ -69,6 +77,10 @@ class Outbox:
             message, self._status = self._status, None
         elif self._picture is not None:
             message, self._picture = self._picture, None
+        elif self._models is not None:
+            message, self._models = self._models, None
+        elif self._of_models:
+            message = self._of_models.pop(next(iter(self._of_models)))
         else:
             message, self._progress = self._progress, None
         return message

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from addon.planes.memory import SharedMemory
+from addon.planes.squeeze import ENCODINGS, squeeze, stretch
 from addon.wire import (
     PROTOCOL,
     Dropped,
@@ -18,6 +19,7 @@ from addon.wire import (
     Hello,
     Message,
     Picture,
+    Probe,
     ProtocolError,
     Request,
     Welcome,
@@ -57,6 +59,8 @@ class Session:
         self._outbox = Outbox()
         self._memory: SharedMemory | None = None
         self._places: dict[int, int] = {}  # requests not yet answered -> where their pictures go
+        self._small: set[int] = set()  # requests not yet answered whose pictures are to be made small
+        self._encodings: tuple[str, ...] = ()
         self._loop = asyncio.get_running_loop()
 
     def deliver(self, message: Answer) -> None:
@@ -117,13 +121,19 @@ class Session:
             return False
         if hello.memory:
             self._memory = SharedMemory.open(hello.memory)
-        await self._send(Welcome(server=self._server, memory=self._memory is not None))
+        self._encodings = tuple(encoding for encoding in ENCODINGS if encoding in hello.encodings)
+        shares = self._memory is not None
+        await self._send(Welcome(server=self._server, memory=shares, encodings=self._encodings))
         return True
 
     async def _read(self) -> None:
         while True:
             try:
-                message = unpack(await self._receive(), self._memory)
+                message = unpack(await self._receive(), self._memory, stretch if self._encodings else None)
+                if isinstance(message, Probe):
+                    self._post(message)
+                    await self._outbox.room()
+                    continue
                 if not isinstance(message, Request):
                     kind = type(message).__name__.lower()
                     raise ProtocolError(f"a {kind} message came, but a client sends only requests after its hello")
@@ -134,6 +144,8 @@ class Session:
                 self._metrics.observe_told(message.timings)
                 if message.picture_at is not None:
                     self._places[message.frame.id] = message.picture_at
+                if message.picture_as in self._encodings:
+                    self._small.add(message.frame.id)
                 dropped = self._worker.accept(self, message)
                 if dropped is not None:
                     self._post(dropped)
@@ -145,7 +157,7 @@ class Session:
             async with asyncio.timeout(STALL_SECONDS):
                 await self._send(message)
 
-    def _post(self, message: Answer) -> None:
+    def _post(self, message: Answer | Probe) -> None:
         if self._outbox.put(message) is not None:
             self._metrics.dropped.inc()
 
@@ -166,10 +178,15 @@ class Session:
 
     def _pack(self, message: Message) -> bytes:
         """The bytes of ``message``; a picture is put into shared memory where its request asked for that."""
-        number = message.id if isinstance(message, Picture | Dropped | Failure) else None
-        at = None if number is None else self._places.pop(number, None)
         if isinstance(message, Picture):
             message = dataclasses.replace(message, sent=time.perf_counter())
+        number = message.id if isinstance(message, Picture | Dropped | Failure) else None
+        if number is None:
+            return pack(message)
+        at, is_small = self._places.pop(number, None), number in self._small
+        self._small.discard(number)
+        if is_small:
+            return pack(message, squeeze=squeeze)
         return pack(message) if at is None else pack(message, self._memory, at)
 
     async def _refuse(self, sentence: str, code: str) -> None:

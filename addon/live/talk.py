@@ -7,15 +7,31 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from ..planes.memory import PICTURE_AT, SLOT_BYTES, SLOTS, SharedMemory
-from ..wire import MAX_MESSAGE_BYTES, PROTOCOL, Hello, Message, Picture, ProtocolError, Request, Welcome, pack, unpack
+from ..planes.squeeze import ENCODINGS, squeeze, stretch
+from ..wire import (
+    MAX_MESSAGE_BYTES,
+    PROTOCOL,
+    Hello,
+    Message,
+    Picture,
+    Probe,
+    ProtocolError,
+    Request,
+    Welcome,
+    pack,
+    unpack,
+)
 from . import errors
 from .address import Address
 from .connection import Connection
+from .speed import Speed
 from .statistics import Statistics
 
 
 class Talk:
     """A :class:`Connection` that speaks in messages. On this machine it offers the server memory for the planes.
+
+    To another machine it measures the link, and makes planes small where that saves time.
 
     Raises :class:`Trouble` when the connection cannot even begin. ``clock``: monotonic seconds.
     """
@@ -32,6 +48,9 @@ class Talk:
         self._memory: SharedMemory | None = None
         self._slots: dict[int, int] = {}  # frames under way -> the slot that holds them
         self._greeted = False
+        self._clock = clock
+        self.speed: Speed | None = None
+        """Of the link to another machine whose server knows how to make planes small."""
 
     @property
     def open(self) -> bool:
@@ -64,8 +83,9 @@ class Talk:
         if self._connection.open and not self._greeted:
             self._greeted = True
             self._memory = SharedMemory.create() if self._is_near else None
-            self.send(Hello(PROTOCOL, self._client, self._memory.name if self._memory is not None else ""))
-        return map(self._read, data)
+            name = self._memory.name if self._memory is not None else ""
+            self.send(Hello(PROTOCOL, self._client, name, () if self._is_near else ENCODINGS))
+        return filter(None, map(self._read, data))
 
     def send(self, message: Message) -> None:
         """Send ``message``, as far as the system takes it now; the rest follows with the next polls."""
@@ -74,12 +94,15 @@ class Talk:
     def send_request(self, request: Request, timings: Mapping[str, float]) -> None:
         """Send ``request`` with ``timings``; its planes go through shared memory where there is some."""
         begun = time.perf_counter()
+        request = replace(request, timings=dict(timings))
         slot = self._free_slot()
-        if self._memory is None or slot is None:
-            data = pack(replace(request, timings=dict(timings)))
+        if self.speed is not None and self.speed.is_slow:
+            data = pack(replace(request, picture_as="jpeg"), squeeze=squeeze)
+        elif self._memory is None or slot is None:
+            data = pack(request)
         else:
             at = slot * SLOT_BYTES
-            data = pack(replace(request, timings=dict(timings), picture_at=at + PICTURE_AT), self._memory, at)
+            data = pack(replace(request, picture_at=at + PICTURE_AT), self._memory, at)
             self._slots[request.frame.id] = slot
         self._statistics.add("pack", (time.perf_counter() - begun) * 1e3)
         self._send(data)
@@ -102,16 +125,20 @@ class Talk:
             return None
         return next((slot for slot in range(SLOTS) if slot not in self._slots.values()), None)
 
-    def _read(self, data: bytes | bytearray) -> Message:
+    def _read(self, data: bytes | bytearray) -> Message | None:
+        """The message in ``data``, None for one that is not for the loop."""
         begun = time.perf_counter()
         try:
-            message = unpack(data, self._memory)
+            message = unpack(data, self._memory, None if self.speed is None else stretch)
         except ProtocolError as error:
             raise errors.not_draftglass(self.place, str(error)) from None
         if isinstance(message, Picture):
             self._statistics.add("unpack", (time.perf_counter() - begun) * 1e3)
         if isinstance(message, Welcome) and self.welcome is None:
             self._take_welcome(message)
+        if isinstance(message, Probe) and self.speed is not None:
+            self.speed.came(self._clock())
+            return None
         return message
 
     def _take_welcome(self, welcome: Welcome) -> None:
@@ -123,6 +150,9 @@ class Talk:
                 self._memory.remove_name()
             else:
                 self._drop_memory()
+        if set(welcome.encodings) >= set(ENCODINGS) and ENCODINGS and not self._is_near:
+            self.speed = Speed()
+            self.speed.begin(self._clock(), self.send)
 
     def _drop_memory(self) -> None:
         memory, self._memory = self._memory, None

@@ -17,6 +17,7 @@ from .messages import (
     Hello,
     Message,
     Picture,
+    Probe,
     Progress,
     Request,
     Status,
@@ -37,7 +38,7 @@ from .models import (
     Upload,
     VerifyModel,
 )
-from .planes import Shelf
+from .planes import Shelf, Squeeze, Stretch
 
 __all__ = [
     "MAX_MESSAGE_BYTES",
@@ -59,6 +60,7 @@ __all__ = [
     "ModelProgress",
     "Models",
     "Picture",
+    "Probe",
     "Progress",
     "ProtocolError",
     "PullModel",

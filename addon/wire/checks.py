@@ -73,6 +73,16 @@ def check_timings(timings: object) -> None:
         check_number(f"timing {show(name)}", value, 0, 1e9)
 
 
+def check_words(name: str, value: object) -> tuple[str, ...]:
+    """Return ``value``, a list of at most 16 texts of at most 40 characters, as a tuple, or raise ProtocolError."""
+    if not isinstance(value, (tuple, list)):
+        raise ProtocolError(f"{name} is {show(value)}, but must be a list of texts")
+    check_whole(f"number of {name}", len(value), 0, 16)
+    for word in value:
+        check_text(f"one of {name}", word, 40)
+    return tuple(value)
+
+
 def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
     """Raise ProtocolError unless ``value`` is one of ``choices``."""
     if not isinstance(value, str) or value not in choices:

@@ -29,6 +29,7 @@ from .messages import (
     Hello,
     Message,
     Picture,
+    Probe,
     Progress,
     Request,
     Status,
@@ -51,7 +52,7 @@ from .models import (
     Upload,
     VerifyModel,
 )
-from .planes import PLANES, Shelf, lay, read
+from .planes import PLANES, Shelf, Squeeze, Stretch, lay, read
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_MESSAGE_BYTES = 4 + MAX_HEADER_BYTES + MAX_SIDE * MAX_SIDE * 5
@@ -71,6 +72,7 @@ _PLAIN: dict[str, Callable[..., Message]] = {
     "progress": Progress,
     "dropped": Dropped,
     "failure": Failure,
+    "probe": Probe,
     "list_models": ListModels,
     "models": Models,
     "load_model": LoadModel,
@@ -83,10 +85,11 @@ _PLAIN: dict[str, Callable[..., Message]] = {
 _TYPE_OF = {kind: name for name, kind in _PLAIN.items()} | {Picture: "picture", Upload: "upload"}
 
 
-def pack(message: Message, shelf: Shelf | None = None, at: int = 0) -> bytes:
+def pack(message: Message, shelf: Shelf | None = None, at: int = 0, squeeze: Squeeze | None = None) -> bytes:
     """Return the bytes of ``message``, to be sent as one binary WebSocket message.
 
-    Its planes are put on the ``shelf`` from ``at`` on, if there is one and it can hold them; else they go along.
+    Its planes are put on the ``shelf`` from ``at`` on, if there is one and it can hold them; else they go along,
+    made small by ``squeeze``, if given.
     """
     planes: dict[str, NDArray[Any]] = {}
     if isinstance(message, Request):
@@ -98,7 +101,7 @@ def pack(message: Message, shelf: Shelf | None = None, at: int = 0) -> bytes:
         header, planes = {"type": _TYPE_OF[type(message)], **fields}, {"image": message.image}
     else:
         header = {"type": _TYPE_OF[type(message)], **dataclasses.asdict(message)}
-    header["planes"], parts = lay(planes, shelf, at)
+    header["planes"], parts = lay(planes, shelf, at, squeeze)
     text = json.dumps(header, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     if len(text) > MAX_HEADER_BYTES:
         raise ProtocolError(
@@ -107,15 +110,15 @@ def pack(message: Message, shelf: Shelf | None = None, at: int = 0) -> bytes:
     return b"".join([_LENGTH.pack(len(text)), text, *parts])
 
 
-def unpack(data: bytes | bytearray | memoryview, shelf: Shelf | None = None) -> Message:
+def unpack(data: bytes | bytearray | memoryview, shelf: Shelf | None = None, stretch: Stretch | None = None) -> Message:
     """Return the message in ``data``, or raise :class:`ProtocolError`, whatever the bytes are.
 
     The error has the message's ``id`` when the header has a valid one. Arrays are read-only views of ``data``, or
-    of what was read from the ``shelf``.
+    of what was read from the ``shelf``, or what ``stretch`` made of small ones.
     """
     header, rest = _split(memoryview(data))
     try:
-        return _read(header, rest, shelf)
+        return _read(header, lambda listed: read(listed, rest, shelf, stretch))
     except ProtocolError as error:
         frame = header.get("id")
         if isinstance(frame, int) and not isinstance(frame, bool) and 0 <= frame <= MAX_ID:
@@ -123,10 +126,10 @@ def unpack(data: bytes | bytearray | memoryview, shelf: Shelf | None = None) -> 
         raise
 
 
-def _read(header: dict[str, Any], rest: memoryview, shelf: Shelf | None) -> Message:
+def _read(header: dict[str, Any], read_planes: Callable[[object], dict[str, NDArray[Any]]]) -> Message:
     kind = header.pop("type", None)
     check_choice("type of message", kind, [*_CARRIES, *_PLAIN])
-    planes = read(header.pop("planes", []), rest, shelf)
+    planes = read_planes(header.pop("planes", []))
     extra = sorted(planes.keys() - _CARRIES.get(kind, ()))
     if extra:
         raise ProtocolError(f"a {kind} message has the plane {extra[0]!r}, which belongs to no {kind}")
@@ -156,6 +159,7 @@ def _request_header(message: Request) -> dict[str, Any]:
         "projection": frame.projection,
         "style": style,
         **({} if message.picture_at is None else {"picture_at": message.picture_at}),
+        **({} if message.picture_as == "rgb8" else {"picture_as": message.picture_as}),
         **({"timings": message.timings} if message.timings else {}),
     }
 
@@ -173,7 +177,7 @@ def _read_request(header: dict[str, Any], planes: dict[str, NDArray[Any]]) -> Re
         if not isinstance(reference, dict):
             raise ProtocolError(f"reference is {show(reference)}, but must be an object")
         built["reference"] = _build(Reference, "reference", reference)
-    rest = {name: header.pop(name) for name in ("settle", "picture_at", "timings") if name in header}
+    rest = {name: header.pop(name) for name in ("settle", "picture_at", "picture_as", "timings") if name in header}
     frame = _build(Frame, "request", header, planes)
     return Request(frame, _build(Style, "style", style, built), **rest)
 

@@ -23,6 +23,7 @@ from .checks import (
     check_text,
     check_timings,
     check_whole,
+    check_words,
     show,
 )
 from .errors import ProtocolError
@@ -50,6 +51,8 @@ Matrix = tuple[tuple[float, ...], ...]
 State = Literal["loading", "ready", "failed"]
 STATES = ("loading", "ready", "failed")
 CONTROLS = ("depth",)
+PICTURE_ENCODINGS = ("rgb8", "jpeg")
+MAX_PADDING = 60_000
 
 
 @dataclass(frozen=True)
@@ -60,10 +63,13 @@ class Hello:
     client: str = "unknown"
     memory: str = ""
     """Name of the memory that the client offers to share; "" for none."""
+    encodings: tuple[str, ...] = ()
+    """Of planes, beside the plain ones: what the client can write and read."""
 
     def __post_init__(self) -> None:
         check_whole("protocol", self.protocol, 0, 2**31)
         check_text("client", self.client, 200)
+        object.__setattr__(self, "encodings", check_words("encodings", self.encodings))
         check_text("memory", self.memory, 32)
         if self.memory and re.fullmatch(MEMORY_NAME, self.memory) is None:
             raise ProtocolError(f"memory is {show(self.memory)}, but must be 32 of the digits 0 to 9 and a to f")
@@ -80,6 +86,8 @@ class Welcome:
     """Frames that a client may have under way: sent, and not yet answered by picture, dropped or failure."""
     memory: bool = False
     """Whether the server shares the memory that the client offered."""
+    encodings: tuple[str, ...] = ()
+    """Those of the hello's that the server can write and read too. With any it also answers a Probe."""
 
     def __post_init__(self) -> None:
         check_whole("protocol", self.protocol, 0, 2**31)
@@ -87,6 +95,7 @@ class Welcome:
         check_whole("max_side", self.max_side, 8, 2**16)
         check_whole("credits", self.credits, 1, 64)
         check_flag("memory", self.memory)
+        object.__setattr__(self, "encodings", check_words("encodings", self.encodings))
 
 
 @dataclass(frozen=True)
@@ -199,20 +208,22 @@ class Request:
     """Client to server: a frame and its style; with the model loaded, all that the picture depends on.
 
     ``settle`` marks the frame of a view at rest; the server only hands it back. ``picture_at``: where in the shared
-    memory the picture is to be put, None for the socket. ``timings``: milliseconds by stage of a frame shown before,
-    as the client measured them, for the server's metrics; empty for none.
+    memory the picture is to be put, None for the socket. ``picture_as``: its encoding. ``timings``: milliseconds by
+    stage of a frame shown before, as the client measured them, for the server's metrics; empty for none.
     """
 
     frame: Frame
     style: Style
     settle: bool = False
     picture_at: int | None = None
+    picture_as: str = "rgb8"
     timings: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_flag("settle", self.settle)
         if self.picture_at is not None:
             check_whole("picture_at", self.picture_at, 0, MEMORY_BYTES)
+        check_choice("picture_as", self.picture_as, PICTURE_ENCODINGS)
         check_timings(self.timings)
         for control in self.style.controls:
             if control.kind == "depth" and control.weight > 0 and self.frame.inverse_depth is None:
@@ -276,6 +287,16 @@ class Dropped:
 
 
 @dataclass(frozen=True)
+class Probe:
+    """Client to server, and back as it is: ``padding`` to tell from how long it takes how fast the link is."""
+
+    padding: str = ""
+
+    def __post_init__(self) -> None:
+        check_text("padding", self.padding, MAX_PADDING)
+
+
+@dataclass(frozen=True)
 class Failure:
     """Server to client: a request (or, without ``id``, the connection) failed, and why, in one sentence.
 
@@ -294,4 +315,4 @@ class Failure:
             check_whole("failure id", self.id, 0, MAX_ID)
 
 
-Message = Hello | Welcome | Status | Request | Picture | Progress | Dropped | Failure | ModelMessage
+Message = Hello | Welcome | Status | Request | Picture | Progress | Dropped | Failure | Probe | ModelMessage

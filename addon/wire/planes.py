@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +15,8 @@ from .messages import MAX_SIDE, MEMORY_BYTES
 # name in the header -> dtype on the wire, channels
 PLANES = {"image": ("u1", 3), "inverse_depth": ("<u2", 1)}
 _ENCODING = {"image": "rgb8", "inverse_depth": "u16le"}
+SMALL = {"image": "jpeg", "inverse_depth": "u12z"}
+"""For slow links, where both ends know them."""
 
 
 class Shelf(Protocol):
@@ -29,15 +31,26 @@ class Shelf(Protocol):
         ...
 
 
+Squeeze = Callable[[str, NDArray[Any]], tuple[str, bytes]]
+"""Makes a plane small: its name and itself in, encoding and bytes out."""
+Stretch = Callable[[str, bytes, int, int], NDArray[Any]]
+"""The way back: encoding, bytes, height and width in, the plane out. Raises ProtocolError."""
+
+
 def lay(
-    planes: Mapping[str, NDArray[Any]], shelf: Shelf | None = None, at: int = 0
-) -> tuple[list[dict[str, Any]], list[memoryview]]:
+    planes: Mapping[str, NDArray[Any]], shelf: Shelf | None = None, at: int = 0, squeeze: Squeeze | None = None
+) -> tuple[list[dict[str, Any]], list[memoryview | bytes]]:
     """Return the header's entries of ``planes`` and the bytes that go behind it: none of those on the ``shelf``."""
     parts = [np.ascontiguousarray(plane, PLANES[name][0]) for name, plane in planes.items()]
     entries = [
         {"name": name, "encoding": _ENCODING[name], "height": plane.shape[0], "width": plane.shape[1]}
         for name, plane in planes.items()
     ]
+    if squeeze is not None:
+        small = [squeeze(name, part) for name, part in zip(planes, parts, strict=True)]
+        for entry, (encoding, data) in zip(entries, small, strict=True):
+            entry |= {"encoding": encoding, "bytes": len(data)}
+        return entries, [data for _, data in small]
     if shelf is None or not parts or not shelf.write(at, parts):
         return entries, [part.data.cast("B") for part in parts]
     for entry, part in zip(entries, parts, strict=True):
@@ -46,7 +59,9 @@ def lay(
     return entries, []
 
 
-def read(listed: object, rest: memoryview, shelf: Shelf | None = None) -> dict[str, NDArray[Any]]:
+def read(
+    listed: object, rest: memoryview, shelf: Shelf | None = None, stretch: Stretch | None = None
+) -> dict[str, NDArray[Any]]:
     """Return the planes that a header lists, from ``rest``, the bytes behind it, and from the ``shelf``.
 
     Raises ProtocolError unless they are there and ``rest`` holds nothing else. Arrays are read-only.
@@ -60,13 +75,22 @@ def read(listed: object, rest: memoryview, shelf: Shelf | None = None) -> dict[s
         check_choice("name of a plane", name, list(PLANES))
         if name in planes:
             raise ProtocolError(f"the plane {name!r} is there twice")
-        check_choice(f"encoding of plane {name!r}", entry.get("encoding"), [_ENCODING[name]])
+        encoding = entry.get("encoding")
+        known = [_ENCODING[name], SMALL[name]] if stretch is not None else [_ENCODING[name]]
+        check_choice(f"encoding of plane {name!r}", encoding, known)
         height, width = entry.get("height"), entry.get("width")
         check_whole(f"height of plane {name!r}", height, 8, MAX_SIDE)
         check_whole(f"width of plane {name!r}", width, 8, MAX_SIDE)
         dtype, channels = np.dtype(PLANES[name][0]), PLANES[name][1]
         size = height * width * channels * dtype.itemsize
         data: bytes | memoryview
+        if encoding == SMALL[name] and stretch is not None:
+            check_whole(f"bytes of plane {name!r}", entry.get("bytes"), 1, len(rest) - offset)
+            data = bytes(rest[offset : offset + entry["bytes"]])
+            offset += entry["bytes"]
+            planes[name] = stretch(encoding, data, height, width)
+            planes[name].flags.writeable = False
+            continue
         if "at" in entry:
             data = _from_shelf(name, entry["at"], size, shelf)
         elif size > len(rest) - offset:

@@ -26,6 +26,7 @@ from addon.wire import (
     ModelProgress,
     Models,
     Picture,
+    Probe,
     Progress,
     PullModel,
     Reference,
@@ -119,6 +120,7 @@ def requests(draw: st.DrawFn) -> Request:
         frame,
         draw(style),
         draw(st.booleans()),
+        picture_as=draw(st.sampled_from(["rgb8", "jpeg"])),
         picture_at=draw(st.none() | st.integers(0, 2**26)),
         timings=draw(st.dictionaries(texts(100), numbers(0, 1e9), max_size=5)),
     )
@@ -144,11 +146,13 @@ def progresses(draw: st.DrawFn) -> Progress:
     return Progress(draw(ids), draw(st.integers(0, steps)), steps)
 
 
+words = st.lists(texts(40), max_size=16).map(tuple)
 hellos = st.builds(
     Hello,
     protocol=st.integers(0, 2**31),
     client=texts(200),
     memory=st.just("") | st.text("0123456789abcdef", min_size=32, max_size=32),
+    encodings=words,
 )
 welcomes = st.builds(
     Welcome,
@@ -157,6 +161,7 @@ welcomes = st.builds(
     max_side=st.integers(8, 2**16),
     credits=st.integers(1, 64),
     memory=st.booleans(),
+    encodings=words,
 )
 statuses = st.builds(
     Status,
@@ -208,7 +213,9 @@ def uploads(draw: st.DrawFn) -> Upload:
     return Upload(draw(sha256s), draw(arrays(np.uint8, (draw(sides), draw(sides), 3))))
 
 
-plain_messages = hellos | welcomes | statuses | progresses() | droppeds | failures
+probes = st.builds(Probe, padding=texts(15_000))
+
+plain_messages = hellos | probes | welcomes | statuses | progresses() | droppeds | failures
 model_messages = st.just(ListModels()) | models | wishes | model_progresses | uploads()
 messages: st.SearchStrategy[Message] = plain_messages | requests() | pictures() | model_messages
 
@@ -226,6 +233,7 @@ def one_of_each() -> dict[str, Message]:
         "request": Request(Frame(3, image, depth, near=2.0, captured=1.5), style, settle=True),
         "picture": Picture(3, image, 1.5, True, "embedded", {"engine": 20.5}),
         "progress": Progress(3, 1, 4),
+        "probe": Probe("xyz"),
         "dropped": Dropped(3),
         "failure": Failure("it broke", "internal", 3),
         "upload": Upload("0" * 64, image),
