@@ -61,6 +61,22 @@ class _Bar:
             self._bar.close()
 
 
+class _Cancellable:
+    """Passes progress on; after a signal it ends the task, even where an interrupt was swallowed on its way."""
+
+    def __init__(self, report: Callable[[int, int, str], None]) -> None:
+        self._report, self._cancelled = report, False
+
+    def cancel(self, *_: object) -> None:
+        self._cancelled = True
+        raise KeyboardInterrupt
+
+    def __call__(self, done: int, total: int, words: str) -> None:
+        if self._cancelled:
+            raise KeyboardInterrupt
+        self._report(done, total, words)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return the exit status: 0 done, 1 failed, 2 called wrongly, 130 cancelled."""
     parser = argparse.ArgumentParser("python -m server models", description="Models: what there is, get, remove.")
@@ -76,9 +92,11 @@ def main(arguments: Sequence[str]) -> int:
     if given.verb == "list":
         print_list(catalogue)
         return 0
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # cancelled as by Ctrl-C: nothing half is left
     state = "verifying" if given.verb == "verify" else "pulling"
-    report: Any = _Lines(state) if given.json else _Bar()
+    shown: Any = _Lines(state) if given.json else _Bar()
+    report = _Cancellable(shown)
+    signal.signal(signal.SIGTERM, report.cancel)  # as by Ctrl-C: nothing half is left
+    signal.signal(signal.SIGINT, report.cancel)
     say: Callable[..., None] = _Lines.say if given.json else _say_plainly
     try:
         preset = catalogue.preset(given.name)
@@ -95,8 +113,8 @@ def main(arguments: Sequence[str]) -> int:
         say("failed", sentence=str(error))
         return 1
     finally:
-        if isinstance(report, _Bar):
-            report.close()
+        if isinstance(shown, _Bar):
+            shown.close()
     say("done", outcome.size, outcome.size, outcome.sentence)
     return 0
 

@@ -56,7 +56,7 @@ def pull(preset: Preset, records: Records, report: Report, list_files: hub.ListF
             done += file.size
             report(done, total, words)
     except KeyboardInterrupt:
-        for file in fetched:
+        for file in _missing(files, kept):
             hub.delete(file)
         raise
     except HubError:

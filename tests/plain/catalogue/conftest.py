@@ -1,0 +1,42 @@
+"""A small SD1.5 as the hub would hand it out: the repositories of the preset, with random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+
+from server.catalogue import read_presets
+from tests.plain.catalogue.hub_server import Hub, serve
+from tests.plain.checkpoints import make_sd15, make_vae, write_lora
+from tests.plain.checkpoints_sdxl import make_controlnet
+
+RANK = 320
+"""Of the LoRA: makes a file of more than 20 MB, as downloads are counted by pieces of 10."""
+
+
+@pytest.fixture(scope="session")
+def repositories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The four repositories of the preset sd15, by name, each a folder."""
+    root = tmp_path_factory.mktemp("hub")
+    by_role = {part.role: part.repo for part in read_presets()["sd15"].parts}
+    base = make_sd15(root / "base", adapter=None)
+    unet = UNet2DConditionModel.from_pretrained(base / "unet")
+    (base / "README.md").write_text("not fetched")
+    (base / "unet" / "diffusion_pytorch_model.bin").write_bytes(b"a pickle, not fetched")
+    unet.half().save_pretrained(base / "unet", variant="fp16")
+    (root / "lora").mkdir()
+    write_lora(root / "lora" / "pytorch_lora_weights.safetensors", unet.float(), "kohya", rank=RANK)
+    make_vae("tiny").save_pretrained(root / "vae")
+    make_controlnet(root / "control", unet.to(torch.float32))
+    return {by_role[role]: root / role for role in ("base", "lora", "vae", "control")}
+
+
+@pytest.fixture
+def hub(repositories: dict[str, Path]) -> Iterator[Hub]:
+    """A hub that is up while the test runs."""
+    with serve(Hub(repositories)) as served:
+        yield served

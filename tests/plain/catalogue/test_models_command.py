@@ -1,0 +1,225 @@
+"""``python -m server models`` as a process of its own, with the real huggingface_hub against a hub on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from addon.wire import Style
+from server.catalogue import Catalogue, read_presets
+from tests.plain.catalogue.hub_server import Hub
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@dataclass
+class User:
+    """Somebody with a home of their own."""
+
+    home: Path
+    hub: Hub
+
+    def environment(self, **more: str) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+        return kept | {"HF_HOME": str(self.home / "hf"), "HF_ENDPOINT": self.hub.url, "HF_HUB_ETAG_TIMEOUT": "5"} | more
+
+    def start(self, *words: str, **more: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "server", "models", "--models-dir", str(self.home / "models"), *words]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, cwd=ROOT, env=self.environment(**more), **pipes)  # type: ignore[call-overload]
+
+    def run(self, *words: str, **more: str) -> tuple[int, str]:
+        process = self.start(*words, **more)
+        out, err = process.communicate(timeout=180)
+        return process.returncode, out + err
+
+    def blobs(self) -> list[Path]:
+        return [path for path in (self.home / "hf").rglob("blobs/*") if path.is_file()]
+
+    def weights(self) -> list[str]:
+        return [path.name for path in (self.home / "hf").rglob("snapshots/**/*.safetensors")]
+
+
+@pytest.fixture
+def user(tmp_path: Path, hub: Hub) -> User:
+    return User(tmp_path, hub)
+
+
+def events(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+
+def test_a_preset_is_pulled_verified_used_and_removed(user: User) -> None:
+    code, text = user.run("pull", "sd15", "--json")
+    assert code == 0, text
+    told = events(text)
+    assert told[-1]["state"] == "done" and told[-2]["done"] == told[-2]["total"] == told[-1]["total"]
+    done = [event["done"] for event in told if event["state"] == "pulling"]
+    assert done == sorted(done) and len(set(done)) > 5, "progress in bytes that only grows"
+    assert not any(name.endswith((".bin", ".md")) for name in user.hub.asked), "only what may be opened is fetched"
+    unets = [name for name in user.hub.asked if "/unet/" in name and name.endswith(".safetensors")]
+    assert unets == ["Lykon/dreamshaper-7/unet/diffusion_pytorch_model.fp16.safetensors"], "fp16 alone"
+
+    fetched = len(user.hub.asked)
+    assert "everything was here already" in user.run("pull", "sd15")[1]
+    assert len(user.hub.asked) == fetched, "nothing is downloaded twice"
+    assert user.run("verify", "sd15")[0] == 0
+    assert "sd15                     model    SD1.5     here" in user.run("list")[1]
+    assert user.run("pull", "sd15", HF_HUB_OFFLINE="1")[0] == 0, "all is here: no need of the hub"
+
+    check_that_it_draws(user)
+
+    code, text = user.run("remove", "sd15")
+    assert code == 0, text
+    assert user.weights() == [] and user.blobs() == []
+    assert "GB to download" in user.run("list")[1]
+
+
+def check_that_it_draws(user: User) -> None:
+    """Load what was pulled, in a process whose huggingface_hub knows this cache, and draw with its ControlNet."""
+    program = f"""
+import numpy as np
+from pathlib import Path
+from addon.wire import Control, Frame, Request, Style
+from server.catalogue import Catalogue
+from server.engine import StableDiffusionLcm
+spec = Catalogue(Path({str(user.home / "models")!r})).model("sd15")
+assert len(spec.loras) == 1 and spec.vae and spec.control, spec
+engine = StableDiffusionLcm.load(spec, "cpu")
+depth = np.linspace(0, 65535, 64 * 64).astype(np.uint16).reshape(64, 64)
+frame = Frame(1, np.full((64, 64, 3), 128, np.uint8), depth)
+style = Style("a castle", strength=0.6, steps=2, width=64, height=64, controls=(Control("depth", 1.0),))
+print(engine.render(Request(frame, style)).image.shape)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=user.environment(), capture_output=True, text=True, timeout=180
+    )
+    assert "(64, 64, 3)" in done.stdout, done.stderr
+
+
+def test_a_connection_that_breaks_off_is_taken_up_where_it_broke(user: User) -> None:
+    user.hub.break_after = 15 << 20
+    code, text = user.run("pull", "sd15")
+    assert code == 0, text
+    assert user.hub.break_after is None, "it was cut"
+    assert [asked for asked in user.hub.ranges if not asked.startswith("bytes=0")], "and asked for the rest only"
+    assert user.run("verify", "sd15")[0] == 0
+
+
+def test_what_was_fetched_before_a_failure_is_kept(user: User) -> None:
+    user.hub.corrupt = "diffusion_pytorch_model.safetensors"  # of the autoencoder, which comes late
+    code, text = user.run("pull", "sd15")
+    assert code == 1 and "its checksum is not the publisher's; pull again" in text
+    before = list(user.hub.asked)
+    assert "GB to download" in user.run("list")[1], "not whole is not here"
+    user.hub.corrupt = ""
+    assert user.run("pull", "sd15")[0] == 0
+    again = user.hub.asked[len(before) :]
+    assert again and not any("/unet/" in name for name in again), "what was whole is not fetched again"
+    assert user.run("remove", "sd15")[0] == 0
+    assert user.blobs() == [], "what the first try fetched counts as fetched"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM to catch there")
+def test_a_cancelled_pull_leaves_nothing(user: User) -> None:
+    user.hub.pause = 0.05
+    process = user.start("pull", "sd15", "--json")
+    assert process.stdout is not None
+    for line in process.stdout:
+        if json.loads(line)["done"] > 1 << 17:
+            break
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert events(out)[-1]["state"] == "cancelled", out + err
+    assert process.returncode == 130
+    assert user.weights() == [] and user.blobs() == [], "neither half a file nor half a model"
+
+
+def test_a_damaged_file_is_found_and_fetched_again(user: User) -> None:
+    assert user.run("pull", "sd15")[0] == 0
+    victim = next(path for path in user.blobs() if path.stat().st_size > 1 << 16)
+    data = bytearray(victim.read_bytes())
+    data[-1] ^= 1
+    victim.write_bytes(data)
+    code, text = user.run("verify", "sd15")
+    assert code == 1 and "was damaged" in text and "pull it again" in text
+    assert user.run("pull", "sd15")[0] == 0
+    assert user.run("verify", "sd15")[0] == 0
+
+
+def test_offline_says_what_is_missing(user: User) -> None:
+    code, text = user.run("pull", "sd15", HF_HUB_OFFLINE="1")
+    assert code == 1 and "downloads are off (HF_HUB_OFFLINE)" in text
+    assert user.run("pull", "sd15")[0] == 0
+    next(iter((user.home / "hf").rglob("pytorch_lora_weights.safetensors"))).unlink()
+    code, text = user.run("pull", "sd15", HF_HUB_OFFLINE="1")
+    assert code == 1 and "pytorch_lora_weights.safetensors" in text
+
+
+def test_a_hub_that_cannot_be_reached_is_one_sentence(user: User) -> None:
+    code, text = user.run("pull", "sd15", HF_ENDPOINT="http://127.0.0.1:9")
+    assert code == 1 and "cannot be reached" in text and "Traceback" not in text
+    assert len(text.strip().splitlines()) == 1
+
+
+def test_a_file_that_another_tool_has_fetched_is_used_and_stays(user: User) -> None:
+    part = next(part for part in read_presets()["sd15"].parts if part.role == "vae")
+    fetch = f"from huggingface_hub import hf_hub_download as d; d({part.repo!r}, 'config.json', revision='main')"
+    subprocess.run([sys.executable, "-c", fetch], env=user.environment(), check=True, timeout=60)
+    assert user.run("pull", "sd15")[0] == 0
+    assert user.hub.asked.count(f"{part.repo}/config.json") == 1
+    assert user.run("remove", "sd15")[0] == 0
+    assert len(user.blobs()) == 1, "what this model did not fetch is not its to delete"
+
+
+@pytest.mark.parametrize("words", [("pull", "../../etc"), ("pull", "sd16"), ("remove", "embedded"), ("remove", "sd15")])
+def test_what_cannot_be_done_is_one_sentence(user: User, words: tuple[str, str]) -> None:
+    code, text = user.run(*words)
+    assert code == 1 and words[1] in text and "Traceback" not in text
+
+
+def test_the_users_own_files_are_listed_by_what_they_are(tmp_path: Path, repositories: dict[str, Path]) -> None:
+    lora = repositories["latent-consistency/lcm-lora-sdv1-5"] / "pytorch_lora_weights.safetensors"
+    for folder, name in (("loras", "styles/ink"), ("checkpoints", "mislabelled"), ("loras", "cut off")):
+        path = tmp_path / folder / f"{name}.safetensors"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(lora.read_bytes() if name != "cut off" else lora.read_bytes()[:-9])
+    (tmp_path / "checkpoints" / "a folder").symlink_to(repositories["Lykon/dreamshaper-7"])
+    catalogue = Catalogue(tmp_path)
+    entries = {entry.name: entry for entry in catalogue.entries()}
+    assert entries["styles/ink"].kind == "lora" and entries["styles/ink"].installed
+    assert "This is a LoRA" in entries["mislabelled"].sentence and not entries["mislabelled"].installed
+    assert "cut off" in entries["cut off"].sentence
+    assert catalogue.model("a folder").base == tmp_path / "checkpoints" / "a folder"
+    assert catalogue.lora("styles/ink", 0.5).weight == 0.5
+    with pytest.raises(Exception, match=r"there is no LoRA '\.\./\.\./ink': put its file into"):
+        catalogue.lora("../../ink", 1.0)
+    with pytest.raises(Exception, match="there is no model '/etc/passwd': choose one of embedded"):
+        catalogue.model("/etc/passwd")
+    with pytest.raises(Exception, match="model sd15 is not on this machine yet: download it first"):
+        catalogue.model("sd15")
+
+
+def test_presets_name_what_people_decide_by() -> None:
+    presets = read_presets()
+    assert {"embedded", "sd15", "sdxl"} <= presets.keys()
+    for preset in presets.values():
+        assert preset.title and preset.licence and preset.sentence and preset.memory_gb > 0
+        assert bool(preset.parts) == (preset.download_gb > 0)
+        assert all(len(part.revision) == 40 for part in preset.parts), "pinned to a commit"
+        Style(steps=preset.steps, guidance=preset.guidance, strength=preset.strength)
+    assert "forbids commercial use" in presets["sdxl-turbo"].sentence
+
+
+def test_a_wrong_presets_file_names_preset_and_fault(tmp_path: Path) -> None:
+    path = tmp_path / "presets.toml"
+    path.write_text('[x]\ntitle = "X"\nfamily = ""\nlicence = ""\nsentence = ""\ncolour = "red"\n')
+    with pytest.raises(ValueError, match=r"preset 'x' in .*colour"):
+        read_presets(path)
