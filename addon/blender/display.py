@@ -115,6 +115,7 @@ def open_editor(window: bpy.types.Window, area: bpy.types.Area, width: int, heig
         free.image = image
         return
     before = {other.as_pointer() for other in window.screen.areas}
+    tab = next((region.active_panel_category for region in area.regions if region.type == "UI"), "")
     region = next(region for region in area.regions if region.type == "WINDOW")
     try:
         with bpy.context.temp_override(window=window, screen=window.screen, area=area, region=region):
@@ -128,6 +129,29 @@ def open_editor(window: bpy.types.Window, area: bpy.types.Area, width: int, heig
     right = max((area, new), key=lambda other: other.x)
     right.type = "IMAGE_EDITOR"
     right.spaces.active.image = image
+    if tab:
+        _show_tab(min((area, new), key=lambda other: other.x).as_pointer(), tab)
+
+
+def _show_tab(area: int, tab: str, tries: int = 30) -> None:
+    """Open a tab of the sidebar of the area at this address, once it is drawn: a split area opens its first one."""
+
+    def attempt() -> float | None:
+        nonlocal tries
+        tries -= 1
+        areas = (other for window in bpy.context.window_manager.windows for other in window.screen.areas)
+        regions = (region for other in areas if other.as_pointer() == area for region in other.regions)
+        region = next((region for region in regions if region.type == "UI"), None)
+        if region is None or tries < 0:
+            return None
+        try:
+            region.active_panel_category = tab
+        except (AttributeError, TypeError):  # not drawn yet
+            return 0.1
+        region.tag_redraw()
+        return None
+
+    bpy.app.timers.register(attempt, first_interval=0.1)
 
 
 def _the_image(width: int, height: int) -> bpy.types.Image:
