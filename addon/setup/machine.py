@@ -48,7 +48,7 @@ BUILDS = {
         Build("rocm", "ROCm 7.2 (AMD)", "rocm7.2", 4200 * MB, 16000 * MB),
         Build("mps", "Metal (Apple)", "", 160 * MB, 900 * MB),
         Build("cpu", "CPU only", "cpu", 270 * MB, 1300 * MB),
-        Build("pip", "What pip finds by itself", "", 270 * MB, 1300 * MB),
+        Build("pip", "the build that pip finds", "", 270 * MB, 1300 * MB),
     )
 }
 """Sizes of the CPU's build and of CUDA 13.0's download as measured with PyTorch 2.13; the others' are estimates."""

@@ -33,6 +33,17 @@ _p = _m.problem
 """
 
 
+TAB_NOW = "next(r for r in bpy.context.area.regions if r.type == 'UI').active_panel_category"
+KILL = """
+import os, signal
+def _kill():
+    run = setup.manager.run
+    if run is not None and run.fraction > 0.03:  # an environment is there, and pip looks up what is needed
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 0.02
+bpy.app.timers.register(_kill)
+bpy.ops.draftglass.set_up(agreed=True)
+"""
 READ_ONLY, REMOUNT = 1, 32  # of Linux' mount
 
 
@@ -144,6 +155,7 @@ def test_from_nothing_to_live_by_clicks(artist: Artist, tmp_path: Path) -> None:
         artist.wait("live", lambda now: now["live"] == "live")
         artist.live.wait_for("a picture", lambda stats: stats["pictures_shown"] > 0, 60)
         artist.live.shot("live")
+        assert artist.window.run(TAB_NOW) == "Draftglass", "the panel is gone once the Image Editor is split off"
         artist.window.run("live.paused = True")
         artist.wait("paused", lambda now: now["live"] == "paused")
         artist.window.run("live.paused = False")
@@ -188,3 +200,18 @@ def test_a_full_disk_and_one_that_is_read_only(artist: Artist) -> None:
     assert artist.window.run("libc.umount(str(place).encode())") == 0
     artist.window.run("bpy.ops.draftglass.set_up(agreed=True)")
     artist.wait("the set-up", lambda now: now["phase"] == "idle" and now["environment"] == "complete")
+
+
+def test_blender_killed_in_mid_set_up(artist: Artist) -> None:
+    """Nobody is left to roll it back but the set-up itself."""
+    artist.window.run("bpy.context.preferences.system.use_online_access = True")
+    server = Path(artist.window.run("str(process.user_folder() / 'server')"))
+    artist.window.run(KILL)
+    end = time.monotonic() + 60
+    while artist.window.process.poll() is None and time.monotonic() < end:
+        time.sleep(0.1)
+    assert (server / "lock").exists(), "it had not begun"
+    end = time.monotonic() + 30
+    while [entry for entry in server.iterdir() if entry.is_dir()] and time.monotonic() < end:
+        time.sleep(0.2)
+    assert [entry for entry in server.iterdir() if entry.is_dir()] == []
