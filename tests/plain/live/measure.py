@@ -1,6 +1,7 @@
-"""``python -m tests.plain.live.measure [SIDE] [FRAMES] [compiled]``: what a frame costs outside engine and draw.
+"""``python -m tests.plain.live.measure [SIDE] [FRAMES] [compiled] [socket]``: what a frame costs beside the engine.
 
-The client is this process, without the websockets package's compiled part unless told otherwise, as in Blender;
+With shared memory, unless it is told to use the socket alone. The client is this process, without the websockets
+package's compiled part unless told otherwise, as in Blender;
 the server is the real app in a process of its own, with an engine that hands the draft back.
 """
 
@@ -19,7 +20,11 @@ from pathlib import Path
 import numpy as np
 
 from addon.live import Address, LiveLoop
+from addon.planes import memory
 from addon.wire import Frame, Request, Style, pack, unpack
+
+if "socket" in sys.argv:
+    memory.memory_folder = lambda: None
 
 SERVER = """
 import os, sys
@@ -74,6 +79,8 @@ def main() -> None:
                 time.sleep(0.01)
                 key += 1  # one frame at a time: what a frame costs, not how many go
             time.sleep(0.0005)
+        link = loop._link
+        ways_of_planes = "through memory" if link is not None and link.shares_memory else "through the socket"
         data = pack(request)
         loops = 200
         began = time.perf_counter()
@@ -84,7 +91,9 @@ def main() -> None:
     finally:
         server.kill()
         server.wait()
-    print(f"{side} x {side} with depth, {len(data)} bytes out, {frames} frames, masking by {masking()}")
+    print(
+        f"{side} x {side} with depth, {len(data)} bytes out, {frames} frames, masking by {masking()}, {ways_of_planes}"
+    )
     for name, (p50, p95) in loop.statistics.stages().items():
         print(f"  {name:12} {p50:7.2f} {p95:7.2f}")
     for name, values in (("send() whole", sends), ("there, back", ways)):
