@@ -54,12 +54,13 @@ LAYERS = (
         THREADS | PICKLES | {"subprocess"},
     ),
     Layer("addon/keeping", NUMPY, ("addon.keeping", "addon.wire"), THREADS | SOCKETS | PICKLES),
+    Layer("addon/presets", frozenset(), ("addon.presets",), THREADS | SOCKETS | PICKLES),
     # Its work is done in processes of its own.
     Layer("addon/setup", frozenset(), ("addon.setup",), SOCKETS | PICKLES),
     Layer(
         "addon/blender",
         NUMPY | BLENDER,
-        ("addon", "addon.blender", "addon.keeping", "addon.live", "addon.setup", "addon.wire"),
+        ("addon", "addon.blender", "addon.keeping", "addon.live", "addon.presets", "addon.setup", "addon.wire"),
         THREADS | SOCKETS | PICKLES,
     ),
     Layer(
@@ -149,17 +150,7 @@ def test_imports_stay_in_their_layer(module: str) -> None:
         if top in ("addon", "server"):
             part = ".".join(name.split(".")[:2])
             ours = {known for known in layer.ours if known.count(".") == 1}
-            parts_of_root = {
-                "addon.wire",
-                "addon.live",
-                "addon.planes",
-                "addon.blender",
-                "addon.headless",
-                "addon.keeping",
-                "addon.setup",
-                "server.engine",
-                "server.training",
-            }
+            parts_of_root = {known for other in LAYERS for known in other.ours if known.count(".") == 1}
             allowed = part in ours or (part not in parts_of_root and top in layer.ours)
             assert allowed, f"{where}: not {layer.path}'s to use"
         else:

@@ -1,0 +1,138 @@
+"""A style and its file: JSON with the thumbnail in it, so that one file is all there is to share. Stdlib only; no bpy.
+
+::
+
+    {"draftglass_style": 1, "name": "Snow keep", "prompt": "a castle on snow", "strength": 0.9, "thumbnail": "..."}
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+from dataclasses import dataclass, fields
+from typing import Any
+
+from .errors import PresetError
+
+FORMAT = 1
+MARK = "draftglass_style"
+MAX_NAME = 60
+MAX_TEXT = 1000
+MAX_BYTES = 1024 * 1024
+"""Of a file."""
+MAX_THUMBNAIL = 512 * 1024
+PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+LIMITS: dict[str, tuple[float, float]] = {
+    "strength": (0.05, 1.0),
+    "steps": (1, 20),
+    "settle_steps": (1, 50),
+    "guidance": (1.0, 15.0),
+    "depth_weight": (0.0, 2.0),
+    "seed": (0, 2**31 - 1),
+}
+"""Least and greatest of each number: those of the settings in Blender."""
+_WHOLE = {"steps", "settle_steps", "seed"}
+_TEXTS = {"prompt", "negative_prompt"}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A name, and values of the settings; None leaves a setting as it is. ``thumbnail``: a PNG or JPEG, or empty.
+
+    Raises PresetError for what no setting can be.
+    """
+
+    name: str
+    prompt: str | None = None
+    negative_prompt: str | None = None
+    strength: float | None = None
+    steps: int | None = None
+    settle_steps: int | None = None
+    guidance: float | None = None
+    depth_weight: float | None = None
+    seed: int | None = None
+    thumbnail: bytes = b""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", _checked_name(self.name))
+        for name in _TEXTS:
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, str) or len(value) > MAX_TEXT):
+                raise PresetError(f"{name} is {_show(value)}, but must be a text of at most {MAX_TEXT} characters")
+        for name, (least, greatest) in LIMITS.items():
+            value = getattr(self, name)
+            if value is None:
+                continue
+            kind = "a whole number" if name in _WHOLE else "a number"
+            fits = isinstance(value, int if name in _WHOLE else (int, float)) and not isinstance(value, bool)
+            if not fits or not math.isfinite(value) or not least <= value <= greatest:
+                raise PresetError(f"{name} is {_show(value)}, but must be {kind} from {least:g} to {greatest:g}")
+        if not isinstance(self.thumbnail, bytes) or (self.thumbnail and not self.thumbnail.startswith((PNG, JPEG))):
+            raise PresetError("thumbnail is no PNG and no JPEG picture")
+        if len(self.thumbnail) > MAX_THUMBNAIL:
+            raise PresetError(f"thumbnail has {len(self.thumbnail)} bytes, but may have {MAX_THUMBNAIL} at most")
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The settings that it sets, by name."""
+        return {name: value for name in SETTINGS if (value := getattr(self, name)) is not None}
+
+
+SETTINGS = tuple(field.name for field in fields(Preset) if field.name not in {"name", "thumbnail"})
+"""The names of what a style can set."""
+
+
+def read(data: bytes, where: str = "the file") -> Preset:
+    """The style in a file's bytes. ``where`` names it in errors. Raises PresetError."""
+    if len(data) > MAX_BYTES:
+        raise PresetError(f"{where} has {len(data)} bytes, but a style has {MAX_BYTES} at most")
+    try:
+        told = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise PresetError(f"{where} is no style: it is not JSON in UTF-8") from None
+    if not isinstance(told, dict) or MARK not in told:
+        raise PresetError(f"{where} is no style: it has no {MARK!r}")
+    version = told.pop(MARK)
+    if version != FORMAT or isinstance(version, bool):
+        raise PresetError(f"{where} is a style of format {_show(version)}, but this version reads format {FORMAT}")
+    if "name" not in told:
+        raise PresetError(f"{where} is a style without a name")
+    unknown = sorted(told.keys() - {"name", "thumbnail", *SETTINGS})
+    if unknown:
+        raise PresetError(f"{where} sets {_show(unknown[0])}, but a style can set {', '.join(SETTINGS)} only")
+    try:
+        thumbnail = _thumbnail(told.pop("thumbnail", ""))
+        return Preset(thumbnail=thumbnail, **told)
+    except PresetError as error:
+        raise PresetError(f"{where} is no style that can be used: {error}") from None
+
+
+def write(preset: Preset) -> bytes:
+    """The bytes of the file of ``preset``; :func:`read` gives it back."""
+    told: dict[str, Any] = {MARK: FORMAT, "name": preset.name, **preset.values}
+    if preset.thumbnail:
+        told["thumbnail"] = base64.b64encode(preset.thumbnail).decode("ascii")
+    return (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode("utf-8")
+
+
+def _checked_name(value: object) -> str:
+    name = " ".join(value.split()) if isinstance(value, str) else ""
+    if not name or len(name) > MAX_NAME or not name.isprintable():
+        raise PresetError(f"name is {_show(value)}, but must be a text of 1 to {MAX_NAME} characters")
+    return name
+
+
+def _thumbnail(value: object) -> bytes:
+    if not isinstance(value, str):
+        raise PresetError(f"thumbnail is {_show(value)}, but must be a picture in base64")
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        raise PresetError("thumbnail is not base64") from None
+
+
+def _show(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."
