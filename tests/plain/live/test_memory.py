@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,6 +104,27 @@ def test_the_planes_of_both_ways_go_through_memory(server: tuple[Address, subpro
     assert names() <= before, "its name is gone as soon as both have it"
     assert {"wire", "reply", "queue", "engine", "capture"} <= statistics.stages().keys()
     viewer.loop.stop()
+
+
+def test_the_servers_metrics_hear_of_what_only_the_client_can_measure(
+    server: tuple[Address, subprocess.Popen[str]],
+) -> None:
+    loop = LiveLoop(server[0], settle=False)
+    viewer = Viewer(loop)
+    for key in range(4):
+        viewer.key = key
+        viewer.until(functools.partial(lambda count: len(viewer.pictures) > count, key))
+        loop.statistics.add("display", 2.0)
+    url = server[0].url.replace("ws:", "http:").replace("/live", "/metrics")
+    call = urllib.request.Request(url, headers={"Authorization": "Bearer token"})
+    with urllib.request.urlopen(call, timeout=60) as answer:
+        text = answer.read().decode()
+    for stage in ("capture", "wire", "reply", "display"):
+        assert f'draftglass_stage_seconds_count{{stage="{stage}"}} 3.0' in text, (
+            "of all but the last, which is told next"
+        )
+    assert 'draftglass_stage_seconds_count{stage="queue"} 4.0' in text
+    loop.stop()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
