@@ -5,7 +5,10 @@ bf16 on a CPU that has no instructions for it is several times slower than fp32,
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,6 +82,15 @@ def cpu_threads() -> int:
 
 
 _default_threads = torch.get_num_threads()
+
+
+def give_back_freed() -> None:
+    """Have the C library hand main memory that is free within this process back to the system, where it keeps it."""
+    gc.collect()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; others give it back by themselves
+        if trim is not None:
+            trim(0)
 
 
 class Stopwatch:

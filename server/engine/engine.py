@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from addon.wire import Frame, Request, Style
 
-from .devices import Stopwatch, choose, cpu_threads
+from .devices import Stopwatch, choose, cpu_threads, give_back_freed
 from .errors import EngineError
 from .fast import quicken_autoencoder
 from .images import Transfer
@@ -177,6 +177,7 @@ class StableDiffusionLcm:
         self._pipeline = self._text = self._loras = self._style = None  # type: ignore[assignment]
         self._modules = []
         self._free()
+        give_back_freed()
 
     @torch.inference_mode()
     def _render(self, frame: Frame, style: Style, on_step: OnStep) -> Rendered:
