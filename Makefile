@@ -1,6 +1,7 @@
 # make demo           sample pictures under demo/, from nothing but Python 3.11
 # make test           the plain tests and those in Blender's module
 # make test-blender   the tests in a real Blender; BLENDER=path for one that is installed
+# make bench          our speed beside others', under docs/benchmarks/; BENCH="--quick" for two minutes
 # make zip            the extension, under dist/
 # make lint           style and types
 
@@ -8,7 +9,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test test-blender zip lint venv machine
+.PHONY: demo test test-blender bench zip lint venv machine
 
 venv: $(READY)
 
@@ -26,6 +27,9 @@ test: machine $(READY)
 
 test-blender: $(READY)
 	$(BIN)/python -m pytest tests/blender -v
+
+bench: $(READY)
+	$(BIN)/python -m server.bench $(BENCH)
 
 zip:
 	@$(PYTHON) scripts/make_zip.py

@@ -83,6 +83,13 @@ LAYERS = (
         ("addon.wire", "server.training", "server.engine"),
         SOCKETS | PICKLES,
     ),
+    # It measures the whole way of a frame, so that it may use both ends of it.
+    Layer(
+        "server/bench",
+        NUMPY | MODELS | {"PIL", "streamdiffusion"},
+        ("addon.headless", "addon.live", "addon.wire", "server.bench", "server.engine"),
+        SOCKETS | PICKLES,
+    ),
     # Its pictures come from Blender, drawn by the very code that draws the drafts.
     Layer(
         "server/training/render",

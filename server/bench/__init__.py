@@ -1,0 +1,4 @@
+"""Speed, measured: ours beside others on the same weights, frames, steps and noise. torch and diffusers, no bpy.
+
+``python -m server.bench``, or ``make bench``.
+"""

@@ -1,0 +1,155 @@
+"""What is compared: our engine, and diffusers' stock pipeline on the same modules. torch and diffusers, no bpy."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import LCMScheduler, StableDiffusionImg2ImgPipeline, StableDiffusionXLImg2ImgPipeline
+from diffusers.pipelines.stable_diffusion import pipeline_stable_diffusion_img2img as of_sd15
+from diffusers.pipelines.stable_diffusion_xl import pipeline_stable_diffusion_xl_img2img as of_sdxl
+from diffusers.schedulers import scheduling_lcm as of_lcm
+from numpy.typing import NDArray
+from PIL import Image
+
+from addon.wire import Request
+from server.engine import ModelSpec, StableDiffusionLcm
+from server.engine.loading import Parts, load_parts
+from server.engine.look import look
+
+Picture = NDArray[np.uint8]
+
+
+@dataclass
+class Arm:
+    """One way to make a picture. ``render``: a request to uint8 H x W x 3; it returns when the picture is there.
+
+    ``before``: what is done once before the first timed frame of a configuration, untimed. ``latency``: milliseconds
+    from input to its own output where that is not the time of a call. ``same_noise``: whether its picture must equal
+    the stock pipeline's.
+    """
+
+    name: str
+    render: Callable[[Request], Picture]
+    depth: bool = False
+    before: Callable[[Request], None] = lambda request: None
+    delay_frames: Callable[[Request], int] = lambda request: 0
+    same_noise: bool = True
+    notes: list[str] = field(default_factory=list)
+
+
+def load(folder: Path) -> Parts:
+    """The modules of the model in ``folder``, on the CPU in fp32, its LoRAs fused."""
+    return load_parts(look(ModelSpec(folder)), lambda fraction, words: None, torch.float32)
+
+
+def copied(parts: Parts) -> Parts:
+    """Modules of one's own: the engine rewrites some of them."""
+    made = copy.copy(parts)
+    made.unet, made.vae, made.control = (copy.deepcopy(each) for each in (parts.unet, parts.vae, parts.control))
+    made.texts = [(tokenizer, copy.deepcopy(encoder)) for tokenizer, encoder in parts.texts]
+    return made
+
+
+def ours(engine: StableDiffusionLcm, name: str, depth: bool, before: Callable[[Request], None] | None = None) -> Arm:
+    return Arm(name, lambda request: engine.render(request).image, depth, before or (lambda request: None))
+
+
+class Stock:
+    """diffusers' img2img pipeline with LCMScheduler, as its documentation sets it up; depth by a T2I-Adapter."""
+
+    def __init__(self, parts: Parts, device: torch.device, dtype: torch.dtype, compiled: bool = False) -> None:
+        parts = copied(parts)
+        self._device, self._dtype = device, dtype
+        self._adapter = None if parts.control is None else parts.control.to(device, dtype)
+        unet, vae = parts.unet.to(device, dtype), parts.vae.to(device, dtype)
+        if compiled:
+            for module in (unet, vae.encoder, vae.decoder, self._adapter):
+                if module is not None:
+                    _compile(module)
+        self._features: list[torch.Tensor] | None = None
+        forward = unet.forward
+
+        def with_depth(*given: Any, **named: Any) -> Any:  # img2img has no place for an adapter's features
+            features = None if self._features is None else [feature.clone() for feature in self._features]
+            return forward(*given, down_intrablock_additional_residuals=features, **named)
+
+        unet.forward = with_depth
+        scheduler = LCMScheduler.from_config(parts.schedule.config)
+        tokenizers, encoders = zip(*parts.texts, strict=True)
+        encoders = tuple(encoder.to(device, dtype) for encoder in encoders)
+        words: dict[str, Any] = {"text_encoder": encoders[0], "tokenizer": tokenizers[0]}
+        if parts.sdxl:
+            words |= {"text_encoder_2": encoders[1], "tokenizer_2": tokenizers[1]}
+            self.pipeline: Any = StableDiffusionXLImg2ImgPipeline(
+                vae=vae, unet=unet, scheduler=scheduler, add_watermarker=False, **words
+            )
+        else:
+            self.pipeline = StableDiffusionImg2ImgPipeline(
+                vae=vae,
+                unet=unet,
+                scheduler=scheduler,
+                safety_checker=None,
+                feature_extractor=None,
+                requires_safety_checker=False,
+                **words,
+            )
+        self.pipeline.set_progress_bar_config(disable=True)
+
+    @torch.inference_mode()
+    def render(self, request: Request) -> Picture:
+        style = request.style
+        self._features = None
+        if style.controls and self._adapter is not None:
+            assert request.frame.inverse_depth is not None
+            depth = torch.from_numpy(request.frame.inverse_depth.astype(np.float32) / 65535)
+            depth = depth.to(self._device, self._dtype)[None, None]
+            self._features = self._adapter(depth.expand(-1, self._adapter.config.in_channels, -1, -1))
+        return np.asarray(
+            self.pipeline(
+                prompt=style.prompt,
+                image=Image.fromarray(request.frame.image),
+                strength=style.strength,
+                num_inference_steps=round(style.steps / style.strength),
+                guidance_scale=1.0,
+                generator=torch.Generator("cpu").manual_seed(style.seed),
+            ).images[0]
+        )
+
+
+def _compile(module: Any) -> None:
+    module.to(memory_format=torch.channels_last)
+    on_gpu = next(module.parameters()).is_cuda
+    # no CUDA graphs inside: the pipeline keeps outputs that a second call would overwrite
+    module.forward = torch.compile(module.forward, mode="max-autotune-no-cudagraphs" if on_gpu else None, dynamic=False)
+
+
+@contextlib.contextmanager
+def one_noise() -> Iterator[None]:
+    """Have diffusers draw its noise in fp32 on the CPU, as we do: drawn in bf16, a seed means other noise."""
+
+    def draw(shape: Any, generator: Any = None, device: Any = None, dtype: Any = None, layout: Any = None) -> Any:
+        generator = generator[0] if isinstance(generator, list) else generator
+        return torch.randn(shape, generator=generator, dtype=torch.float32).to(device, dtype)
+
+    modules: tuple[Any, ...] = (of_sd15, of_sdxl, of_lcm)
+    kept = [module.randn_tensor for module in modules]
+    for module in modules:
+        module.randn_tensor = draw
+    try:
+        yield
+    finally:
+        for module, function in zip(modules, kept, strict=True):
+            module.randn_tensor = function
+
+
+def psnr(one: Picture, other: Picture) -> float:
+    """Decibels between two pictures, 120 for equal ones."""
+    error = float(np.mean((one.astype(np.float64) - other.astype(np.float64)) ** 2))
+    return float(10 * np.log10(255**2 / error)) if error else 120.0

@@ -1,0 +1,108 @@
+"""Arms timed in turn, so that whatever slows the machine slows all of them. numpy and torch, no bpy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from addon.wire import Request
+
+from .arms import Arm, Picture, psnr
+
+LEAST_DECIBELS = 40.0
+
+
+@dataclass
+class Row:
+    """What one arm took in one configuration: milliseconds a frame, and how near its pictures are to the first arm's.
+
+    ``low``, ``high``: the 10th and 90th percentile. ``latency``: from an input to its own output. ``failed``: why
+    there is no figure. ``decibels`` is None for the first arm and for those that do not make the same noise.
+    """
+
+    model: str
+    size: int
+    steps: int
+    arm: str
+    frames: int = 0
+    median: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    latency: float = 0.0
+    decibels: float | None = None
+    floor: float | None = None
+    failed: str = ""
+    stages: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def fps(self) -> float:
+        return 1000 / self.median if self.median else 0.0
+
+    def written(self) -> dict[str, Any]:
+        return {**asdict(self), "fps": self.fps}
+
+
+def interleave(
+    arms: Sequence[Arm],
+    requests: Callable[[int, bool], Request],
+    rows: Sequence[Row],
+    rounds: int,
+    frames: int,
+    warm: int,
+    enough: Callable[[], bool] = lambda: False,
+) -> None:
+    """Fill ``rows``, one for each of ``arms``. ``requests(index, depth)`` gives the frame number ``index``.
+
+    Each arm makes ``warm`` frames untimed, then all take turns, ``rounds`` times ``frames`` frames, every other round
+    backwards. An arm that fails is told in its row and left out. ``enough`` ends it after a whole round.
+    """
+    times: list[list[float]] = [[] for _ in arms]
+    first: dict[bool, Picture] = {}
+    for arm, row in zip(arms, rows, strict=True):
+        try:
+            arm.before(requests(0, arm.depth))
+            for index in range(warm):
+                picture = arm.render(requests(index, arm.depth))
+            if arm.same_noise:
+                picture = arm.render(requests(3, arm.depth))
+                if arm.depth not in first:
+                    first[arm.depth] = picture
+                else:
+                    row.decibels = psnr(first[arm.depth], picture)
+        except Exception as error:  # one arm that cannot run here must not cost the others their figures
+            row.failed = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"[
+                :200
+            ]
+    index = 0
+    order = [number for number, row in enumerate(rows) if not row.failed]
+    for turn in range(rounds):
+        for number in order if turn % 2 == 0 else reversed(order):
+            arm = arms[number]
+            made = [requests(index + each, arm.depth) for each in range(frames)]
+            for request in made:
+                begun = time.perf_counter()
+                arm.render(request)
+                times[number].append((time.perf_counter() - begun) * 1e3)
+        index += frames
+        if enough():
+            break
+    for number in order:
+        fill(rows[number], times[number])
+        delay = arms[number].delay_frames(requests(0, arms[number].depth))
+        rows[number].latency = rows[number].median * (1 + delay)
+
+
+def fill(row: Row, times: Sequence[float]) -> None:
+    """Put median and spread of ``times`` in milliseconds into ``row``."""
+    row.frames = len(times)
+    row.median, row.low, row.high = (float(np.percentile(times, share)) for share in (50, 10, 90))
+    row.latency = row.median
+
+
+def void(rows: Sequence[Row]) -> list[Row]:
+    """The rows whose pictures differ from the first arm's: a run with such is no comparison."""
+    return [row for row in rows if row.decibels is not None and row.decibels < LEAST_DECIBELS]

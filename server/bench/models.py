@@ -1,0 +1,114 @@
+"""Models to measure with: the embedded one, one's own, or SD1.5 and SDXL of full size made on the fly. torch, no bpy.
+
+Speed does not depend on what the weights are, so those are random.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderTiny, LCMScheduler, T2IAdapter, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+from server.engine import default_model
+from server.engine.clip_tokenizer import clip_tokenizer
+
+SCHEDULER = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "clip_sample": False}
+VOCABULARY = 49408
+RANDOM = ("sd15", "sdxl")
+SIZES = {"embedded": 256, "sd15": 512, "sdxl": 512}
+
+# The configs of stable-diffusion-v1-5 and stable-diffusion-xl-base-1.0, as far as they are not diffusers' defaults.
+UNETS: dict[str, dict[str, Any]] = {
+    "sd15": {"sample_size": 64, "cross_attention_dim": 768, "attention_head_dim": 8},
+    "sdxl": {
+        "sample_size": 128,
+        "cross_attention_dim": 2048,
+        "attention_head_dim": [5, 10, 20],
+        "block_out_channels": (320, 640, 1280),
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        "transformer_layers_per_block": [1, 2, 10],
+        "use_linear_projection": True,
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 256,
+        "projection_class_embeddings_input_dim": 2816,
+    },
+}
+
+
+def model_folder(name: str, work: Path, device: torch.device) -> Path:
+    """The folder of model ``name``: "embedded", one of :data:`RANDOM` (written below ``work``), or a path."""
+    if name == "embedded":
+        return default_model()
+    if name not in RANDOM:
+        return Path(name).expanduser()
+    folder = work / name
+    if not folder.exists():
+        with torch.device(device):  # a GPU draws two thousand million numbers in no time
+            torch.manual_seed(0)
+            _write(folder, name, small=False)
+    return folder
+
+
+def write_small(folder: Path, name: str) -> Path:
+    """A model of family ``name`` in small, for trying all this without a GPU."""
+    torch.manual_seed(0)
+    _write(folder, name, small=True)
+    return folder
+
+
+def _write(folder: Path, name: str, small: bool) -> None:
+    sdxl = name == "sdxl"
+    config = dict(UNETS[name])
+    widths: tuple[int, ...] = tuple(config.get("block_out_channels", (320, 640, 1280, 1280)))
+    texts = [(768, 12, 12, 3072)] + ([(1280, 20, 32, 5120)] if sdxl else [])
+    if small:
+        widths = tuple(width // 10 for width in widths)
+        texts = [(32, 2, 2, 64)] + ([(64, 2, 2, 128)] if sdxl else [])
+        config |= {"block_out_channels": widths, "attention_head_dim": 4, "norm_num_groups": 8}
+        config |= {"cross_attention_dim": sum(width for width, *_ in texts)}
+        if sdxl:
+            config |= {"projection_class_embeddings_input_dim": 64 + 6 * 256, "transformer_layers_per_block": 1}
+    dtype = torch.bfloat16
+    UNet2DConditionModel(**config).to(dtype).save_pretrained(folder / "unet")
+    torch.cuda.empty_cache()
+    tiny = AutoencoderTiny(
+        **({"encoder_block_out_channels": (16,) * 4, "decoder_block_out_channels": (16,) * 4} if small else {})
+    )
+    if sdxl:
+        tiny.register_to_config(scaling_factor=1.0)
+    for module in tiny.modules():  # torch's own start shrinks the signal layer by layer: pictures would be flat
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
+    torch.nn.init.constant_(tiny.decoder.layers[-1].bias, 0.5)
+    tiny.save_pretrained(folder / "vae")
+    adapter = T2IAdapter(3, list(widths), 2, 16 if sdxl else 8, "full_adapter_xl" if sdxl else "full_adapter")
+    adapter.to(dtype).save_pretrained(folder / "adapter")
+    _write_texts(folder, texts, dtype)
+    LCMScheduler(**SCHEDULER).save_pretrained(folder / "scheduler")
+    index = {"_class_name": "StableDiffusionXLPipeline" if sdxl else "StableDiffusionPipeline"}
+    (folder / "model_index.json").write_text(json.dumps(index))
+
+
+def _write_texts(folder: Path, texts: list[tuple[int, int, int, int]], dtype: torch.dtype) -> None:
+    for number, (width, heads, layers, inner) in enumerate(texts):
+        suffix = "_2" if number else ""
+        config = CLIPTextConfig(
+            vocab_size=VOCABULARY,
+            hidden_size=width,
+            intermediate_size=inner,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            projection_dim=width,
+            hidden_act="gelu" if number else "quick_gelu",
+            bos_token_id=VOCABULARY - 2,
+            eos_token_id=VOCABULARY - 1,
+            pad_token_id=VOCABULARY - 1,
+        )
+        kind: Any = CLIPTextModelWithProjection if number else CLIPTextModel
+        kind(config).to(dtype).save_pretrained(folder / f"text_encoder{suffix}")
+        clip_tokenizer("!" if number else "<|endoftext|>").save_pretrained(folder / f"tokenizer{suffix}")

@@ -1,0 +1,201 @@
+"""Which arms a model gets, and in which configurations they are measured. torch and diffusers, no bpy."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from addon.wire import Request
+from server.engine import StableDiffusionLcm
+from server.engine.devices import best_dtype
+from server.engine.loading import Parts
+
+from . import frames, models
+from .arms import Arm, Stock, copied, load, one_noise, ours
+from .loop import Loops
+from .measure import Row, fill, interleave
+from .report import floor
+from .stream import stream_diffusion
+
+
+class Bench:
+    """Measures models one after the other; ``rows`` and ``grown`` hold what came out so far.
+
+    ``work``: a folder for models made on the fly. ``given``: the command's arguments.
+    """
+
+    def __init__(self, device: torch.device, work: Path, given: argparse.Namespace) -> None:
+        self.rows: list[Row] = []
+        self.grown: list[Row] = []
+        self._device, self._work, self._given = device, work, given
+        self._dtype = best_dtype(device)
+        self._cuda = device.type == "cuda"
+        self._place = torch.cuda.get_device_name(device) if self._cuda else "CPU"
+        self._end = time.monotonic() + 60 * given.minutes
+
+    def model(self, name: str) -> None:
+        """All arms of model ``name``, at each number of steps."""
+        if self._late():
+            self._skip(name)
+            return
+        self._say(f"{name}: loading")
+        folder = models.model_folder(name, self._work, self._device)
+        size = self._given.size or models.SIZES.get(name, 512)
+        parts = load(folder)
+        arms, close = self._arms(name, parts)
+        loops = None
+        try:
+            for steps in self._given.steps:
+                if self._late():
+                    self._skip(name)
+                    break
+                self._say(f"{name}: {steps} steps at {size}")
+                rows = [self._row(name, size, steps, arm.name) for arm in arms]
+                with one_noise():
+                    interleave(
+                        arms, self._cached(size, steps), rows, self._rounds, self._frames, self._warm, self._late
+                    )
+                self.rows += rows
+                loops = loops or self._start_loops(name, folder)
+                self._loop_rows(loops, name, size, steps, rows)
+        finally:
+            if loops is not None:
+                loops.close()
+            for engine in close:
+                engine.close()
+            arms.clear()
+            self._free()
+
+    def growth(self, names: list[str]) -> None:
+        """Cost by size, by steps and by clients, of the first of ``names`` that has full size on this device."""
+        name = "sd15" if "sd15" in names else names[0]
+        folder = models.model_folder(name, self._work, self._device)
+        usual = self._given.size or models.SIZES.get(name, 512)
+        engine = self._engine(load(folder))
+        arm = ours(engine, "", depth=False)
+        sizes = [(side, 2) for side in (256, 512, 768, 1024)]
+        plan = [("by size", side, steps) for side, steps in sizes]
+        plan += [("by steps", usual, steps) for steps in (1, 2, 4, 8)]
+        for kind, side, steps in plan:
+            if self._late():
+                break
+            self._say(f"{name}: {kind}, {steps} steps at {side}")
+            row = self._row(name, side, steps, kind)
+            interleave([arm], self._cached(side, steps), [row], 2, self._frames, self._warm)
+            self.grown.append(row)
+        engine.close()
+        self._free()
+        if self._late():
+            return
+        made = self._cached(usual, 2)
+        request: Callable[[int], Request] = lambda index: made(index, False)  # noqa: E731
+        with Loops(str(folder), str(self._device)) as loops:
+            for clients in (1, 2, 4, 8):
+                if self._late():
+                    break
+                self._say(f"{name}: {clients} clients")
+                row = self._row(name, usual, 2, f"by clients, whole loop, {clients}")
+                times, _ = loops.run(request, self._frames * max(2, clients), clients)
+                fill(row, times)
+                self.grown.append(row)
+
+    @property
+    def _rounds(self) -> int:
+        return 3 if self._given.quick else 5
+
+    @property
+    def _frames(self) -> int:
+        return 20 if self._cuda else 6 if self._given.quick else 8
+
+    @property
+    def _warm(self) -> int:
+        return 8 if self._cuda else 3
+
+    def _engine(self, parts: Parts, **options: Any) -> StableDiffusionLcm:
+        return StableDiffusionLcm(copied(parts), str(self._device), self._dtype, **options)
+
+    def _arms(self, name: str, parts: Parts) -> tuple[list[Arm], list[StableDiffusionLcm]]:
+        device, dtype = self._device, self._dtype
+        short = str(dtype).removeprefix("torch.")
+        arms: list[Arm] = []
+        # the slowest baseline first: on a CPU that is what one gets without asking for another precision
+        for each in [torch.float32, dtype] if device.type == "cpu" and dtype != torch.float32 else [dtype]:
+            stock, word = Stock(parts, device, each), str(each).removeprefix("torch.")
+            arms.append(Arm(f"diffusers, {word}", stock.render))
+            if parts.control is not None:
+                arms.append(Arm(f"diffusers, {word}, depth", stock.render, depth=True))
+        if not self._given.no_compiled and self._cuda:
+            arms.append(Arm(f"diffusers, {short}, compiled", Stock(parts, device, dtype, compiled=True).render))
+        if not parts.sdxl:
+            for batch in (False, True):
+                try:
+                    arms.append(stream_diffusion(parts, device, dtype, batch))
+                except ImportError:
+                    self._say("StreamDiffusion is not installed: left out")
+                    break
+        engine = self._engine(parts)
+        arms.append(ours(engine, f"ours, {short}", depth=False))
+        if parts.control is not None:
+            arms.append(ours(engine, f"ours, {short}, depth", depth=True))
+        return arms, [engine]
+
+    def _start_loops(self, name: str, folder: Path) -> Loops | None:
+        self._say(f"{name}: starting a server")
+        try:
+            return Loops(name if name == "embedded" else str(folder), str(self._device))
+        except Exception as error:
+            self._say(f"no figures of the whole loop: {error}")
+            return None
+
+    def _loop_rows(self, loops: Loops | None, name: str, size: int, steps: int, rows: list[Row]) -> None:
+        depth = any(row.arm.startswith("ours") and row.arm.endswith("depth") for row in rows)
+        made = self._cached(size, steps)
+        request: Callable[[int], Request] = lambda index: made(index, depth)  # noqa: E731
+        ways = {True: "shared memory", False: "socket"}
+        times: dict[bool, list[float]] = {near: [] for near in ways}
+        stages: dict[bool, dict[str, float]] = {}
+        for turn in range(self._rounds if loops is not None else 0):
+            for near in (True, False) if turn % 2 else (False, True):
+                assert loops is not None
+                found, spread = loops.run(request, self._frames, near=near)
+                times[near] += found
+                stages[near] = {stage: round(median, 3) for stage, (median, _) in spread.items()}
+        for near, word in ways.items():
+            row = self._row(name, size, steps, f"ours, whole loop over {word}{', depth' if depth else ''}")
+            if times[near]:
+                fill(row, times[near])
+                row.latency = stages[near].get("whole", 0.0)
+                row.stages = stages[near]
+            else:
+                row.failed = "no server"
+            self.rows.append(row)
+
+    def _row(self, name: str, size: int, steps: int, arm: str) -> Row:
+        name = name if name in models.SIZES else Path(name).stem
+        return Row(name, size, steps, arm, floor=floor(name, size, steps, self._place))
+
+    def _cached(self, size: int, steps: int) -> Callable[[int, bool], Request]:
+        drafts = 12  # drawn before anything is timed, and gone through again and again
+        kept = {depth: [frames.request(k, size, steps, depth) for k in range(drafts)] for depth in (False, True)}
+        return lambda index, depth: kept[depth][index % drafts]
+
+    def _late(self) -> bool:
+        return time.monotonic() > self._end
+
+    def _skip(self, name: str) -> None:
+        self._say(f"{name}: out of time, left out; --minutes gives more")
+
+    def _free(self) -> None:
+        gc.collect()
+        if self._cuda:
+            torch.cuda.empty_cache()
+
+    def _say(self, words: str) -> None:
+        print(f"bench: {words}", file=sys.stderr, flush=True)

@@ -1,0 +1,87 @@
+"""The benchmark on small models: arms that agree, figures that add up, files that can be read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from server.bench import frames, models
+from server.bench.arms import Arm, Stock, copied, load, one_noise, ours, psnr
+from server.bench.measure import Row, fill, interleave, void
+from server.bench.report import draw, table, write
+from server.engine import StableDiffusionLcm
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("family", models.RANDOM)
+def test_arms_make_the_same_picture(family: str, tmp_path: Path) -> None:
+    parts = load(models.write_small(tmp_path / family, family))
+    stock = Stock(parts, CPU, torch.float32)
+    engine = StableDiffusionLcm(copied(parts), "cpu", torch.float32)
+    arms = [
+        Arm("stock", stock.render),
+        Arm("stock with depth", stock.render, depth=True),
+        ours(engine, "ours", depth=False),
+        ours(engine, "ours with depth", depth=True),
+    ]
+    rows = [Row(family, 64, 2, arm.name) for arm in arms]
+    with one_noise():
+        interleave(arms, lambda index, depth: frames.request(index, 64, 2, depth), rows, rounds=1, frames=1, warm=1)
+    assert [row.failed for row in rows] == [""] * 4
+    assert [row.decibels is None for row in rows] == [True, True, False, False]
+    assert not void(rows)
+    plain, deep = (stock.render(frames.request(3, 64, 2, depth)) for depth in (False, True))
+    assert plain.std() > 5 and psnr(plain, deep) < 60, "flat or equal pictures would hide a difference"
+
+
+def test_arms_that_disagree_make_a_run_void() -> None:
+    black, grey = np.zeros((64, 64, 3), np.uint8), np.full((64, 64, 3), 9, np.uint8)
+    arms = [Arm("one", lambda request: black), Arm("other", lambda request: grey)]
+    rows = [Row("m", 64, 1, arm.name) for arm in arms]
+    interleave(arms, lambda index, depth: frames.request(index, 64, 1, depth), rows, rounds=1, frames=1, warm=1)
+    assert [row.arm for row in void(rows)] == ["other"]
+
+
+def test_an_arm_that_fails_costs_the_others_nothing() -> None:
+    def broken(request: object) -> np.ndarray:
+        raise RuntimeError("no such kernel\nand more")
+
+    picture = np.zeros((64, 64, 3), np.uint8)
+    arms = [Arm("broken", broken), Arm("sound", lambda request: picture)]
+    rows = [Row("m", 64, 1, arm.name) for arm in arms]
+    interleave(arms, lambda index, depth: frames.request(index, 64, 1, depth), rows, rounds=2, frames=3, warm=1)
+    assert rows[0].failed == "RuntimeError: no such kernel" and rows[0].frames == 0
+    assert not rows[1].failed and rows[1].frames == 6
+
+
+def test_a_delayed_picture_counts_as_late() -> None:
+    picture = np.zeros((64, 64, 3), np.uint8)
+    arm = Arm("batch", lambda request: picture, delay_frames=lambda request: 3)
+    row = Row("m", 64, 4, "batch")
+    interleave([arm], lambda index, depth: frames.request(index, 64, 4, depth), [row], rounds=1, frames=3, warm=1)
+    assert row.latency == pytest.approx(4 * row.median)
+
+
+def test_figures_and_files(tmp_path: Path) -> None:
+    slow, fast = Row("m", 512, 4, "slow", floor=5.0), Row("m", 512, 4, "fast", decibels=50.0, floor=5.0)
+    fill(slow, [30.0, 40.0, 50.0])
+    fill(fast, [9.0, 10.0, 11.0])
+    assert fast.median == 10 and fast.fps == 100 and fast.low == pytest.approx(9.2)
+    assert "4.00x" in table([slow, fast]) and "5.0 (2.0x)" in table([slow, fast])
+    grown = [Row("m", side, 2, "by size", median=side / 10, low=1, high=side / 8) for side in (256, 512)]
+    page = write(tmp_path, "here", {"device": "a device"}, [slow, fast], grown)
+    assert "a device" in page.read_text() and (tmp_path / "here.png").is_file()
+    data = json.loads((tmp_path / "here.json").read_text())
+    assert data["rows"][1]["median"] == 10 and len(data["growth"]) == 2
+    assert np.asarray(draw(grown)).min() < 100
+
+
+def test_views_move_and_span_their_depth() -> None:
+    (one, near), (other, _) = frames.draft(0, 64), frames.draft(1, 64)
+    assert (near.min(), near.max()) == (0, 65535)
+    assert (one != other).any()
