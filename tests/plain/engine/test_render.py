@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from addon.wire import Control, Frame
-from server.engine import EngineError, Rendered, StableDiffusionLcm
+from server.engine import EngineError, Rendered, StableDiffusionLcm, default_model
 from server.engine.engine import STAGES
 from tests.plain.engine.conftest import make_request
 
@@ -120,6 +123,22 @@ def test_the_adapter_and_the_text_encoder_run_once(engine: Engine) -> None:
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def test_an_adapter_trained_on_our_planes_gets_them_as_they_are(model: Callable[..., Any], tmp_path: Path) -> None:
+    """As the embedded model's is; the hub's get planes stretched to 0..1, in which a nearer background is the same."""
+    ours = Path(shutil.copytree(model(), tmp_path / "model"))
+    config = ours / "adapter" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "depth_range": "near"}))
+    request = make_request(depth=1.0, strength=1.0)
+    assert request.frame.inverse_depth is not None
+    closer = 65535 - (65535 - request.frame.inverse_depth) // 2
+    near = replace(request, frame=replace(request.frame, inverse_depth=closer))
+    for folder, differs in ((ours, True), (model(), False)):
+        loaded = StableDiffusionLcm.load(folder, "cpu", dtype=torch.float32)
+        one, other = loaded.render(request).image.astype(float), loaded.render(near).image
+        assert (np.abs(one - other).mean() > 1) == differs
+    assert json.loads((default_model() / "adapter" / "config.json").read_text())["depth_range"] == "near"
 
 
 def test_weight_0_is_no_control(engine: Engine) -> None:
