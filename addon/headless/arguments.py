@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .. import __version__
-from ..wire.messages import MAX_SEED, MAX_SIDE, MAX_STEPS
+from ..wire import MAX_SIDE
+from ..wire.messages import MAX_SEED, MAX_STEPS
 
 MOST_SHOTS = 10_000
 MOST_PROMPT = 4000

@@ -115,10 +115,7 @@ class LiveLoop:
         self._note_sent()
 
     def tell(self, message: ModelMessage) -> None:
-        """Send a wish about models, or a style picture; while there is no connection it waits for one.
-
-        A style picture, and the wish to know the models, are told anew to every server that is connected to.
-        """
+        """Send a wish about models, at once or when connected; ``Upload`` and ``ListModels`` to each new server too."""
         self._wishes.tell(message, self._link.send if self._link is not None and self._welcome is not None else None)
 
     @property
@@ -235,8 +232,8 @@ class LiveLoop:
                 self._take_failure(replace(message, id=self._pace.newest))
         elif self._welcome is None:
             if not isinstance(message, Welcome):
-                kind = type(message).__name__
-                raise errors.not_draftglass(self._link.place, f"its first message is {kind}, not Welcome")
+                what = f"its first message is {type(message).__name__}, not Welcome"
+                raise errors.not_draftglass(self._link.place, what)
             self._welcome, self.server = message, message.server
             self._pace.credits = message.credits
             self.statistics.connections += 1
@@ -244,12 +241,10 @@ class LiveLoop:
         elif isinstance(message, Status):
             self._take_status(message)
         elif isinstance(message, Picture):
-            self._link.answered(message.id)
             self._take(message)
         elif isinstance(message, Progress):
             self.progress = message
         elif isinstance(message, Dropped):
-            self._link.answered(message.id)
             self._times.pop(message.id, None)
             known = self._pace.dropped(self._clock(), message.id)
             self.statistics.dropped += known
@@ -260,11 +255,10 @@ class LiveLoop:
             raise errors.not_draftglass(self._link.place, f"it sent a {type(message).__name__}, which is a client's")
 
     def _take_status(self, status: Status) -> None:
-        was, self._status = self.state, status
-        is_another = status.model != self.model
+        was, before, self._status = self.state, self.model, status
         self.model, self._why = status.model, ""
         self.state = {"ready": LIVE, "failed": FAILED}.get(status.state, LOADING)
-        if self.state == LIVE and (was in (LOADING, FAILED) or is_another) and not self._pace.under_way:
+        if self.state == LIVE and (was in (LOADING, FAILED) or before != status.model) and not self._pace.under_way:
             self._failure = ""
             self._pace.retry()  # the model is another one than that of the last picture
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..wire import Message, Probe
-from ..wire.messages import MAX_PADDING
+from ..wire.greeting import MAX_PADDING
 
 MANY = 16
 SLOW = 0.25

@@ -11,6 +11,8 @@ from ..planes.squeeze import ENCODINGS, squeeze, stretch
 from ..wire import (
     MAX_MESSAGE_BYTES,
     PROTOCOL,
+    Dropped,
+    Failure,
     Hello,
     Message,
     Picture,
@@ -139,6 +141,8 @@ class Talk:
         if isinstance(message, Probe) and self.speed is not None:
             self.speed.came(self._clock())
             return None
+        if isinstance(message, Picture | Dropped | Failure) and message.id is not None:
+            self.answered(message.id)
         return message
 
     def _take_welcome(self, welcome: Welcome) -> None:

@@ -5,24 +5,18 @@
 
 from .codec import MAX_MESSAGE_BYTES, pack, unpack
 from .errors import ProtocolError
+from .greeting import MAX_SIDE, MEMORY_BYTES, MEMORY_NAME, PROTOCOL, Hello, Probe, Welcome
 from .messages import (
-    MAX_SIDE,
-    MEMORY_BYTES,
-    MEMORY_NAME,
-    PROTOCOL,
     Control,
     Dropped,
     Failure,
     Frame,
-    Hello,
     Message,
     Picture,
-    Probe,
     Progress,
     Request,
     Status,
     Style,
-    Welcome,
 )
 from .models import (
     CancelPull,

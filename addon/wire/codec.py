@@ -18,23 +18,20 @@ from numpy.typing import NDArray
 
 from .checks import check_choice, check_whole, show
 from .errors import ProtocolError
+from .greeting import MAX_SIDE, Hello, Probe, Welcome
 from .messages import (
     MAX_CONTROLS,
     MAX_ID,
-    MAX_SIDE,
     Control,
     Dropped,
     Failure,
     Frame,
-    Hello,
     Message,
     Picture,
-    Probe,
     Progress,
     Request,
     Status,
     Style,
-    Welcome,
 )
 from .models import (
     MAX_ENTRIES,

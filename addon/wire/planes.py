@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .checks import check_choice, check_whole, show
 from .errors import ProtocolError
-from .messages import MAX_SIDE, MEMORY_BYTES
+from .greeting import MAX_SIDE, MEMORY_BYTES
 
 # name in the header -> dtype on the wire, channels
 PLANES = {"image": ("u1", 3), "inverse_depth": ("<u2", 1)}
