@@ -127,7 +127,7 @@ class DRAFTGLASS_FH_picture(bpy.types.FileHandler):
     """PNGs dropped on a 3D View or an Image Editor"""
 
     bl_idname = "DRAFTGLASS_FH_picture"
-    bl_label = "Picture Kept by Draftglass"
+    bl_label = "Restore from Picture (Draftglass)"
     bl_import_operator = "draftglass.restore_file"
     bl_file_extensions = ".png"
 
