@@ -16,10 +16,14 @@ from addon import __version__
 from addon.wire import Status
 
 from .auth import Guard
+from .catalogue import Catalogue
 from .config import EMBEDDED, MODELS, Config
+from .desk import Desk
+from .engine import ModelSpec
+from .holder import Engine, Load, Report
 from .metrics import Metrics
 from .session import Session
-from .worker import Load, Worker
+from .worker import Worker
 
 STOP_SECONDS = 0.4
 """How long the end of the app waits for a frame under way; after that its process ends without it."""
@@ -49,6 +53,18 @@ class Models(BaseModel):
     available: list[Model]
 
 
+def load_spec(spec: ModelSpec, device: str) -> Load:
+    """Return what loads the engine of ``spec``."""
+
+    def load(progress: Report) -> Engine:
+        progress(0.0, "The engine is being started.")
+        from .engine import StableDiffusionLcm  # here, as importing torch takes seconds
+
+        return StableDiffusionLcm.load(spec, device, progress)
+
+    return load
+
+
 def create_app(config: Config, token: str, load: Load) -> FastAPI:
     """Return the app for ``config``, guarded by ``token``; it loads its engine by ``load`` when it starts.
 
@@ -67,7 +83,9 @@ def create_app(config: Config, token: str, load: Load) -> FastAPI:
         with contextlib.suppress(RuntimeError):  # the loop has been closed: the server is ending
             loops[0].call_soon_threadsafe(tell)
 
-    worker = Worker(load, config.model, metrics, broadcast)
+    catalogue = Catalogue(config.models_dir)
+    worker = Worker(load, config.model, metrics, broadcast, config.idle_release, catalogue.lora)
+    desk = Desk(catalogue, worker, lambda spec: load_spec(spec, config.device))
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -76,6 +94,7 @@ def create_app(config: Config, token: str, load: Load) -> FastAPI:
         try:
             yield
         finally:
+            await desk.close()
             await asyncio.to_thread(worker.stop, STOP_SECONDS)
 
     # no pages of documentation: they would fetch scripts from elsewhere; /openapi.json is there for any viewer
@@ -117,7 +136,7 @@ def create_app(config: Config, token: str, load: Load) -> FastAPI:
     @app.websocket("/live")
     async def live(socket: WebSocket) -> None:
         name = f"draftglass-server {__version__}"
-        session = Session(socket, worker, metrics, name, lambda: app.state.cut(socket.client))
+        session = Session(socket, worker, metrics, name, desk, lambda: app.state.cut(socket.client))
         try:
             with metrics.clients.track_inprogress():
                 await session.run(lambda: sessions.add(session))

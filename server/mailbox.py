@@ -21,6 +21,12 @@ class Mailboxes(Generic[Client, Letter]):
         self._waiting: OrderedDict[Client, Letter] = OrderedDict()
         self._changed = threading.Condition()
         self._closed = False
+        self._woken = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._closed
 
     def put(self, client: Client, letter: Letter) -> Letter | None:
         """Put ``letter`` into the client's slot; return the one that it displaced."""
@@ -30,12 +36,21 @@ class Mailboxes(Generic[Client, Letter]):
             self._changed.notify()
             return displaced
 
-    def take(self) -> tuple[Client, Letter] | None:
-        """Wait for a letter and take it from the client whose turn it is. None: closed."""
+    def take(self, seconds: float | None = None) -> tuple[Client, Letter] | None:
+        """Wait for a letter and take it from the client whose turn it is.
+
+        None: closed, woken, or nothing came within ``seconds``.
+        """
         with self._changed:
-            while not self._waiting and not self._closed:
-                self._changed.wait()
-            return None if self._closed else self._waiting.popitem(last=False)
+            self._changed.wait_for(lambda: self._waiting or self._closed or self._woken, seconds)
+            self._woken, woken = False, self._woken
+            return None if self._closed or woken or not self._waiting else self._waiting.popitem(last=False)
+
+    def wake(self) -> None:
+        """Let whoever waits in :meth:`take`, or does so next, have None once."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify_all()
 
     def leave(self, client: Client) -> None:
         """Throw away what waits for ``client``."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import hashlib
 import time
 from collections.abc import Callable
 
+import numpy as np
+from numpy.typing import NDArray
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from addon.planes.memory import SharedMemory
@@ -22,11 +25,13 @@ from addon.wire import (
     Probe,
     ProtocolError,
     Request,
+    Upload,
     Welcome,
     pack,
     unpack,
 )
 
+from .desk import Ask, Desk
 from .metrics import Metrics
 from .outbox import Outbox
 from .worker import Answer, Worker
@@ -47,7 +52,13 @@ class Session:
     """
 
     def __init__(
-        self, socket: WebSocket, worker: Worker, metrics: Metrics, server: str, cut: Callable[[], None] = lambda: None
+        self,
+        socket: WebSocket,
+        worker: Worker,
+        metrics: Metrics,
+        server: str,
+        desk: Desk,
+        cut: Callable[[], None] = lambda: None,
     ) -> None:
         """``cut`` ends the connection of a client that doesn't read: a farewell would never leave."""
         self.gone = False
@@ -55,8 +66,10 @@ class Session:
         self._worker = worker
         self._metrics = metrics
         self._server = server
+        self._desk = desk
         self._cut = cut
         self._outbox = Outbox()
+        self._upload = Upload("0" * 64, np.zeros((8, 8, 3), np.uint8))  # the style picture; no request asks for this
         self._memory: SharedMemory | None = None
         self._places: dict[int, int] = {}  # requests not yet answered -> where their pictures go
         self._small: set[int] = set()  # requests not yet answered whose pictures are to be made small
@@ -89,6 +102,7 @@ class Session:
         finally:
             self.gone = True
             self._worker.mailboxes.leave(self)
+            self._desk.leave(self)
             memory, self._memory = self._memory, None
             for task in tasks:
                 task.cancel()
@@ -134,9 +148,17 @@ class Session:
                     self._post(message)
                     await self._outbox.room()
                     continue
+                if isinstance(message, Upload):
+                    self._keep(message)
+                    continue
+                if isinstance(message, Ask):
+                    await self._desk.answer(self, message)
+                    await self._outbox.room()
+                    continue
                 if not isinstance(message, Request):
                     kind = type(message).__name__.lower()
                     raise ProtocolError(f"a {kind} message came, but a client sends only requests after its hello")
+                picture = self._style_picture(message)
             except ProtocolError as error:
                 self._metrics.failures.labels(error.code).inc()
                 self._post(Failure(str(error)[:4000], error.code, error.id))
@@ -146,10 +168,32 @@ class Session:
                     self._places[message.frame.id] = message.picture_at
                 if message.picture_as in self._encodings:
                     self._small.add(message.frame.id)
-                dropped = self._worker.accept(self, message)
+                dropped = self._worker.accept(self, message, picture)
                 if dropped is not None:
                     self._post(dropped)
             await self._outbox.room()  # who doesn't read its answers isn't read from either
+
+    def _keep(self, upload: Upload) -> None:
+        found = hashlib.sha256(upload.image.tobytes()).hexdigest()
+        if found != upload.sha256:
+            raise ProtocolError(
+                f"the style picture's bytes have the sha256 {found}, not {upload.sha256}: send it again", "bad_request"
+            )
+        self._upload = upload
+
+    def _style_picture(self, request: Request) -> NDArray[np.uint8] | None:
+        """The style picture that ``request`` asks for, uint8 H x W x 3, if any."""
+        reference = request.style.reference
+        if reference is None or reference.weight == 0:
+            return None
+        if reference.sha256 != self._upload.sha256:
+            error = ProtocolError(
+                f"the style picture {reference.sha256[:12]} was not sent on this connection: upload it first",
+                "bad_request",
+            )
+            error.id = request.frame.id
+            raise error
+        return self._upload.image
 
     async def _write(self) -> None:
         while True:

@@ -16,28 +16,14 @@ from numpy.typing import NDArray
 from addon.wire import Dropped, Failure, Picture, Progress, Request, Status
 
 from .engine import EngineError
+from .holder import Abandoned, Engine, Holder, Load, Rendered, line, sentence
 from .mailbox import Mailboxes
 from .metrics import Metrics
+from .outfit import FindLora, Outfit
+
+__all__ = ["Answer", "Client", "Engine", "Letter", "Load", "Rendered", "Worker"]
 
 Answer = Status | Progress | Picture | Dropped | Failure
-
-
-class Rendered(Protocol):
-    """What an engine makes of a request: ``image`` uint8, H x W x 3, sRGB; ``timings`` in milliseconds by stage."""
-
-    @property
-    def image(self) -> NDArray[np.uint8]: ...
-    @property
-    def timings(self) -> dict[str, float]: ...
-
-
-class Engine(Protocol):
-    """What the worker needs of an engine. All its methods are called from the worker's thread only."""
-
-    @property
-    def name(self) -> str: ...
-    def render(self, request: Request, on_step: Callable[[int, int], None] | None = None) -> Rendered: ...
-    def close(self) -> None: ...
 
 
 class Client(Protocol):
@@ -48,108 +34,107 @@ class Client(Protocol):
     def deliver(self, message: Answer) -> None: ...
 
 
-Load = Callable[[Callable[[float, str], None]], Engine]
-"""Loads an engine, reporting a fraction from 0 to 1 and what is being done, in words."""
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Letter:
-    """A request in a mailbox, and when it came, by ``time.perf_counter``."""
+    """A request in a mailbox, when it came, by ``time.perf_counter``, and its style picture, uint8 H x W x 3."""
 
     request: Request
     arrived: float
-
-
-class _Abandoned(Exception):
-    """Raised between two steps to leave a frame that nobody waits for any more."""
+    picture: NDArray[np.uint8] | None = None
 
 
 class Worker:
-    """Loads the model, then renders what the mailboxes give out, one request at a time.
+    """Renders what the mailboxes give out, one request at a time, with the model that its :class:`Holder` holds.
 
-    ``status`` may be read from any thread; ``on_status`` is called in the worker's thread at each change.
+    ``status`` may be read from any thread; ``on_status`` is called at each change, from any thread.
     A request that fails, for whatever reason, is answered by a Failure and the worker goes on.
+    ``idle_release``: seconds without a frame after which the model's memory is given back, 0 for never.
     """
 
-    def __init__(self, load: Load, model: str, metrics: Metrics, on_status: Callable[[Status], None]) -> None:
-        self.status = Status("loading", 0, _line(model, 400), "The model is being loaded.")
+    def __init__(
+        self,
+        load: Load,
+        model: str,
+        metrics: Metrics,
+        on_status: Callable[[Status], None],
+        idle_release: float = 0.0,
+        find_lora: FindLora | None = None,
+    ) -> None:
         self.mailboxes: Mailboxes[Client, Letter] = Mailboxes()
-        self._load = load
         self._metrics = metrics
-        self._on_status = on_status
-        self._stopping = False
+        self._holder = Holder(load, model, metrics, on_status, lambda: self.mailboxes.wake())
+        self._outfit = Outfit(find_lora)
+        self._idle_release = idle_release
         # a daemon, so that a frame or a load under way, which nothing can interrupt, doesn't keep the process alive
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+
+    @property
+    def status(self) -> Status:
+        """The state of the model. From any thread."""
+        return self._holder.status
+
+    @property
+    def model(self) -> str:
+        """The name by which the model that serves was asked for. From any thread."""
+        return self._holder.model
 
     def start(self) -> None:
         """Begin to load the model."""
         self._thread.start()
 
+    def switch(self, model: str, load: Load) -> None:
+        """Render with ``model`` from when ``load`` has loaded it; the newest wish wins. From any thread."""
+        self._holder.wish(model, load)
+        self.mailboxes.wake()
+
     def stop(self, seconds: float) -> bool:
         """Tell the thread to end and wait for it for ``seconds``. Returns whether it has ended."""
-        self._stopping = True
+        self._holder.stopping = True
         self.mailboxes.close()
         if self._thread.ident is not None:
             self._thread.join(seconds)
         return not self._thread.is_alive()
 
-    def accept(self, client: Client, request: Request) -> Dropped | None:
+    def accept(self, client: Client, request: Request, picture: NDArray[np.uint8] | None = None) -> Dropped | None:
         """Put ``request`` into the client's slot; return the answer to the one that waited there, if any."""
         self._metrics.frames.inc()
-        displaced = self.mailboxes.put(client, Letter(request, time.perf_counter()))
+        displaced = self.mailboxes.put(client, Letter(request, time.perf_counter(), picture))
         if displaced is None:
             return None
         self._metrics.dropped.inc()
         return Dropped(displaced.request.frame.id)
 
     def _run(self) -> None:
-        engine = self._loaded()
-        while (taken := self.mailboxes.take()) is not None:
-            client, letter = taken
-            try:
-                answer = self._failed() if engine is None else self._render(engine, client, letter)
-            except _Abandoned:
-                self._metrics.abandoned.inc()
-                continue
-            except Exception as error:  # whatever it is, it belongs to this one request
-                answer = _failure_of(error)
-            if isinstance(answer, Failure):
-                self._metrics.failures.labels(answer.code).inc()
-                answer = Failure(answer.sentence, answer.code, letter.request.frame.id)
-            else:
-                self._metrics.pictures.inc()
-                self._metrics.observe(answer.timings)
-            client.deliver(answer)
-        if engine is not None:
-            engine.close()
+        self._holder.load_first()
+        while True:
+            if self._holder.follow():
+                self._outfit.clear()
+            taken = self.mailboxes.take(self._holder.idle_in(self._idle_release))
+            if taken is not None:
+                self._answer(*taken)
+            elif self.mailboxes.closed:
+                break
+            elif self._holder.idle_in(self._idle_release) == 0:
+                self._holder.release(self._idle_release)
+                self._outfit.clear()
+        self._holder.close()
 
-    def _loaded(self) -> Engine | None:
+    def _answer(self, client: Client, letter: Letter) -> None:
         try:
-            engine = self._load(self._on_progress)
-        except _Abandoned:
-            return None
-        except Exception as error:  # the server stays up to say what went wrong
-            if isinstance(error, EngineError):
-                print(f"python -m server: {error}", file=sys.stderr)
-            else:
-                traceback.print_exc(file=sys.stderr)
-            self._set(Status("failed", self.status.percent, self.status.model, _sentence(error)))
-            return None
-        self._set(Status("ready", 100, _line(engine.name, 400), "The model is loaded."))
-        return engine
-
-    def _on_progress(self, fraction: float, words: str) -> None:
-        if self._stopping:
-            raise _Abandoned
-        percent = round(100 * min(max(fraction, 0.0), 1.0))
-        words = _line(words, 4000)
-        if (percent, words) != (self.status.percent, self.status.sentence):
-            self._set(Status("loading", percent, self.status.model, words))
-
-    def _set(self, status: Status) -> None:
-        self.status = status
-        self._metrics.loaded.set(status.percent / 100)
-        self._on_status(status)
+            engine = self._holder.engine()
+            answer = self._failed() if engine is None else self._render(engine, client, letter)
+        except Abandoned:
+            self._metrics.abandoned.inc()
+            return
+        except Exception as error:  # whatever it is, it belongs to this one request
+            answer = _failure_of(error)
+        if isinstance(answer, Failure):
+            self._metrics.failures.labels(answer.code).inc()
+            answer = Failure(answer.sentence, answer.code, letter.request.frame.id)
+        else:
+            self._metrics.pictures.inc()
+            self._metrics.observe(answer.timings)
+        client.deliver(answer)
 
     def _failed(self) -> Failure:
         return Failure(f"The model could not be loaded: {self.status.sentence}"[:4000], "model_failed")
@@ -159,33 +144,25 @@ class Worker:
         frame = request.frame
 
         def on_step(step: int, steps: int) -> None:
-            if self._stopping or client.gone:
-                raise _Abandoned
+            if self._holder.stopping or client.gone:
+                raise Abandoned
             client.deliver(Progress(frame.id, step, steps))
 
         if client.gone:
-            raise _Abandoned
+            raise Abandoned
+        self._outfit.put_on(engine, request.style, letter.picture)
         rendered = engine.render(request, on_step)
         ended = time.perf_counter()
         if client.gone:
-            raise _Abandoned
+            raise Abandoned
         timings = {"engine": 1000 * (ended - started), **rendered.timings}
         timings["queue"] = 1000 * (started - letter.arrived)
-        name = _line(engine.name, 400)
+        name = line(engine.name, 400)
         return Picture(frame.id, rendered.image, frame.captured, request.settle, name, timings, letter.arrived)
 
 
 def _failure_of(error: Exception) -> Failure:
     if isinstance(error, EngineError):
-        return Failure(_sentence(error), error.code)
+        return Failure(sentence(error), error.code)
     traceback.print_exception(error, file=sys.stderr)
-    return Failure(f"The engine failed: {_sentence(error)}"[:4000], "internal")
-
-
-def _sentence(error: Exception) -> str:
-    return _line(str(error), 3900) or type(error).__name__
-
-
-def _line(text: str, longest: int) -> str:
-    """``text`` as a message may carry it: one line, and valid Unicode, which a path need not be."""
-    return " ".join(text.split()).encode("utf-8", "replace").decode()[:longest]
+    return Failure(f"The engine failed: {sentence(error)}"[:4000], "internal")

@@ -6,8 +6,11 @@ import threading
 import time
 from collections.abc import Callable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from addon.wire import Request
-from server.engine import StableDiffusionLcm
+from server.engine import LoraFile, StableDiffusionLcm
 from server.worker import Engine, Rendered
 
 OnStep = Callable[[int, int], None] | None
@@ -31,6 +34,12 @@ class Lent:
         rendered = self._engine.render(request, on_step)
         time.sleep(self._seconds)
         return rendered
+
+    def use_loras(self, loras: tuple[LoraFile, ...]) -> None:
+        self._engine.use_loras(loras)
+
+    def use_reference(self, image: NDArray[np.uint8] | None, weight: float = 1.0) -> None:
+        self._engine.use_reference(image, weight)
 
     def close(self) -> None:
         """Nothing: the engine is lent."""

@@ -102,9 +102,9 @@ class Watched(Mailboxes[object, Letter]):
             self.newest = letter.request.frame.id
             return super().put(client, letter)
 
-    def take(self) -> tuple[object, Letter] | None:
+    def take(self, seconds: float | None = None) -> tuple[object, Letter] | None:
         with self._changed:
-            taken = super().take()
+            taken = super().take(seconds)
             if taken is not None:
                 self.taken.append((taken[1].request.frame.id, self.newest))
             return taken
