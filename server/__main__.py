@@ -90,7 +90,11 @@ def load_from(config: Config) -> Load:
     def load(progress: Callable[[float, str], None]) -> Engine:
         progress(0.0, "The engine is being started.")
         from .engine import StableDiffusionLcm  # here, as importing torch takes seconds
+        from .engine.cpu import give_way
+        from .engine.devices import choose
 
+        if choose(config.device).device.type == "cpu":
+            give_way()
         return StableDiffusionLcm.load(config.source, config.device, progress)
 
     return load

@@ -140,11 +140,16 @@ class Bench:
                 except ImportError:
                     self._say("StreamDiffusion is not installed: left out")
                     break
+        made = []
+        if self._cuda:
+            made.append(self._engine(parts, record=False))
+            arms.append(ours(made[0], f"ours, {short}, eager", depth=False))
         engine = self._engine(parts)
+        made.append(engine)
         arms.append(ours(engine, f"ours, {short}", depth=False))
         if parts.control is not None:
             arms.append(ours(engine, f"ours, {short}, depth", depth=True))
-        return arms, [engine]
+        return arms, made
 
     def _start_loops(self, name: str, folder: Path) -> Loops | None:
         self._say(f"{name}: starting a server")

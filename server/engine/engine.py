@@ -21,6 +21,7 @@ from addon.wire import Frame, Request, Style
 from .devices import Stopwatch, choose, cpu_threads, give_back_freed
 from .errors import EngineError
 from .fast import quicken_autoencoder
+from .graphs import CudaGraphs, RecordedPipeline
 from .images import Transfer
 from .inputs import Inputs
 from .loading import Parts, Progress, load_parts
@@ -56,7 +57,10 @@ class StableDiffusionLcm:
     means the same noise on every device.
     """
 
-    def __init__(self, parts: Parts, device: str = "auto", dtype: torch.dtype | None = None) -> None:
+    def __init__(
+        self, parts: Parts, device: str = "auto", dtype: torch.dtype | None = None, record: bool = True
+    ) -> None:
+        """``record``: repeat recorded kernels on CUDA, in place of launching them one by one."""
         place = choose(device, dtype)
         self._device, self._dtype = place.device, place.dtype
         if self._device.type == "cpu":
@@ -80,6 +84,9 @@ class StableDiffusionLcm:
             vae_dtype=vae_dtype,
             stretch_depth=parts.stretch_depth,
         )
+        self._sums: Pipeline | RecordedPipeline = self._pipeline
+        if self._device.type == "cuda" and record:
+            self._sums = RecordedPipeline(self._pipeline, CudaGraphs())
         self._size_step = parts.size_step
         texts = [(tokenizer, self._place(encoder)) for tokenizer, encoder in parts.texts]
         self._text = PromptEncoder(texts, self._device, self._dtype, parts.blank_negative)
@@ -174,7 +181,7 @@ class StableDiffusionLcm:
 
     def close(self) -> None:
         """Give the model's memory back. The engine cannot be used afterwards."""
-        self._pipeline = self._text = self._loras = self._style = None  # type: ignore[assignment]
+        self._sums = self._pipeline = self._text = self._loras = self._style = None  # type: ignore[assignment]
         self._modules = []
         self._free()
         give_back_freed()
@@ -182,7 +189,9 @@ class StableDiffusionLcm:
     @torch.inference_mode()
     def _render(self, frame: Frame, style: Style, on_step: OnStep) -> Rendered:
         height, width = style.height, style.width
-        pipeline, watch = self._pipeline, Stopwatch(self._device)
+        pipeline, watch = self._sums, Stopwatch(self._device)
+        if isinstance(pipeline, RecordedPipeline):
+            pipeline.begin()
         weight = sum(control.weight for control in style.controls if control.kind == "depth")
         on_step(0, style.steps)
         with watch.stage("upload"):
@@ -259,6 +268,8 @@ class StableDiffusionLcm:
     def _free(self) -> None:
         self._inputs.clear()
         self._transfer.clear()
+        if isinstance(self._sums, RecordedPipeline):
+            self._sums.clear()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 

@@ -1,0 +1,173 @@
+"""The sums of a picture recorded once and repeated. torch, no requests.
+
+On a GPU a UNet call is 700 small kernels, and eager mode takes longer to launch them than they take to run.
+
+Each of a pipeline's stages is recorded for each set of shapes that its inputs come in, so that another number of
+steps, seed, strength or prompt needs no new recording, and neither do other LoRAs, whose weights change in place.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+import torch
+
+from .cache import Recent
+from .pipeline import Call, Depth, Guide, Pipeline
+
+KEPT_RECORDINGS = 16
+"""Four stages of four sizes. Their scratch memory is shared, so that each costs little more than its inputs."""
+
+Function = Callable[..., Any]
+Recording = Callable[[tuple[Any, ...]], Any]
+"""Repeats a function with other values of the same shapes; the result is the caller's own."""
+Record = Callable[[Function, tuple[Any, ...]], Recording]
+
+
+class RecordedPipeline:
+    """A pipeline's stages, recorded as they come up again.
+
+    The first frame of its kind is computed as it is, which also has the libraries choose their kernels. Then a frame
+    records one stage at most, so that none is late by more than about a UNet call; until all are recorded, the rest
+    goes on as it is. ``record`` makes a recording, :class:`CudaGraphs` as a rule; where that fails once, all goes on
+    unrecorded. Call :meth:`begin` before each frame.
+    """
+
+    def __init__(self, pipeline: Pipeline, record: Record, kept: int = KEPT_RECORDINGS) -> None:
+        self._pipeline, self._record = pipeline, record
+        self._recordings: Recent[list[Recording]] = Recent(kept)
+        self._baked = pipeline.baked
+        self._may_record = True
+        self.sound = True
+
+    def begin(self) -> None:
+        """A frame begins."""
+        self._may_record = True
+        if self._baked != self._pipeline.baked:
+            self._baked = self._pipeline.baked
+            self.clear()
+
+    def clear(self) -> None:
+        """Forget all recordings, and give their memory back."""
+        self._recordings.clear()
+
+    def encode(
+        self, image: torch.Tensor, height: int, width: int, signal: torch.Tensor, start: torch.Tensor
+    ) -> torch.Tensor:
+        return self._run(self._pipeline.encode, _anew(image), height, width, signal, start)
+
+    def look(self, depth: torch.Tensor, height: int, width: int, weight: torch.Tensor, rows: int) -> Depth:
+        return self._run(self._pipeline.look, _anew(depth), height, width, weight, rows)
+
+    def step(self, latent: torch.Tensor, call: Call, guide: Guide, depth: Depth) -> torch.Tensor:
+        return self._run(self._pipeline.step, latent, call, guide, depth)
+
+    def decode(self, latent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self._run(self._pipeline.decode, latent)
+
+    def _run(self, function: Function, *given: Any) -> Any:
+        if not self.sound:
+            return function(*given)
+        key = (function.__name__, shape_of(given))
+        known = True
+
+        def first() -> list[Recording]:
+            nonlocal known
+            known = False
+            return []
+
+        made = self._recordings.get(key, first)
+        if known and not made and self._may_record:
+            self._may_record = False
+            try:
+                made.append(self._record(function, given))
+            except RuntimeError as error:
+                self.sound = False
+                self.clear()
+                print(f"engine: frames are not recorded as CUDA graphs: {error}", file=sys.stderr)
+        return made[0](given) if made and self.sound else function(*given)
+
+
+def _anew(plane: torch.Tensor) -> torch.Tensor:
+    """``plane`` as another tensor: what was uploaded may be a buffer that each frame writes over."""
+    return plane.view(plane.shape)
+
+
+class CudaGraphs:
+    """Records by CUDA graphs. They share one pool of scratch memory, which is why results are copied out of it."""
+
+    def __init__(self) -> None:
+        self._pool = torch.cuda.graph_pool_handle()
+        self._stream = torch.cuda.Stream()
+
+    def __call__(self, function: Function, given: tuple[Any, ...]) -> Recording:
+        inputs = Inbox(given)
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
+            function(*inputs.held)  # the libraries make their workspaces of this stream, outside the recording
+        torch.cuda.current_stream().wait_stream(self._stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+            result = function(*inputs.held)
+
+        def repeat(values: tuple[Any, ...]) -> Any:
+            inputs.put(values)
+            graph.replay()
+            return map_tensors(result, torch.clone)
+
+        return repeat
+
+
+class Inbox:
+    """Tensors that stay where they are, into which the values of each call are copied."""
+
+    def __init__(self, given: tuple[Any, ...]) -> None:
+        self.held: tuple[Any, ...] = map_tensors(given, torch.clone)
+        self._tensors = list(tensors_of(self.held))
+        self._last: list[torch.Tensor | None] = [None] * len(self._tensors)
+
+    def put(self, values: tuple[Any, ...]) -> None:
+        """Copy ``values`` in, but for those that are the very tensors of the last time: none is changed in place."""
+        for index, value in enumerate(tensors_of(values)):
+            if value is not self._last[index]:
+                self._tensors[index].copy_(value, non_blocking=True)
+                self._last[index] = value
+
+
+def tensors_of(value: Any) -> Iterator[torch.Tensor]:
+    """All tensors in tuples, lists and dataclasses, in a fixed order."""
+    if torch.is_tensor(value):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for each in value:
+            yield from tensors_of(each)
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from tensors_of(getattr(value, field.name))
+
+
+def map_tensors(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    """``value`` with each of its tensors changed."""
+    if torch.is_tensor(value):
+        return change(value)
+    if isinstance(value, (tuple, list)):
+        return type(value)(map_tensors(each, change) for each in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(
+            value, **{field.name: map_tensors(getattr(value, field.name), change) for field in fields(value)}
+        )
+    return value
+
+
+def shape_of(value: Any) -> Any:
+    """What a recording depends on: shapes, precisions and plain numbers, and what is None; not the tensors' values."""
+    if torch.is_tensor(value):
+        return tuple(value.shape), value.dtype
+    if isinstance(value, (tuple, list)):
+        return tuple(shape_of(each) for each in value)
+    if is_dataclass(value):
+        return tuple(shape_of(getattr(value, field.name)) for field in fields(value))
+    return value

@@ -1,0 +1,136 @@
+"""Recordings: the same pictures, made when due, bounded, and never a reason for a frame to fail."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from server.engine import StableDiffusionLcm
+from server.engine.cpu import NICENESS, give_way
+from server.engine.graphs import CudaGraphs, Inbox, RecordedPipeline, map_tensors
+from tests.plain.engine.conftest import make_request
+
+Engine = Callable[..., StableDiffusionLcm]
+
+
+class Repeats:
+    """What a CUDA graph does, on a CPU: the function, on inputs that stay where they are."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+
+    def __call__(self, function: Callable[..., Any], given: tuple[Any, ...]) -> Callable[[tuple[Any, ...]], Any]:
+        self.made.append(function.__name__)
+        inputs = Inbox(given)
+
+        def repeat(values: tuple[Any, ...]) -> Any:
+            inputs.put(values)
+            return map_tensors(function(*inputs.held), torch.clone)
+
+        return repeat
+
+
+@pytest.fixture
+def recorded(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> tuple[StableDiffusionLcm, Repeats]:
+    made, record = engine(), Repeats()
+    monkeypatch.setattr(made, "_sums", RecordedPipeline(made._pipeline, record))
+    return made, record
+
+
+def test_pictures_stay_the_same(recorded: tuple[StableDiffusionLcm, Repeats], engine: Engine) -> None:
+    made, record = recorded
+    requests = [
+        make_request(steps=steps, seed=seed, strength=strength, depth=depth, frame_seed=seed, prompt=prompt)
+        for seed in (1, 2, 3)
+        for steps, strength, depth, prompt in ((2, 0.5, 0.0, "a"), (4, 0.8, 0.7, "b"), (1, 1.0, 0.0, "a"))
+    ]
+    plain = RecordedPipeline(made._pipeline, record)
+    plain.sound = False
+    fast = [made.render(request).image for _ in range(3) for request in requests]
+    made._sums = plain
+    slow = [made.render(request).image for request in requests]
+    assert set(record.made) == {"encode", "look", "step", "decode"}
+    for index, picture in enumerate(fast):
+        assert np.array_equal(picture, slow[index % len(slow)])
+
+
+def test_a_frame_records_one_stage_at_most(recorded: tuple[StableDiffusionLcm, Repeats]) -> None:
+    made, record = recorded
+    counts = []
+    for seed in range(8):
+        made.render(make_request(steps=1, strength=0.5, seed=seed, depth=1.0))
+        counts.append(len(record.made))
+    assert counts[0] == 0
+    assert all(after - before <= 1 for before, after in itertools.pairwise(counts))
+    assert sorted(record.made) == ["decode", "encode", "look", "step"]
+
+
+def test_few_are_kept(engine: Engine) -> None:
+    record = Repeats()
+    sums = RecordedPipeline(engine()._pipeline, record, kept=2)
+    for _ in range(3):
+        for side in (8, 16, 24, 32):
+            sums.begin()
+            sums.decode(torch.zeros(1, 4, side, side))
+    assert len(sums._recordings) == 2
+
+
+def test_what_cannot_be_recorded_is_computed_as_it_is(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(function: Callable[..., Any], given: tuple[Any, ...]) -> Any:
+        raise RuntimeError("not permitted while capturing")
+
+    made = engine()
+    expected = made.render(make_request()).image
+    monkeypatch.setattr(made, "_sums", RecordedPipeline(made._pipeline, refuse))
+    for _ in range(3):
+        assert np.array_equal(made.render(make_request()).image, expected)
+    assert capsys.readouterr().err.count("not permitted while capturing") == 1
+
+
+def test_numbers_baked_into_modules_void_recordings(recorded: tuple[StableDiffusionLcm, Repeats]) -> None:
+    made, record = recorded
+    for _ in range(4):
+        made.render(make_request())
+    before = len(record.made)
+    made._pipeline.baked += 1
+    for _ in range(4):
+        made.render(make_request())
+    assert len(record.made) == 2 * before
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_cuda_graphs_repeat_what_eager_computes(model: Callable[..., Any]) -> None:
+    made = StableDiffusionLcm.load(model(), "cuda", dtype=torch.float32)
+    requests = [make_request(steps=2, seed=seed, frame_seed=seed, depth=1.0) for seed in range(4)]
+    eager = [made.render(request).image.astype(int) for request in requests[:1]]
+    for _ in range(3):
+        fast = [made.render(request).image.astype(int) for request in requests]
+    assert isinstance(made._sums, RecordedPipeline) and made._sums.sound and isinstance(made._sums._record, CudaGraphs)
+    assert np.abs(fast[0] - eager[0]).max() <= 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are Linux's")
+def test_the_engines_thread_gives_way() -> None:
+    seen: list[int] = []
+
+    def work() -> None:
+        give_way()
+        give_way()
+        seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [max(NICENESS, before)]
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
