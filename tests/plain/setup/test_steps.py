@@ -168,9 +168,7 @@ def test_a_blender_that_was_moved_shows_as_broken(workshop: Workshop) -> None:
     python.unlink()
     python.symlink_to(sys.executable)
     settings = python.parent.parent / "pyvenv.cfg"
-    settings.write_text(
-        settings.read_text().replace("home = ", "home = /gone")
-    )  # the copy stays on Windows
+    settings.write_text(settings.read_text().replace("home = ", "home = /gone"))  # the copy stays on Windows
     assert Environment(plan).state == BROKEN
     assert workshop.run(plan).state == "done" and Environment(plan).state == COMPLETE
 
