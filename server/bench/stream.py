@@ -87,7 +87,7 @@ class _Stream:
 def _fixed_noise(noises: list[torch.Tensor]) -> Iterator[None]:
     """Have it add the noise that the others add, where it draws new noise for every frame."""
     waiting, drawn = iter(noises), torch.randn_like
-    torch.randn_like = lambda *given, **named: next(waiting)  # type: ignore[assignment]
+    torch.randn_like = lambda *given, **named: next(waiting)
     try:
         yield
     finally:
