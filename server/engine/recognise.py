@@ -41,7 +41,7 @@ class Found:
 
     @property
     def words(self) -> str:
-        """For a sentence: "an SDXL LoRA" is "a LoRA for SDXL"."""
+        """For a sentence, such as "a LoRA for SDXL"."""
         return WORDS[self.kind] + (f" for {self.family}" if self.family else "")
 
 

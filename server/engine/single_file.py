@@ -31,6 +31,8 @@ UNET, VAE = "model.diffusion_model.", "first_stage_model."
 CLIP, CLIP_XL = "cond_stage_model.transformer.", "conditioner.embedders.0.transformer."
 OPEN_CLIP_XL = "conditioner.embedders.1.model."
 VAE_SCALES = {"SD1.5": 0.18215, "SDXL": 0.13025}
+TIMES = 256
+"""Width in which SDXL embeds each of the six numbers of size and crop."""
 HEAD = 64
 """Channels of one attention head in CLIP's text encoders and in SDXL's UNet; SD1.5's UNet has 8 heads throughout."""
 
@@ -77,20 +79,50 @@ def load_vae(path: Path, shapes: Shapes, family: str) -> AutoencoderKL:
 def load_controlnet(path: Path, shapes: Shapes, dtype: torch.dtype) -> ControlNetModel:
     """The ControlNet in ``path``, under the original names or diffusers' own."""
     state = {name.removeprefix("control_model."): value for name, value in read_tensors(path, "", dtype).items()}
-    if "time_embed.0.weight" not in state:
-        raise EngineError(
-            f"the ControlNet {path} is one file with diffusers' names and without a config: give the folder that holds "
-            "its config.json instead"
-        )
     bare = {name: tuple(value.shape) for name, value in state.items()}
+    if "time_embed.0.weight" not in bare:  # as those of SDXL are in one file, too
+        config = controlnet_config(bare)
+        return fill(lambda: ControlNetModel.from_config(config), state, path, "ControlNet")
     config = unet_config(bare, "SDXL" if "label_emb.0.0.weight" in bare else "SD1.5", 0)
-    hints = [bare[f"input_hint_block.{index}.weight"][0] for index in (0, 4, 8, 12)]
-    options = {"conditioning_channels": bare["input_hint_block.0.weight"][1]}
     for name in ("sample_size", "out_channels", "up_block_types"):
         config.pop(name, None)
-    config |= {"conditioning_embedding_out_channels": hints, **options}
+    config["conditioning_embedding_out_channels"] = [bare[f"input_hint_block.{at}.weight"][0] for at in (0, 4, 8, 12)]
     converted = convert_controlnet_checkpoint(state, config)
+    for theirs, ours in (("0.0", "linear_1"), ("0.2", "linear_2")):  # SDXL's, which diffusers leaves out
+        for side in ("weight", "bias"):
+            if f"label_emb.{theirs}.{side}" in state:
+                converted[f"add_embedding.{ours}.{side}"] = state[f"label_emb.{theirs}.{side}"]
     return fill(lambda: ControlNetModel.from_config(config), converted, path, "ControlNet")
+
+
+def controlnet_config(shapes: Shapes) -> dict[str, Any]:
+    """The config of a ControlNet with tensors of these ``shapes``, under diffusers' own names."""
+    levels = range(_count(shapes, r"down_blocks\.(\d+)\."))
+    depths = [_count(shapes, rf"down_blocks\.{level}\.attentions\.0\.transformer_blocks\.(\d+)\.") for level in levels]
+    widths = [shapes[f"down_blocks.{level}.resnets.0.conv1.weight"][0] for level in levels]
+    hints = ("conv_in", "blocks.1", "blocks.3", "blocks.5")
+    config: dict[str, Any] = {
+        "in_channels": shapes["conv_in.weight"][1],
+        "block_out_channels": widths,
+        "layers_per_block": _count(shapes, r"down_blocks\.0\.resnets\.(\d+)\."),
+        "down_block_types": ["CrossAttnDownBlock2D" if depth else "DownBlock2D" for depth in depths],
+        "transformer_layers_per_block": [max(1, depth) for depth in depths],
+        "cross_attention_dim": next(shape[1] for name, shape in shapes.items() if name.endswith("attn2.to_k.weight")),
+        "use_linear_projection": len(shapes["mid_block.attentions.0.proj_in.weight"]) == 2,
+        "attention_head_dim": 8,
+        "conditioning_embedding_out_channels": [
+            shapes[f"controlnet_cond_embedding.{name}.weight"][0] for name in hints
+        ],
+    }
+    if "add_embedding.linear_1.weight" in shapes:
+        given = shapes["add_embedding.linear_1.weight"][1]
+        config |= {
+            "attention_head_dim": [width // HEAD for width in widths],
+            "addition_embed_type": "text_time",
+            "addition_time_embed_dim": TIMES,
+            "projection_class_embeddings_input_dim": given,
+        }
+    return config
 
 
 def load_texts(path: Path, shapes: Shapes, family: str, dtype: torch.dtype) -> list[tuple[Any, Any]]:
@@ -159,7 +191,7 @@ def unet_config(shapes: Shapes, family: str, pooled: int) -> dict[str, Any]:
         config["out_channels"] = shapes["out.2.weight"][0]
     if "label_emb.0.0.weight" in shapes:
         given = shapes["label_emb.0.0.weight"][1]
-        times = (given - pooled) // 6 if pooled else 256  # six numbers of size and crop, each embedded
+        times = (given - pooled) // 6 if pooled else TIMES  # six numbers of size and crop, each embedded
         config |= {
             "addition_embed_type": "text_time",
             "addition_time_embed_dim": times,

@@ -25,7 +25,7 @@ from tests.plain.checkpoints import make_vae, scheduler_config, text_config
 
 TEXT, SECOND_TEXT = 64, 128
 """Widths of the text encoders; diffusers tells SDXL's two apart by them."""
-TIMES = 8
+TIMES = 256
 PICTURE = 24
 """Width of what the small image encoder makes of a style picture."""
 

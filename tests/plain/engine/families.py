@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
 
 @functools.cache
 def place(family: str, what: str) -> Path:
-    """The folder or file ``what`` of ``family``: model, tiny, checkpoint, controlnet, controlnet_file, adapter, ip."""
+    """The folder or file ``what`` of ``family``: model, tiny, checkpoint, controlnet, controlnet_file,
+    controlnet_own_names, adapter, ip."""
     folder = Path(_folder().name) / family
     if what in ("model", "tiny"):
         return make_whole(folder / what, family, vae="kl" if what == "model" else "tiny")
@@ -38,6 +40,10 @@ def place(family: str, what: str) -> Path:
         return write_checkpoint(folder / "checkpoint.safetensors", place(family, "model"))
     if what == "adapter":
         return make_adapter(folder / "adapter-depth", family)
+    if what == "controlnet_own_names":
+        return Path(
+            shutil.copyfile(next(place(family, "controlnet").glob("*.safetensors")), folder / f"{what}.safetensors")
+        )
     if what == "controlnet_file":
         return write_controlnet(folder / "controlnet.safetensors", place(family, "controlnet"))
     unet = UNet2DConditionModel.from_pretrained(place(family, "tiny") / "unet")

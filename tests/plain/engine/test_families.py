@@ -35,11 +35,11 @@ def test_txt2img(family: str, steps: int) -> None:
     assert_same(engine(family).render(request).image, ask(stock(family, ""), request))
 
 
-@pytest.mark.parametrize("what", ["controlnet", "controlnet_file"])
+@pytest.mark.parametrize("what", ["controlnet", "controlnet_file", "controlnet_own_names"])
 @pytest.mark.parametrize(("guidance", "negative"), GUIDED)
 @pytest.mark.parametrize("weight", [0.4, 2.0])
 def test_img2img_with_a_controlnet(family: str, weight: float, guidance: float, negative: str, what: str) -> None:
-    if what == "controlnet_file" and (family == "SDXL" or guidance > 1):
+    if what != "controlnet" and (weight > 1 or guidance > 1):
         pytest.skip("ControlNets in one file are the same once loaded")
     request = half(depth=weight, guidance=guidance, negative_prompt=negative)
     pipeline = stock(family, "ControlNetImg2Img")
