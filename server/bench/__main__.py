@@ -47,6 +47,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if given.quick:
         given.steps, given.no_growth, given.no_compiled = [2], True, True
         given.model = given.model or ["embedded"]
+        given.minutes = min(given.minutes, 1.0)  # what is begun is finished: a round of all arms, and the loops
     return given
 
 
