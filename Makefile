@@ -23,7 +23,7 @@ $(READY): server/requirements.txt tests/requirements.txt constraints.txt scripts
 	@$(PYTHON) scripts/make_venv.py
 
 test: machine $(READY)
-	$(BIN)/python -m pytest tests/plain tests/bpy
+	$(BIN)/python -m pytest tests/plain tests/bpy -m "not slow"
 
 test-blender: $(READY)
 	$(BIN)/python -m pytest tests/blender -v

@@ -11,7 +11,6 @@ from addon.wire.models import MAX_ENTRIES, MAX_NAME
 from ..config import MODELS
 from ..engine import EngineError, LoraFile, ModelSpec
 from ..engine.recognise import recognise
-from . import hub, pull
 from .presets import Preset, read_presets
 from .records import Records
 
@@ -72,6 +71,8 @@ class Catalogue:
     def _preset_spec(self, preset: Preset) -> ModelSpec:
         if not preset.parts:
             return ModelSpec(MODELS / preset.name)
+        from . import hub, pull  # here, as huggingface_hub takes a second to import, and the embedded model needs none
+
         if not pull.is_here(preset, self.records):
             raise UnknownModel(
                 f"model {preset.name} is not on this machine yet: download it first "
@@ -137,6 +138,8 @@ class Catalogue:
         return "" if path.is_dir() else self._own_entry(path.stem, kind, path).family
 
     def _preset_entry(self, preset: Preset) -> Entry:
+        from . import pull
+
         here = pull.is_here(preset, self.records)
         return Entry(
             preset.name,

@@ -16,15 +16,12 @@ ROOT = Path(__file__).resolve().parents[2]
 LONGEST = 300
 
 BLENDER = frozenset({"bpy", "bpy_extras", "bmesh", "mathutils", "gpu", "gpu_extras", "blf", "bl_ext", "addon_utils"})
-MODELS = frozenset(
-    {"torch", "diffusers", "transformers", "tokenizers", "peft", "safetensors", "accelerate", "huggingface_hub"}
-)
+HUB = frozenset({"huggingface_hub", "tqdm"})
+MODELS = frozenset("torch diffusers transformers tokenizers peft safetensors accelerate huggingface_hub".split())
 THREADS = frozenset({"threading", "_thread", "concurrent", "multiprocessing", "queue", "asyncio"})
 SOCKETS = frozenset({"socket", "socketserver", "select", "selectors", "ssl", "http", "websockets", "httpx", "requests"})
 SERVER = frozenset({"fastapi", "starlette", "uvicorn", "pydantic", "prometheus_client"})
-FILES = frozenset(
-    {"os", "io", "pathlib", "shutil", "tempfile", "subprocess", "signal", "sys", "logging", "mmap", "glob"}
-)
+FILES = frozenset("os io pathlib shutil tempfile subprocess signal sys logging mmap glob".split())
 PICKLES = frozenset({"pickle", "cPickle", "dill", "joblib", "shelve", "marshal"})
 # The modules of websockets that do I/O of their own, by threads or by asyncio.
 IO_OF_WEBSOCKETS = ("websockets.sync", "websockets.asyncio", "websockets.legacy", "websockets.server")
@@ -59,7 +56,7 @@ LAYERS = (
     Layer("addon/setup", frozenset(), ("addon.setup",), SOCKETS | PICKLES),
     Layer(
         "addon/blender",
-        NUMPY | BLENDER,
+        NUMPY | BLENDER | {"rna_keymap_ui"},
         ("addon", "addon.blender", "addon.keeping", "addon.live", "addon.presets", "addon.setup", "addon.wire"),
         THREADS | SOCKETS | PICKLES,
     ),
@@ -70,7 +67,10 @@ LAYERS = (
         SOCKETS | PICKLES | (THREADS - {"threading", "queue"}),
     ),
     Layer("addon/__main__.py", frozenset(), ("addon", "addon.headless"), THREADS | SOCKETS | PICKLES),
-    Layer("server", NUMPY | SERVER, ("addon", "addon.planes", "addon.wire", "server", "server.engine")),
+    Layer(
+        "server", NUMPY | SERVER, ("addon", "addon.planes", "addon.wire", "server", "server.engine", "server.catalogue")
+    ),
+    Layer("server/catalogue", HUB, ("addon.wire", "server", "server.engine", "server.catalogue"), THREADS | SOCKETS),
     Layer(
         "server/engine",
         NUMPY | MODELS | {"PIL", "compel", "psutil"},
