@@ -112,6 +112,7 @@ class Worker:
             taken = self.mailboxes.take(self._holder.idle_in(self._idle_release))
             if taken is not None:
                 self._answer(*taken)
+                self._holder.used = time.perf_counter()  # idle from here on, however long the frame took
             elif self.mailboxes.closed:
                 break
             elif self._holder.idle_in(self._idle_release) == 0:

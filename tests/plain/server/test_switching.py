@@ -144,12 +144,12 @@ def test_a_newer_wish_takes_the_place_of_a_load_under_way(engine: StableDiffusio
 def test_a_lora_and_its_weight_take_effect_on_the_next_frame(engine: StableDiffusionLcm, folder: Path) -> None:
     with serving(Lent(engine).load, models_dir=folder) as (address, _), address.client() as client:
         plain = picture(client, 1, steps=2).image
-        full = picture(client, 2, steps=2, loras=(Lora("ink", 1.0),)).image
-        half = picture(client, 3, steps=2, loras=(Lora("ink", 0.5),)).image
+        full = picture(client, 1, steps=2, loras=(Lora("ink", 1.0),)).image
+        half = picture(client, 1, steps=2, loras=(Lora("ink", 0.5),)).image
         assert len({image.tobytes() for image in (plain, full, half)}) == 3
-        assert np.array_equal(picture(client, 4, steps=2, loras=(Lora("ink", 1.0),)).image, full)
-        assert np.array_equal(picture(client, 5, steps=2, loras=(Lora("ink", 0.0),)).image, plain)
-        assert np.array_equal(picture(client, 6, steps=2).image, plain)
+        assert np.array_equal(picture(client, 1, steps=2, loras=(Lora("ink", 1.0),)).image, full)
+        assert np.array_equal(picture(client, 1, steps=2, loras=(Lora("ink", 0.0),)).image, plain)
+        assert np.array_equal(picture(client, 1, steps=2).image, plain)
 
 
 @pytest.mark.parametrize("name", ["missing", "wrong", "../loras/ink", "other"])
@@ -180,10 +180,13 @@ def test_a_style_picture_must_be_uploaded_whole_and_suit_the_model(engine: Stabl
 def test_idle_memory_is_given_back_and_the_next_frame_loads_again(engine: StableDiffusionLcm) -> None:
     Counted.open = 0
     with serving(Counted(engine).load, idle_release=0.3) as (address, _), address.client() as client:
-        first = picture(client, 1).image
-        told = status(client, lambda told: "gave its memory back" in told.sentence)
+        client.send(make_request(1))
+        first, told = None, Status("loading")
+        while first is None or "was given back" not in told.sentence:  # in either order, on a busy machine
+            message = client.receive()
+            first = message.image if isinstance(message, Picture) else first
+            told = message if isinstance(message, Status) else told
         assert told.state == "ready", "a client goes on sending, which is what loads it again"
-        assert Counted.open == 0
+        wait_for(lambda: Counted.open == 0)
         assert np.array_equal(picture(client, 1).image, first)
-        assert Counted.open == 1
     assert Counted.open == 0
