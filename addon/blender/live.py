@@ -12,9 +12,9 @@ from ..live import STOPPED, Address, LiveLoop, failures
 from ..live.failures import Problem
 from .preferences import preferences
 from .server_process import ServerProcess, given_address, given_python
-from .session import Session, redraw_panels
+from .session import Session
 from .shown import Shown
-from .viewports import Followed
+from .viewports import Followed, redraw_panels
 
 STOPPED_SENTENCE = "Live is stopped."
 

@@ -28,7 +28,7 @@ from .origin import origin_of
 from .properties import style_of
 from .server_process import ServerProcess
 from .shown import Origin, Shown
-from .viewports import Followed, Viewport, is_busy
+from .viewports import Followed, Viewport, is_busy, redraw_panels
 
 IDLE_SECONDS = 0.25
 """Pause of the heartbeat while there is nothing to follow: no 3D View, or a render under way."""
@@ -70,6 +70,8 @@ class Session:
         self._longest_tick = 0.0
         self._drew = 0.0
         self._opened_for = -1
+        self._windows: tuple[int, ...] = ()  # by address
+        self._stale = False  # whether the offscreens may be of a window that is gone
         changes.watch()
 
     def beat(self, paused: bool = False) -> float:
@@ -154,6 +156,8 @@ class Session:
             elif address is not None:
                 self.loop.address = address  # another one after a restart
         assert self.loop is not None
+        if self._windows_changed():
+            return IDLE_SECONDS
         viewport = self._viewport(paused)
         if viewport is not None and self._opened_for != changes.loads() and not is_busy(viewport.window):
             self._opened_for = changes.loads()
@@ -183,6 +187,26 @@ class Session:
             self.loop.statistics.add("display", (ended - began) * 1000)
         self._show_state(picture is not None)
         return self.loop.pause if viewport is not None else IDLE_SECONDS
+
+    def _windows_changed(self) -> bool:
+        """Whether a window came or went since the last heartbeat.
+
+        A closed window takes its GPU context with it, and until another one is drawn there may be none at all:
+        nothing may be drawn in between, and what was made in the old context is made anew.
+        """
+        manager = bpy.context.window_manager
+        windows = tuple(window.as_pointer() for window in manager.windows) if manager is not None else ()
+        before, self._windows = self._windows, windows
+        if before and before != windows:
+            self._stale = True
+            for window in manager.windows if manager is not None else ():
+                for area in window.screen.areas:
+                    area.tag_redraw()
+            return True
+        if self._stale:
+            self._stale = False
+            self._capturer.free()
+        return False
 
     def _viewport(self, paused: bool) -> Viewport | None:
         """What to follow now, or None, and then why."""
@@ -269,14 +293,3 @@ def _checksum(draft: Draft, style: Style) -> int:
     if draft.inverse_depth is not None:
         total = zlib.crc32(draft.inverse_depth, total)
     return hash((total, style, draft.view, draft.projection))
-
-
-def redraw_panels() -> None:
-    """Let the sidebars show the new state; only the sidebars, or each picture would redraw the viewport."""
-    manager = bpy.context.window_manager
-    for window in manager.windows if manager is not None else ():
-        for area in window.screen.areas:
-            if area.type in {"VIEW_3D", "IMAGE_EDITOR"}:
-                for region in area.regions:
-                    if region.type == "UI":
-                        region.tag_redraw()

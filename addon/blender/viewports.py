@@ -99,3 +99,14 @@ def is_busy(window: bpy.types.Window) -> bool:
     """Whether one of Blender's own modal operators runs there: a move, a stroke. Other add-ons' run for hours."""
     python_class = bpy.types.Operator.bl_rna_get_subclass_py
     return any(python_class(operator.bl_idname) is None for operator in window.modal_operators)
+
+
+def redraw_panels() -> None:
+    """Let the sidebars show the new state; only the sidebars, or each picture would redraw the viewport."""
+    manager = bpy.context.window_manager
+    for window in manager.windows if manager is not None else ():
+        for area in window.screen.areas:
+            if area.type in {"VIEW_3D", "IMAGE_EDITOR"}:
+                for region in area.regions:
+                    if region.type == "UI":
+                        region.tag_redraw()
