@@ -114,7 +114,7 @@ class Distiller:
 
 def distill(
     modules: Modules, data: Latents, records: list[dict], tokenizer: CLIPTokenizer, folder: Path, steps: int,
-    device: str = "cpu", seed: int = 3, batch: int = 16, lr: float = 1e-3, save_every: int = 50,
+    device: str = "cpu", seed: int = 3, batch: int = 16, lr: float = 2e-4, save_every: int = 50,
 ) -> Path:  # fmt: skip
     """Train the LoRA of `modules` for `steps` steps, resuming from `folder`, and return the file it is saved in."""
     weights = add_lora(modules, seed)

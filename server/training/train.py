@@ -23,7 +23,7 @@ from server.training.latents import Latents, encode_samples
 from server.training.modules import new_tokenizer
 
 STAGES = ("autoencoder", "diffusion", "distill", "classifier")
-STEPS = {"autoencoder": 4000, "diffusion": 6000, "distill": 600}
+STEPS = {"autoencoder": 4000, "diffusion": 4000, "distill": 300}
 
 
 def latents_of(samples: Samples, work: Path) -> Latents:
