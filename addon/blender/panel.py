@@ -124,6 +124,7 @@ class DRAFTGLASS_MT_menu(bpy.types.Menu):
         "draftglass.open_log",
     ]
     """By name, in their order; an empty one is a line."""
+    menus: ClassVar[list[str]] = ["DRAFTGLASS_MT_styles"]
 
     def draw(self, _context: bpy.types.Context) -> None:
         """One line each."""
@@ -132,6 +133,8 @@ class DRAFTGLASS_MT_menu(bpy.types.Menu):
                 self.layout.operator(name)
             else:
                 self.layout.separator()
+        for name in self.menus:
+            self.layout.menu(name)
 
 
 CLASSES = (DRAFTGLASS_PT_view3d, DRAFTGLASS_PT_image, DRAFTGLASS_MT_menu)

@@ -14,12 +14,16 @@ from . import (
     server_buttons,
     server_panel,
     setup,
+    style_operators,
+    styles,
 )
 
 CLASSES = (
     *properties.CLASSES,
     *preferences.CLASSES,
     *operators.CLASSES,
+    *styles.CLASSES,
+    *style_operators.CLASSES,
     *server_buttons.CLASSES,
     *keep_operators.CLASSES,
     *panel.CLASSES,
@@ -34,6 +38,8 @@ def register() -> None:
         bpy.utils.register_class(cls)
     properties.attach()
     panel.attach()
+    styles.attach()
+    style_operators.attach()
     keymap.attach()
     keep_operators.attach()
 
@@ -44,6 +50,8 @@ def unregister() -> None:
     keep_operators.detach()
     setup.detach()
     keymap.detach()
+    style_operators.detach()
+    styles.detach()
     panel.detach()
     properties.detach()
     for cls in reversed(CLASSES):

@@ -1,0 +1,204 @@
+"""The settings and their limits, what they ask of the picture and where that lies in the viewport; styles; the menu."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def addon(scene: Any, tmp_path: Path) -> Iterator[Any]:
+    """The add-on, registered, with the shipped styles and an empty folder for the user's own."""
+    from addon.blender import registration, styles
+    from addon.presets import Library
+
+    registration.register()
+    styles.use_library(Library(tmp_path / "styles"))
+    yield styles
+    registration.unregister()
+
+
+def viewport(scene: Any, width: int = 1000, height: int = 500, perspective: str = "PERSP") -> Any:
+    from mathutils import Matrix
+
+    window = Matrix(((2, 0, 0.1, 0), (0, 4, -0.2, 0), (0, 0, -1, -0.2), (0, 0, -1, 0)))
+    return SimpleNamespace(
+        scene=scene,
+        view_layer=scene.view_layers[0],
+        region=SimpleNamespace(width=width, height=height),
+        view=SimpleNamespace(view_perspective=perspective, window_matrix=window),
+        space=SimpleNamespace(use_local_camera=False, camera=None, shading=SimpleNamespace(type="SOLID")),
+    )
+
+
+def test_every_setting_has_a_tooltip_and_limits(addon: Any, scene: Any) -> None:
+    for group in (scene.draftglass, scene.draftglass_styles):
+        for prop in group.bl_rna.properties:
+            if prop.identifier in {"rna_type", "name"}:
+                continue
+            assert len(prop.description) > 15, prop.identifier
+            if prop.type in {"INT", "FLOAT"}:
+                assert prop.hard_min >= 0 and prop.hard_max <= 2**31 - 1, prop.identifier
+
+
+def test_what_the_settings_can_hold_can_be_sent(addon: Any, scene: Any) -> None:
+    from addon.blender.properties import style_of
+
+    settings = scene.draftglass
+    for end in ("hard_min", "hard_max"):
+        for prop in settings.bl_rna.properties:
+            if prop.type in {"INT", "FLOAT"} and not prop.is_readonly:
+                setattr(settings, prop.identifier, getattr(prop, end))
+        settings.prompt = settings.negative_prompt = "ß" * 2000
+        style = style_of(settings, (256, 256))
+        assert style.seed == settings.seed and style.steps == settings.steps
+
+
+@pytest.mark.parametrize(("aspect", "size"), [("VIEWPORT", (512, 256)), ("SQUARE", (512, 512)), ("CAMERA", (288, 512))])
+def test_the_picture_has_the_aspect_asked_for(addon: Any, scene: Any, aspect: str, size: tuple[int, int]) -> None:
+    from addon.blender.framing import size_of
+
+    scene.draftglass.size, scene.draftglass.aspect = 512, aspect
+    scene.render.resolution_x, scene.render.resolution_y = 1080, 1920
+    assert size_of(viewport(scene)) == size
+
+
+def test_the_cameras_aspect_shows_the_cameras_frame(addon: Any, scene: Any) -> None:
+    import bpy
+
+    from addon.blender.framing import projection_of, size_of
+
+    scene.draftglass.aspect = "CAMERA"
+    scene.camera.data.shift_x = 0.2
+    bpy.context.view_layer.update()
+    view = viewport(scene, perspective="CAMERA")
+    width, height = size_of(view)
+    expected = scene.camera.calc_matrix_camera(bpy.context.view_layer.depsgraph, x=width, y=height)
+    assert np.allclose(projection_of(view), expected)
+    assert np.allclose(projection_of(viewport(scene)), view.view.window_matrix), "not in camera view"
+    view.space.use_local_camera = True  # which this space has none of
+    assert np.allclose(projection_of(view), view.view.window_matrix)
+
+
+def test_where_a_picture_lies() -> None:
+    from mathutils import Matrix
+
+    from addon.blender.framing import place_of
+
+    view = viewport(SimpleNamespace(view_layers=[None]))
+    window = view.view.window_matrix
+    assert place_of(window, window, 1000, 500) == pytest.approx((0, 0, 1000, 500))
+    # the middle square, as a capture crops it
+    square = Matrix.Diagonal((2, 1, 1, 1)) @ window
+    assert place_of(square, window, 1000, 500) == pytest.approx((250, 0, 750, 500))
+    # any point of a view falls on the same pixel of the region, by the picture's projection and by the region's
+    rng = np.random.default_rng(1)
+    for flat in (False, True):
+        matrices = []
+        for _ in range(2):
+            matrix = np.zeros((4, 4))
+            matrix[0, 0], matrix[1, 1], matrix[2, 2] = rng.uniform(0.5, 3, 3) * (1, 1, -1)
+            matrix[:2, 3 if flat else 2] = rng.uniform(-0.5, 0.5, 2)
+            matrix[3, 3 if flat else 2] = 1 if flat else -1
+            matrices.append(matrix)
+        left, bottom, right, top = place_of(*matrices, 800, 600)
+        for point in rng.uniform(-1, 1, (20, 3)) - (0, 0, 3):
+            at = [matrix @ (*point, 1) for matrix in matrices]
+            (x, y), (u, v) = ((clip[:2] / clip[3] + 1) / 2 for clip in at)
+            assert (left + x * (right - left), bottom + y * (top - bottom)) == pytest.approx((u * 800, v * 600))
+
+
+def test_dice_and_lock(addon: Any, scene: Any) -> None:
+    import bpy
+
+    seeds = set()
+    for _ in range(5):
+        bpy.ops.draftglass.new_seed()
+        seeds.add(scene.draftglass.seed)
+    assert len(seeds) > 1
+    scene.draftglass.seed_locked = True
+    with pytest.raises(RuntimeError, match="locked"):
+        bpy.ops.draftglass.new_seed()
+
+
+def test_choosing_a_style_sets_the_settings(addon: Any, scene: Any) -> None:
+    choice, settings = scene.draftglass_styles, scene.draftglass
+    settings.steps = 7
+    assert choice.chosen == "NONE"
+    listed = addon.library().named("Neon night")
+    choice.chosen = listed.key
+    assert settings.prompt == listed.preset.prompt
+    assert settings.steps == listed.preset.steps
+    assert choice.chosen == listed.key
+    settings.strength = 0.5
+    assert choice.chosen == "NONE", "the settings are another's by now"
+    assert addon.applied(scene) == listed
+
+
+def test_styles_by_operators(addon: Any, scene: Any, tmp_path: Path) -> None:
+    import bpy
+
+    settings = scene.draftglass
+    settings.prompt, settings.seed, settings.strength = "a tower of glass", 77, 0.7
+    bpy.ops.draftglass.save_style(name="Mine", with_seed=True)
+    with pytest.raises(RuntimeError, match="already"):
+        bpy.ops.draftglass.save_style(name="mine")
+    bpy.ops.draftglass.apply_style(name="Snowy dawn")
+    assert settings.prompt != "a tower of glass"
+    with pytest.raises(RuntimeError, match="style of your own"):
+        bpy.ops.draftglass.delete_style()
+    settings.seed, settings.seed_locked = 5, True
+    bpy.ops.draftglass.apply_style(name="Mine")
+    assert (settings.prompt, settings.strength) == ("a tower of glass", pytest.approx(0.7))
+    assert settings.seed == 5, "the seed was locked"
+    bpy.ops.draftglass.rename_style(name="Ours")
+    shared = tmp_path / "shared.json"
+    bpy.ops.draftglass.export_style(filepath=str(shared))
+    bpy.ops.draftglass.delete_style()
+    assert not [one for one in addon.library().styles if one.own]
+    bpy.ops.draftglass.import_styles(filepath=str(shared))
+    assert addon.applied(scene).preset.name == "Ours"
+    shared.write_text("nonsense")
+    with pytest.raises(RuntimeError, match=r"shared\.json is no style"):
+        bpy.ops.draftglass.import_styles(filepath=str(shared))
+    with pytest.raises(RuntimeError, match="there are: "):
+        bpy.ops.draftglass.apply_style(name="Nowhere")
+
+
+def test_a_style_keeps_the_picture_as_its_thumbnail(addon: Any, scene: Any) -> None:
+    from addon.keeping import decode_size
+
+    image = np.zeros((256, 384, 3), np.uint8)
+    image[:, 192:] = (200, 100, 50)
+    data = addon.thumbnail(image)
+    assert decode_size(data) == (128, 128)
+    assert decode_size(addon.thumbnail(image[:100, :64])) == (64, 64)
+    preset = addon.preset_of(scene, "Mine", False, SimpleNamespace(image=image))
+    assert preset.thumbnail == data and preset.seed is None
+
+
+def test_each_shipped_style_has_a_preview_of_its_own(addon: Any, scene: Any) -> None:
+    assert len(addon._enum_items(None, None)) >= 13
+    assert len(addon._previews) == len(addon.library().styles)
+
+
+def test_an_operator_has_a_label_and_a_tooltip(addon: Any) -> None:
+    import bpy
+
+    for name in dir(bpy.ops.draftglass):
+        rna = getattr(bpy.ops.draftglass, name).get_rna_type()
+        assert rna.name and len(rna.description) > 10, name
+
+
+def test_everything_in_the_menu_is_there(addon: Any) -> None:
+    import bpy
+
+    from addon.blender.panel import DRAFTGLASS_MT_menu
+
+    known = {f"draftglass.{name}" for name in dir(bpy.ops.draftglass)}
+    assert {name for name in DRAFTGLASS_MT_menu.operators if name} <= known
