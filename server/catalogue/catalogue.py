@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from addon.wire import Entry
-from addon.wire.models import MAX_ENTRIES, MAX_NAME
+from addon.wire.models import MAX_ENTRIES, MAX_NAME, Kind
 
 from ..config import MODELS
 from ..engine import EngineError, LoraFile, ModelSpec
@@ -14,9 +15,17 @@ from ..engine.recognise import recognise
 from .presets import Preset, read_presets
 from .records import Records
 
-FOLDERS = {"checkpoints": "model", "loras": "lora", "controlnets": "control"}
+FOLDERS: dict[str, Kind] = {"checkpoints": "model", "loras": "lora", "controlnets": "control"}
 """Folders for the user's own files, and the kind of what belongs there."""
-KINDS = {"model": ("checkpoint",), "lora": ("lora",), "control": ("controlnet", "t2i_adapter")}
+KINDS: dict[Kind, tuple[str, ...]] = {
+    "model": ("checkpoint",),
+    "lora": ("lora",),
+    "control": ("controlnet", "t2i_adapter"),
+}
+
+LORA_NAMES = ("lcm-lora.safetensors", "pytorch_lora_weights.safetensors")
+FAST = re.compile(r"lcm|turbo|lightning|hyper", re.IGNORECASE)
+"""In the name of a checkpoint that was made for few steps and needs no LCM-LoRA."""
 
 
 class UnknownModel(EngineError):
@@ -55,7 +64,7 @@ class Catalogue:
         if kind != "model":
             known = [entry.name for entry in self.entries() if entry.kind == "model"]
             raise UnknownModel(f"there is no model {name!r}: choose one of {', '.join(known)}", "bad_request")
-        return ModelSpec(path, control=self._control_for(path))
+        return self._own_spec(path)
 
     def lora(self, name: str, weight: float) -> LoraFile:
         """The LoRA ``name``. Raises UnknownModel."""
@@ -71,7 +80,7 @@ class Catalogue:
     def _preset_spec(self, preset: Preset) -> ModelSpec:
         if not preset.parts:
             return ModelSpec(MODELS / preset.name)
-        from . import hub, pull  # here, as huggingface_hub takes a second to import, and the embedded model needs none
+        from . import pull  # here, as huggingface_hub takes a second to import, and the embedded model needs none
 
         if not pull.is_here(preset, self.records):
             raise UnknownModel(
@@ -79,12 +88,7 @@ class Catalogue:
                 f"(`python -m server models pull {preset.name}`, {preset.download_gb:g} GB)",
                 "bad_request",
             )
-        places: dict[str, Path] = {}
-        for file in self.records.read(preset.name):
-            path = hub.local_path(file)
-            assert path is not None  # it is here
-            root = path.parents[file.path.count("/")]
-            places[file.role] = path if file.role == "lora" else root
+        places = self._places(preset)
         return ModelSpec(
             places["base"],
             loras=(LoraFile(places["lora"]),) if "lora" in places else (),
@@ -93,15 +97,51 @@ class Catalogue:
             ip_adapter=places.get("ip_adapter"),
         )
 
-    def _control_for(self, checkpoint: Path) -> Path | None:
-        """The first control in the user's folder that is made for the family of ``checkpoint``."""
-        family = self._family("model", checkpoint)
-        controls = [path for kind, path in self._own().values() if kind == "control"]
-        return next((path for path in controls if family and self._family("control", path) == family), None)
+    def _own_spec(self, path: Path) -> ModelSpec:
+        """The user's checkpoint with what few steps and depth need, from the user's folder or from what was pulled."""
+        family = self._family("model", path)
+        if path.is_dir():
+            family = "SDXL" if (path / "text_encoder_2").is_dir() else "SD1.5"
+        pulled = self._pulled_for(family)
+        fits = {
+            name: (kind, other)
+            for name, (kind, other) in self._own().items()
+            if kind != "model" and family and self._family(kind, other) == family
+        }
+        lcm = [other for name, (kind, other) in fits.items() if kind == "lora" and "lcm" in name.lower()]
+        controls = [other for kind, other in fits.values() if kind == "control"]
+        lora = next(iter(lcm), pulled.get("lora"))
+        if FAST.search(path.stem) or any((path / name).is_file() for name in LORA_NAMES):
+            lora = None  # it needs none, or has its own
+        control = next(iter(controls), pulled.get("control"))
+        return ModelSpec(
+            path,
+            loras=() if lora is None else (LoraFile(lora),),
+            control=None if (path / "adapter").is_dir() else control,
+        )
 
-    def _own(self) -> dict[str, tuple[str, Path]]:
+    def _pulled_for(self, family: str) -> dict[str, Path]:
+        """Role -> where it lies, of the presets for ``family`` that were downloaded."""
+        places: dict[str, Path] = {}
+        for preset in self.presets.values():
+            if preset.family == family:
+                places |= self._places(preset)
+        return places
+
+    def _places(self, preset: Preset) -> dict[str, Path]:
+        """Role -> folder (of a LoRA: file) in the hub's cache, of a preset; without those that are not there."""
+        from . import hub
+
+        places: dict[str, Path] = {}
+        for file in self.records.read(preset.name):
+            path = hub.local_path(file)
+            if path is not None:
+                places[file.role] = path if file.role == "lora" else path.parents[file.path.count("/")]
+        return places
+
+    def _own(self) -> dict[str, tuple[Kind, Path]]:
         """Name -> kind and path of what lies in the user's folder: weight files and diffusers folders."""
-        found: dict[str, tuple[str, Path]] = {}
+        found: dict[str, tuple[Kind, Path]] = {}
         for folder, kind in FOLDERS.items():
             root = self.folder / folder
             for place, folders, files in os.walk(root, followlinks=True):
@@ -115,11 +155,12 @@ class Catalogue:
                 for file in files:
                     if file.endswith(".safetensors"):
                         path = Path(place) / file
-                        found[path.relative_to(root).with_suffix("").as_posix()] = (kind, path)
+                        name = path.relative_to(root).with_suffix("").as_posix()
+                        found[f"{name} ({kind})" if name in found else name] = (kind, path)
         usable = {n: v for n, v in found.items() if len(n) <= MAX_NAME and n.isprintable() and n not in self.presets}
         return dict(sorted(usable.items(), key=lambda item: (item[1][0] != "model", item[0].lower())))
 
-    def _own_entry(self, name: str, kind: str, path: Path) -> Entry:
+    def _own_entry(self, name: str, kind: Kind, path: Path) -> Entry:
         sentence = family = ""
         if path.is_file():
             try:
@@ -130,11 +171,9 @@ class Catalogue:
             except (EngineError, OSError) as error:
                 sentence = str(error)
         where = "your folder" if path.is_file() else "your folder, in diffusers' layout"
-        return Entry(
-            name, name, kind, family, f"of {where}", not sentence, sentence=sentence.replace("\n", " ")[:1000],
-        )  # type: ignore[arg-type]  # fmt: skip
+        return Entry(name, name, kind, family, f"of {where}", not sentence, sentence=sentence.replace("\n", " ")[:1000])
 
-    def _family(self, kind: str, path: Path) -> str:
+    def _family(self, kind: Kind, path: Path) -> str:
         return "" if path.is_dir() else self._own_entry(path.stem, kind, path).family
 
     def _preset_entry(self, preset: Preset) -> Entry:

@@ -95,7 +95,7 @@ def fetch(file: Pulled, on_bytes: Callable[[int], None]) -> Path:
     A file is in the cache whole or not at all. A connection that breaks off is taken up again where it broke.
     """
 
-    class Bar(tqdm):  # type: ignore[type-arg]
+    class Bar(tqdm):  # type: ignore[misc]
         """Tells ``on_bytes``; shows nothing itself."""
 
         def __init__(self, *args: Any, **options: Any) -> None:
