@@ -7,6 +7,7 @@ import bpy
 EDITORS = (("3D View", "VIEW_3D"), ("Image", "IMAGE_EDITOR"))
 KEYS: list[tuple[str, dict[str, object]]] = [
     ("draftglass.play", {"type": "D", "value": "PRESS", "ctrl": True, "shift": True}),
+    ("draftglass.overlay", {"type": "D", "value": "PRESS", "ctrl": True, "shift": True, "alt": True}),
 ]
 """Operators and the keys that they have at first, in both editors."""
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 import bpy
 
 from . import live
+from .overlay_tools import draw_progress
 from .setup import draw_setup
 
 CHARACTER_PIXELS = 7
@@ -32,6 +33,7 @@ def draw_panel(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     else:
         row.operator("draftglass.start", icon="PLAY")
     _draw_state(layout.column(align=True), context)
+    draw_progress(layout)
     for draw in above_settings:
         draw(layout, context)
     draw_settings(layout, context)
@@ -114,6 +116,8 @@ class DRAFTGLASS_MT_menu(bpy.types.Menu):
         "draftglass.stop",
         "",
         "draftglass.new_seed",
+        "draftglass.overlay",
+        "draftglass.hud",
         "draftglass.keep",
         "draftglass.record",
         "draftglass.restore_file",

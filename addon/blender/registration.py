@@ -3,11 +3,14 @@
 import bpy
 
 from . import (
+    hud,
     keep_operators,
     keep_panel,
     keymap,
     live,
     operators,
+    overlay,
+    overlay_tools,
     panel,
     preferences,
     properties,
@@ -28,6 +31,8 @@ CLASSES = (
     *keep_operators.CLASSES,
     *panel.CLASSES,
     *server_panel.CLASSES,
+    *overlay.CLASSES,
+    *overlay_tools.CLASSES,
     *keep_panel.CLASSES,
 )
 
@@ -40,6 +45,8 @@ def register() -> None:
     panel.attach()
     styles.attach()
     style_operators.attach()
+    overlay.attach()
+    hud.attach()
     keymap.attach()
     keep_operators.attach()
 
@@ -50,6 +57,8 @@ def unregister() -> None:
     keep_operators.detach()
     setup.detach()
     keymap.detach()
+    hud.detach()
+    overlay.detach()
     style_operators.detach()
     styles.detach()
     panel.detach()
