@@ -213,7 +213,7 @@ def uploads(draw: st.DrawFn) -> Upload:
     return Upload(draw(sha256s), draw(arrays(np.uint8, (draw(sides), draw(sides), 3))))
 
 
-probes = st.builds(Probe, padding=texts(15_000))
+probes = st.builds(Probe, padding=texts(10_000))
 
 plain_messages = hellos | probes | welcomes | statuses | progresses() | droppeds | failures
 model_messages = st.just(ListModels()) | models | wishes | model_progresses | uploads()
