@@ -13,8 +13,8 @@ from mathutils import Matrix
 
 from .viewports import Viewport
 
-GRID = 32
-"""Sides of the picture are multiples of this: what the model's coarsest level needs."""
+FINE, COARSE, COARSE_FROM = 32, 64, 448
+"""Sides of the picture are multiples of this: what the coarsest level of small models needs, and of usual ones."""
 Rows = Sequence[Sequence[float]]
 Rectangle = tuple[float, float, float, float]
 """Left, bottom, right, top, in pixels of the region."""
@@ -22,8 +22,8 @@ Rectangle = tuple[float, float, float, float]
 
 def picture_size(longer: int, width: float, height: float) -> tuple[int, int]:
     """Sides of a picture of the aspect ``width`` : ``height``, the longer one near ``longer``; to the grid."""
-    scale = longer / max(width, height)
-    sides = (max(2 * GRID, round(side * scale / GRID) * GRID) for side in (width, height))
+    scale, grid = longer / max(width, height), COARSE if longer >= COARSE_FROM else FINE
+    sides = (max(64, round(side * scale / grid) * grid) for side in (width, height))
     return tuple(sides)  # type: ignore[return-value]
 
 

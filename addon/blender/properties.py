@@ -1,10 +1,19 @@
 """What the user sets with the scene. Imports bpy."""
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
 
-from ..wire import Control, Style
+from ..wire import Control, Lora, Style
 from ..wire.messages import MAX_SEED
+from ..wire.models import MAX_LORAS
 
 ASPECTS = (
     ("VIEWPORT", "Viewport", "The picture has the 3D View's proportions and shows all of it"),
@@ -13,6 +22,35 @@ ASPECTS = (
 )
 LARGEST_SEED = min(2**31 - 1, MAX_SEED)
 """Blender's whole numbers end there."""
+
+
+class DraftglassLora(bpy.types.PropertyGroup):
+    """A LoRA of the scene's; ``name`` is that of the server's list."""
+
+    use: BoolProperty(name="Use", description="Whether this LoRA acts", default=True)
+    weight: FloatProperty(
+        name="Weight",
+        description="How strongly this LoRA acts; below 0 the opposite",
+        default=1.0,
+        min=-2.0,
+        max=2.0,
+        soft_min=0.0,
+        soft_max=1.0,
+        step=5,
+    )
+
+
+class DraftglassModels(bpy.types.PropertyGroup):
+    """Which model the scene's pictures are made with; ``bpy.context.scene.draftglass.models``."""
+
+    model: StringProperty(
+        name="Model",
+        description="A model of the server's list; empty leaves the one that the server has loaded",
+        maxlen=200,
+    )
+    loras: CollectionProperty(
+        name="LoRAs", description="What acts on the picture beside the model's own", type=DraftglassLora
+    )
 
 
 class DraftglassSettings(bpy.types.PropertyGroup):
@@ -105,9 +143,14 @@ class DraftglassSettings(bpy.types.PropertyGroup):
         step=5,
         subtype="FACTOR",
     )
+    models: PointerProperty(
+        name="Model and LoRAs",
+        description="The model and the LoRAs that the picture is made with",
+        type=DraftglassModels,
+    )
 
 
-CLASSES = (DraftglassSettings,)
+CLASSES = (DraftglassLora, DraftglassModels, DraftglassSettings)
 
 
 def attach() -> None:
@@ -133,4 +176,11 @@ def style_of(settings: DraftglassSettings, size: tuple[int, int]) -> Style:
         width=size[0],
         height=size[1],
         controls=controls,
+        loras=loras_of(settings.models),
     )
+
+
+def loras_of(settings: DraftglassModels) -> tuple[Lora, ...]:
+    """The scene's LoRAs as a request has them; what does not act is left out."""
+    acting = [lora for lora in settings.loras if lora.use and lora.weight and lora.name]
+    return tuple(Lora(lora.name, lora.weight) for lora in acting[:MAX_LORAS])

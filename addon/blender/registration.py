@@ -8,6 +8,8 @@ from . import (
     keep_panel,
     keymap,
     live,
+    model_panel,
+    models,
     operators,
     overlay,
     overlay_tools,
@@ -30,6 +32,7 @@ CLASSES = (
     *server_buttons.CLASSES,
     *keep_operators.CLASSES,
     *panel.CLASSES,
+    *model_panel.CLASSES,
     *server_panel.CLASSES,
     *overlay.CLASSES,
     *overlay_tools.CLASSES,
@@ -44,6 +47,7 @@ def register() -> None:
     properties.attach()
     panel.attach()
     styles.attach()
+    models.attach()
     style_operators.attach()
     overlay.attach()
     hud.attach()
@@ -60,6 +64,7 @@ def unregister() -> None:
     hud.detach()
     overlay.detach()
     style_operators.detach()
+    models.detach()
     styles.detach()
     panel.detach()
     properties.detach()

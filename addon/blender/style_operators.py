@@ -266,9 +266,8 @@ def draw_styles(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     column.operator("draftglass.save_style", text="", icon="ADD")
     column.menu("DRAFTGLASS_MT_style_tools", text="", icon="DOWNARROW_HLT")
     listed = styles.applied(scene)
-    if listed is not None:
-        changed = styles.is_changed(scene, listed)
-        layout.label(text=f"{listed.preset.name} (changed)" if changed else listed.preset.name)
+    if listed is not None and styles.is_changed(scene, listed):
+        layout.label(text=f"{listed.preset.name}, changed")
     for problem in styles.library().problems[:3]:
         layout.label(text=problem, icon="ERROR")
 

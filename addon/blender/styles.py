@@ -104,7 +104,7 @@ def changed() -> None:
 
 def _enum_items(_self: Any, _context: bpy.types.Context | None) -> list[tuple[str, str, str, int, int]]:
     if not _items:
-        _items.append(("NONE", "Your Own", "Settings that belong to no style", 0, NONE))
+        _items.append(("NONE", "Your Own", "Settings that belong to no style", _plain_icon(), NONE))
         for number, listed in enumerate(library().styles, NONE + 1):
             preset = listed.preset
             _items.append((listed.key, preset.name, preset.prompt or preset.name, _icon(listed), number))
@@ -130,11 +130,29 @@ def _icon(listed: Listed) -> int:
     return _previews[name].icon_id
 
 
+def _plain_icon() -> int:
+    """Three sliders, for settings that have no picture."""
+    if _previews is None:
+        return 0
+    if "NONE" not in _previews:
+        pixels = np.full((64, 64, 4), (0.2, 0.2, 0.2, 1.0), np.float32)
+        for row, knob in ((16, 40), (32, 20), (48, 32)):
+            pixels[row - 1 : row + 1, 10:54, :3] = 0.5
+            pixels[row - 5 : row + 5, knob - 3 : knob + 3, :3] = 0.8
+        preview = _previews.new("NONE")
+        preview.image_size = (64, 64)
+        preview.image_pixels_float.foreach_set(pixels.ravel())
+    return _previews["NONE"].icon_id
+
+
 def _get(self: Any) -> int:
-    listed = applied(self.id_data)
-    if listed is None or is_changed(self.id_data, listed):
-        return NONE
-    return library().styles.index(listed) + NONE + 1
+    """The style chosen last, else any whose settings these are."""
+    found = library().styles
+    last = applied(self.id_data)
+    for listed in (*((last,) if last is not None else ()), *found):
+        if not is_changed(self.id_data, listed):
+            return found.index(listed) + NONE + 1
+    return NONE
 
 
 def _set(self: Any, value: int) -> None:

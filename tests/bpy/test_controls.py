@@ -37,7 +37,7 @@ def viewport(scene: Any, width: int = 1000, height: int = 500, perspective: str 
 
 
 def test_every_setting_has_a_tooltip_and_limits(addon: Any, scene: Any) -> None:
-    for group in (scene.draftglass, scene.draftglass_styles):
+    for group in (scene.draftglass, scene.draftglass_styles, scene.draftglass.models):
         for prop in group.bl_rna.properties:
             if prop.identifier in {"rna_type", "name"}:
                 continue
@@ -59,7 +59,7 @@ def test_what_the_settings_can_hold_can_be_sent(addon: Any, scene: Any) -> None:
         assert style.seed == settings.seed and style.steps == settings.steps
 
 
-@pytest.mark.parametrize(("aspect", "size"), [("VIEWPORT", (512, 256)), ("SQUARE", (512, 512)), ("CAMERA", (288, 512))])
+@pytest.mark.parametrize(("aspect", "size"), [("VIEWPORT", (512, 256)), ("SQUARE", (512, 512)), ("CAMERA", (256, 512))])
 def test_the_picture_has_the_aspect_asked_for(addon: Any, scene: Any, aspect: str, size: tuple[int, int]) -> None:
     from addon.blender.framing import size_of
 
@@ -126,10 +126,62 @@ def test_dice_and_lock(addon: Any, scene: Any) -> None:
         bpy.ops.draftglass.new_seed()
 
 
+def test_small_pictures_keep_nearer_to_the_aspect(addon: Any) -> None:
+    from addon.blender.framing import picture_size
+
+    assert picture_size(256, 16, 10) == (256, 160)
+    assert picture_size(512, 16, 9) == (512, 256)
+    assert picture_size(1024, 1, 50) == (64, 1024)
+
+
+def test_loras_go_with_the_style(addon: Any, scene: Any) -> None:
+    import bpy
+
+    from addon.blender.origin import dump, restore_group
+    from addon.blender.properties import style_of
+    from addon.wire import Lora
+
+    settings = scene.draftglass
+    for name in ("ink", "clay", "off"):
+        bpy.ops.draftglass.add_lora(name=name)
+    settings.models.loras["clay"].weight = -0.5
+    settings.models.loras["off"].use = False
+    assert style_of(settings, (256, 256)).loras == (Lora("ink", 1.0), Lora("clay", -0.5))
+    with pytest.raises(RuntimeError, match="ink is there already"):
+        bpy.ops.draftglass.add_lora(name="ink")
+    kept = dump(settings)
+    bpy.ops.draftglass.remove_lora(index=0)
+    assert [lora.name for lora in settings.models.loras] == ["clay", "off"]
+    assert restore_group(settings, kept) == []
+    assert style_of(settings, (256, 256)).loras == (Lora("ink", 1.0), Lora("clay", -0.5))
+    with pytest.raises(RuntimeError, match="There is no LoRA 9"):
+        bpy.ops.draftglass.remove_lora(index=9)
+
+
+def test_a_model_brings_what_suits_it(addon: Any, scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import bpy
+
+    from addon.blender import models
+    from addon.wire import Entry
+
+    known = {"sd15": Entry("sd15", family="SD1.5", steps=4, guidance=1.5, strength=0.6), "embedded": Entry("embedded")}
+    monkeypatch.setattr(models, "entry_of", known.get)
+    bpy.ops.draftglass.use_model(name="sd15")
+    settings = scene.draftglass
+    assert (settings.models.model, settings.steps, settings.size) == ("sd15", 4, 512)
+    assert (settings.guidance, settings.strength) == (pytest.approx(1.5), pytest.approx(0.6))
+    bpy.ops.draftglass.use_model(name="unheard of")
+    assert (settings.models.model, settings.steps) == ("unheard of", 4)
+    with pytest.raises(RuntimeError, match="Live is off"):
+        bpy.ops.draftglass.pull_model(name="sd15")
+
+
 def test_choosing_a_style_sets_the_settings(addon: Any, scene: Any) -> None:
     choice, settings = scene.draftglass_styles, scene.draftglass
     settings.steps = 7
     assert choice.chosen == "NONE"
+    settings.steps = 2
+    assert addon.library().get(choice.chosen).preset.prompt == settings.prompt, "a new scene has the first style"
     listed = addon.library().named("Neon night")
     choice.chosen = listed.key
     assert settings.prompt == listed.preset.prompt
@@ -184,7 +236,7 @@ def test_a_style_keeps_the_picture_as_its_thumbnail(addon: Any, scene: Any) -> N
 
 def test_each_shipped_style_has_a_preview_of_its_own(addon: Any, scene: Any) -> None:
     assert len(addon._enum_items(None, None)) >= 13
-    assert len(addon._previews) == len(addon.library().styles)
+    assert len(addon._previews) == len(addon.library().styles) + 1  # and that of no style
 
 
 def test_an_operator_has_a_label_and_a_tooltip(addon: Any) -> None:
