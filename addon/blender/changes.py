@@ -17,6 +17,7 @@ from .viewports import Viewport
 
 _edits = 0
 _loads = 0
+_undos = 0
 
 
 def _count_edit() -> None:
@@ -38,6 +39,13 @@ def _on_event(*_: Any) -> None:
 
 
 @persistent
+def _on_undo(*_: Any) -> None:
+    global _undos
+    _undos += 1
+    _count_edit()
+
+
+@persistent
 def _on_load(*_: Any) -> None:
     global _loads
     _loads += 1
@@ -49,12 +57,17 @@ def loads() -> int:
     return _loads
 
 
+def undos() -> int:
+    """How often something was undone, or done again, while live was on."""
+    return _undos
+
+
 _UNSEEN = (bpy.types.Screen, bpy.types.WindowManager, bpy.types.WorkSpace, bpy.types.Text)
 _HANDLERS = {
     "depsgraph_update_post": _on_depsgraph,
     "frame_change_post": _on_event,
-    "undo_post": _on_event,
-    "redo_post": _on_event,
+    "undo_post": _on_undo,
+    "redo_post": _on_undo,
     "load_post": _on_load,
 }
 

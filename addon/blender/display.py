@@ -46,6 +46,16 @@ class Display:
         self._newest, self._written = image, False
         self._redraw()
 
+    def mend(self) -> None:
+        """After an undo to before our Image was there, show the picture again: the view may be the same still."""
+        image = bpy.data.images.get(NAME)
+        if self._newest is None or (image is not None and image.get(_MARK) is not None):
+            return
+        settled = self._written
+        self.show(self._newest)
+        if settled:
+            self.keep()
+
     def keep(self) -> None:
         """Write the picture on show to the Image, once."""
         if self._written or self._newest is None:
@@ -80,7 +90,7 @@ class Display:
     def _redraw(self) -> None:
         for window, area in image_editors():
             space = area.spaces.active
-            if not _is_ours(space.image):
+            if not is_ours(space.image):
                 continue
             if not self._fitted:
                 self._fitted = _fit(window, area)
@@ -88,7 +98,7 @@ class Display:
 
     def _draw(self) -> None:
         image = getattr(bpy.context.space_data, "image", None)
-        if self._texture is None or not _is_ours(image):
+        if self._texture is None or not is_ours(image):
             return
         shader = gpu.shader.from_builtin("IMAGE")
         corners = ((0, 0), (1, 0), (1, 1), (0, 1))
@@ -171,7 +181,7 @@ def _the_image(width: int, height: int) -> bpy.types.Image:
     return image
 
 
-def _is_ours(image: bpy.types.Image | None) -> bool:
+def is_ours(image: bpy.types.Image | None) -> bool:
     return image is not None and image.name == NAME and image.library is None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 
 from . import live, overlay
-from .display import NAME
+from .display import is_ours
 from .hud_words import BAD, BUSY, CALM, OLD, Facts, Lag, Status, numbers, status
 from .painting import AMBER, box, frame, text, width_of
 from .session import redraw_panels
@@ -113,7 +113,7 @@ def _look() -> None:
 def _redraw() -> None:
     for _window, area in image_editors():
         image = area.spaces.active.image
-        if image is not None and image.name == NAME:
+        if is_ours(image):
             area.tag_redraw()
     found = overlay.followed()
     settings = overlay.settings_of(found[0]) if found is not None else None
@@ -132,7 +132,7 @@ def _close() -> None:
 def _draw() -> None:
     context = bpy.context
     image = getattr(context.space_data, "image", None)
-    if image is None or image.name != NAME:
+    if not is_ours(image):
         return
     if _facts.old:  # in the viewport the overlay marks itself
         corner, opposite = (context.region.view2d.view_to_region(at, at, clip=False) for at in (0.0, 1.0))

@@ -15,7 +15,7 @@ from gpu_extras.batch import batch_for_shader
 
 from . import live
 from .framing import Rectangle, place_of
-from .painting import AMBER, frame, polygon
+from .painting import AMBER, STRIP, frame, quad
 from .shown import Shown
 
 # Blender lays what handlers draw over the viewport by a gamma of 2.2, not by sRGB's curve (found by measuring 4.3 and
@@ -218,7 +218,8 @@ def _draw() -> None:
         shader = _the_shader()
         corners = ((middle, bottom), (right, bottom), (right, top), (middle, top))
         places = ((split, 0), (1, 0), (1, 1), (split, 1))
-        batch = batch_for_shader(shader, "TRI_FAN", {"pos": corners, "texCoord": places})
+        values = {"pos": [corners[n] for n in STRIP], "texCoord": [places[n] for n in STRIP]}
+        batch = batch_for_shader(shader, "TRI_STRIP", values)
         gpu.state.blend_set("ALPHA")
         shader.bind()
         shader.uniform_sampler("image", _the_texture())
@@ -238,9 +239,9 @@ def draw_line(context: bpy.types.Context, x: float, bottom: float, top: float, l
     bright = (1, 1, 1, 1) if lit else (0.85, 0.85, 0.85, 0.9)
     for width, colour in ((2.0 * scale, (0, 0, 0, 0.6)), (1.0 * scale, bright)):
         half = width / 2
-        polygon(((x - half, bottom), (x + half, bottom), (x + half, top), (x - half, top)), colour)
+        quad(((x - half, bottom), (x + half, bottom), (x + half, top), (x - half, top)), colour)
     for size, colour in ((HANDLE * scale + 1, (0, 0, 0, 0.6)), (HANDLE * scale, bright)):
-        polygon(((x - size, middle), (x, middle - size), (x + size, middle), (x, middle + size)), colour)
+        quad(((x - size, middle), (x, middle - size), (x + size, middle), (x, middle + size)), colour)
 
 
 def _the_texture() -> gpu.types.GPUTexture:

@@ -11,12 +11,14 @@ from gpu_extras.batch import batch_for_shader
 Colour = Sequence[float]
 AMBER = (1.0, 0.62, 0.05, 1.0)
 FONT = 0
+STRIP = (0, 1, 3, 2)
+"""Four corners in the order of a strip of triangles."""
 
 
-def polygon(corners: Sequence[Sequence[float]], colour: Colour) -> None:
-    """Fill a convex polygon; ``colour``: RGBA, 0 to 1."""
+def quad(corners: Sequence[Sequence[float]], colour: Colour) -> None:
+    """Fill a convex shape of four corners, given in their order round it; ``colour``: RGBA, 0 to 1."""
     shader = gpu.shader.from_builtin("UNIFORM_COLOR")
-    batch = batch_for_shader(shader, "TRI_FAN", {"pos": [tuple(corner) for corner in corners]})
+    batch = batch_for_shader(shader, "TRI_STRIP", {"pos": [tuple(corners[n]) for n in STRIP]})
     gpu.state.blend_set("ALPHA")
     shader.bind()
     shader.uniform_float("color", tuple(colour))
@@ -26,7 +28,7 @@ def polygon(corners: Sequence[Sequence[float]], colour: Colour) -> None:
 
 def box(left: float, bottom: float, right: float, top: float, colour: Colour) -> None:
     """Fill a rectangle."""
-    polygon(((left, bottom), (right, bottom), (right, top), (left, top)), colour)
+    quad(((left, bottom), (right, bottom), (right, top), (left, top)), colour)
 
 
 def frame(left: float, bottom: float, right: float, top: float, colour: Colour, width: float = 3.0) -> None:

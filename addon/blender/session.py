@@ -70,6 +70,7 @@ class Session:
         self._longest_tick = 0.0
         self._drew = 0.0
         self._opened_for = -1
+        self._undos = changes.undos()
         self._windows: tuple[int, ...] = ()  # by address
         self._stale = False  # whether the offscreens may be of a window that is gone
         changes.watch()
@@ -164,6 +165,9 @@ class Session:
             style = _style(viewport)
             open_editor(viewport.window, viewport.area, style.width, style.height)
             return 0.0  # the split has changed the areas: look again
+        if self._undos != changes.undos():
+            self._undos = changes.undos()
+            self._display.mend()
         key = None if viewport is None else self._key(viewport)
         if viewport is not None:
             self.region = viewport.region.as_pointer()
