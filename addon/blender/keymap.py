@@ -40,9 +40,9 @@ def draw_keys(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     if configuration is None:
         return
     column = layout.column()
-    column.label(text="Keys")
-    for editor, _space in EDITORS:
+    for editor, words in (("3D View", "Keys in the 3D View"), ("Image", "Keys in the Image Editor")):
         keymap = configuration.keymaps.get(editor)
+        column.label(text=words)
         for item in keymap.keymap_items if keymap is not None else ():
             if item.idname.startswith("draftglass."):
                 column.context_pointer_set("keymap", keymap)

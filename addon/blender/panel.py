@@ -63,7 +63,7 @@ def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     column = layout.column(align=True)
     column.prop(settings, "size")
     column.prop(settings, "aspect")
-    row = layout.row(align=True, heading="Settle When Still")
+    row = layout.row(align=True, heading="Settle")
     row.prop(settings, "settle", text="")
     sub = row.row(align=True)
     sub.active = settings.settle
