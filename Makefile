@@ -1,6 +1,6 @@
 # make demo           sample pictures under demo/, from nothing but Python 3.11
 # make test           the plain tests and those in Blender's module
-# make test-blender   the tests in a real Blender; BLENDER=path for one that is installed
+# make test-blender   the tests in a real Blender; BLENDER=path for one that is installed; slow ones: pytest -m slow
 # make bench          our speed beside others', under docs/benchmarks/; BENCH="--quick" for two minutes
 # make zip            the extension, under dist/
 # make lint           style and types
@@ -26,7 +26,7 @@ test: machine $(READY)
 	$(BIN)/python -m pytest tests/plain tests/bpy -m "not slow"
 
 test-blender: $(READY)
-	$(BIN)/python -m pytest tests/blender -v
+	$(BIN)/python -m pytest tests/blender -v -m "not slow"
 
 bench: $(READY)
 	$(BIN)/python -m server.bench $(BENCH)

@@ -202,6 +202,7 @@ def test_a_full_disk_and_one_that_is_read_only(artist: Artist) -> None:
     artist.wait("the set-up", lambda now: now["phase"] == "idle" and now["environment"] == "complete")
 
 
+@pytest.mark.slow
 def test_blender_killed_in_mid_set_up(artist: Artist) -> None:
     """Nobody is left to roll it back but the set-up itself."""
     artist.window.run("bpy.context.preferences.system.use_online_access = True")

@@ -11,6 +11,7 @@ from tests.blender.window import Window
 SECONDS = 120
 
 
+@pytest.mark.slow
 def test_random_edits(screen: Screen, home: Path, shots: Path, tmp_path: Path) -> None:
     with Window(screen, home) as window, Server(tmp_path, STAND_IN) as server:
         live = Live(window, shots)

@@ -133,6 +133,7 @@ def test_undo_and_files(artist: Artist) -> None:
     assert artist.live.stats()["state"] == "live"
 
 
+@pytest.mark.slow
 def test_material_preview(artist: Artist) -> None:
     artist.window.run("bpy.context.space_data.shading.type = 'MATERIAL'")
     artist.window.run("bpy.ops.draftglass.start()")
