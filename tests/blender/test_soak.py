@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.blender.live_session import Live
 from tests.blender.screen import Screen
 from tests.blender.serving import STAND_IN, Server
