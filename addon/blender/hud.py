@@ -88,7 +88,8 @@ def _look() -> None:
         return
     request, progress = session.under_way, loop.progress
     settling = request is not None and request.settle
-    old = _lag.see(now, live.state() == "live" and session.behind and not settling, _arrived)
+    behind = session.behind or (request is not None and not settling)
+    old = _lag.see(now, live.state() == "live" and behind, _arrived)
     steps = request.style.steps if request is not None else 0
     known = request is not None and progress is not None and progress.id == request.frame.id
     fresh = _arrived or now - _looked >= NUMBERS_SECONDS
@@ -149,8 +150,9 @@ def _draw_numbers(context: bpy.types.Context) -> None:
 def _draw_box(context: bpy.types.Context, said: Status, told: list[str]) -> None:
     scale = context.preferences.system.ui_scale
     size, margin, gap = SIZE * scale, MARGIN * scale, GAP * scale
-    left = margin + _covered(context)
-    room = context.region.width - left - margin
+    free = overlay.free_span(context)
+    left = free[0] + margin
+    room = free[1] - left - margin
     lines = [(_shortened(words, size, room - 2 * gap), tone) for words, tone in _lines(said, told)]
     width = max(width_of(words, size) for words, _ in lines) + 2 * gap
     bar = gap if said.part is not None else 0.0
@@ -165,14 +167,6 @@ def _draw_box(context: bpy.types.Context, said: Status, told: list[str]) -> None
 
 def _lines(said: Status, told: list[str]) -> list[tuple[str, str]]:
     return [*((words, CALM) for words in told), (said.words, said.tone)]
-
-
-def _covered(context: bpy.types.Context) -> float:
-    """How many pixels a toolbar covers of the region's left."""
-    if not context.preferences.system.use_region_overlap:
-        return 0.0
-    tools = (region for region in context.area.regions if region.type == "TOOLS" and region.width > 1)
-    return float(sum(region.width for region in tools if region.x <= context.region.x + 2))
 
 
 def _shortened(words: str, size: float, room: float) -> str:

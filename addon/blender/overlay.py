@@ -15,7 +15,7 @@ from gpu_extras.batch import batch_for_shader
 
 from . import live
 from .framing import Rectangle, place_of
-from .painting import AMBER, STRIP, frame, quad
+from .painting import AMBER, STRIP, box, frame, quad
 from .shown import Shown
 
 # Blender lays what handlers draw over the viewport by a gamma of 2.2, not by sRGB's curve (found by measuring 4.3 and
@@ -228,20 +228,45 @@ def _draw() -> None:
         gpu.state.blend_set("NONE")
     if old:
         frame(left, bottom, right, top, AMBER)
-    draw_line(context, middle, max(bottom, 0), min(top, context.region.height), dragged is not None)
+    draw_line(context, dragged is not None)
     for draw in above:
         draw(context)
 
 
-def draw_line(context: bpy.types.Context, x: float, bottom: float, top: float, lit: bool) -> None:
-    """The split line, and its handle in the middle of what is seen of it."""
-    scale, middle = context.preferences.system.ui_scale, (bottom + top) / 2
+def free_span(context: bpy.types.Context) -> tuple[float, float]:
+    """Left and right end of what no toolbar and no sidebar covers, in pixels of the region."""
+    region, left, right = context.region, 0.0, float(context.region.width)
+    for other in context.area.regions if context.area is not None else ():
+        if other.type in {"TOOLS", "UI"} and other.width > 1 and other.height > 1:
+            begin, end = other.x - region.x, other.x - region.x + other.width
+            if begin <= 2 and end < right:
+                left = max(left, float(end))
+            elif end >= region.width - 2 and begin > left:
+                right = min(right, float(begin))
+    return left, right
+
+
+def handle_in(context: bpy.types.Context) -> tuple[float, float] | None:
+    """The middle of the split line's handle: where it can be taken hold of, also with the line at the very edge."""
+    place, x = place_in(context), line_in(context)
+    if place is None or x is None:
+        return None
+    left, right = free_span(context)
+    room = 2 * HANDLE * context.preferences.system.ui_scale
+    return min(max(x, left + room), right - room), (max(place[1], 0) + min(place[3], context.region.height)) / 2
+
+
+def draw_line(context: bpy.types.Context, lit: bool) -> None:
+    """The split line, and its handle."""
+    place, x, handle = place_in(context), line_in(context), handle_in(context)
+    if place is None or x is None or handle is None:
+        return
+    scale, (at, middle) = context.preferences.system.ui_scale, handle
     bright = (1, 1, 1, 1) if lit else (0.85, 0.85, 0.85, 0.9)
     for width, colour in ((2.0 * scale, (0, 0, 0, 0.6)), (1.0 * scale, bright)):
-        half = width / 2
-        quad(((x - half, bottom), (x + half, bottom), (x + half, top), (x - half, top)), colour)
+        box(x - width / 2, place[1], x + width / 2, place[3], colour)
     for size, colour in ((HANDLE * scale + 1, (0, 0, 0, 0.6)), (HANDLE * scale, bright)):
-        quad(((x - size, middle), (x, middle - size), (x + size, middle), (x, middle + size)), colour)
+        quad(((at - size, middle), (at, middle - size), (at + size, middle), (at, middle + size)), colour)
 
 
 def _the_texture() -> gpu.types.GPUTexture:

@@ -33,16 +33,18 @@ class DRAFTGLASS_GT_split(bpy.types.Gizmo):
 
     def draw(self, context: bpy.types.Context) -> None:
         """Only while the mouse is on it: the overlay draws the line itself, also where gizmos are off."""
-        x, place = overlay.line_in(context), overlay.place_in(context)
-        if self.is_highlight and x is not None and place is not None:
-            overlay.draw_line(context, x, max(place[1], 0), min(place[3], context.region.height), True)
+        if self.is_highlight:
+            overlay.draw_line(context, True)
 
     def test_select(self, context: bpy.types.Context, location: tuple[int, int]) -> int:
-        """Whether the mouse is on the line."""
-        x, place = overlay.line_in(context), overlay.place_in(context)
-        if x is None or place is None or not place[1] <= location[1] <= place[3]:
+        """Whether the mouse is on the line, or on its handle."""
+        x, place, handle = overlay.line_in(context), overlay.place_in(context), overlay.handle_in(context)
+        if x is None or place is None or handle is None:
             return -1
-        return 0 if abs(location[0] - x) <= REACH * context.preferences.system.ui_scale else -1
+        reach = REACH * context.preferences.system.ui_scale
+        on_line = abs(location[0] - x) <= reach and place[1] <= location[1] <= place[3]
+        on_handle = abs(location[0] - handle[0]) <= reach and abs(location[1] - handle[1]) <= reach
+        return 0 if on_line or on_handle else -1
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """Take hold of it."""
