@@ -192,7 +192,10 @@ def test_by_hand_the_port_is_the_documented_one() -> None:
 
 
 def test_on_a_terminal_it_says_what_to_enter_where(tmp_path: Path) -> None:
-    """A pseudo terminal as standard output: the JSON for programs first, then the sentence for a person."""
+    """A pseudo terminal as standard output: the JSON for programs first, then the sentence for a person.
+
+    What the loading prints comes to the same terminal, perhaps in the middle of a line.
+    """
     ours, theirs = pty.openpty()
     command = [sys.executable, str(STUCK), "loading", "--port", "0", "--token-file", str(tmp_path / "token")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -201,7 +204,7 @@ def test_on_a_terminal_it_says_what_to_enter_where(tmp_path: Path) -> None:
         said = ""
         while str(tmp_path / "token") not in said.partition("preferences")[2]:
             said += os.read(ours, 4096).decode()
-        line = json.loads(next(row for row in said.splitlines() if row.startswith("{")))
+        line, _ = json.JSONDecoder().raw_decode(said, said.index('{"event"'))
         assert line["url"] in said.partition("preferences")[2]
     finally:
         server.kill()
