@@ -26,6 +26,8 @@ COLOURS = {
 BACKGROUND = (0.0, 0.0, 0.0, 0.8)
 NUMBERS_SECONDS = 0.3
 """Between two looks at the numbers: the medians of all stages cost more than all the rest here."""
+MOVING_SECONDS = 0.25
+"""Between two redraws for the words alone while the view changes: each is taken from the viewport."""
 
 _handler: Any = None
 _lag = Lag()
@@ -33,7 +35,7 @@ _arrived = False
 _settled = False
 _facts = Facts()
 _said: tuple[Status, int] = (status(_facts), 0)
-_looked = 0.0
+_looked = _redrawn = 0.0
 
 
 def attach() -> None:
@@ -63,7 +65,7 @@ def _on_picture(shown: Shown) -> None:
 
 
 def _on_beat() -> None:
-    global _said, _handler
+    global _said, _handler, _redrawn
     if not live.is_running():
         _close()
         return
@@ -72,11 +74,15 @@ def _on_beat() -> None:
     _look()
     session = live.session()
     now = status(_facts), session.pictures_shown if session is not None else 0
-    if now != _said:
-        if now[0].part != _said[0].part:
-            redraw_panels()  # which show it too
-        _said = now
-        _redraw()
+    if now == _said:
+        return
+    picture, began = now[1] != _said[1], time.perf_counter()  # with a picture the editor is drawn anyway
+    if not picture and session is not None and session.moving and began - _redrawn < MOVING_SECONDS:
+        return
+    if now[0].part != _said[0].part:
+        redraw_panels()  # which show it too
+    _said, _redrawn = now, began
+    _redraw()
 
 
 def _look() -> None:

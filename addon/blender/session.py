@@ -102,10 +102,7 @@ class Session:
         values: dict[str, Any] = {"state": self.state, "sentence": self.sentence, "pictures_shown": self.pictures_shown}
         if self.loop is not None:
             values = {**self.loop.statistics.snapshot(), **values}
-        values |= {
-            "tick_ms_p50": ordered[len(ordered) // 2],
-            "tick_ms_max_outside_draw": self._longest_tick,
-        }
+        values |= {"tick_ms_p50": ordered[len(ordered) // 2], "tick_ms_max_outside_draw": self._longest_tick}
         for name in ("frames_sent", "dropped", "fps"):
             values.setdefault(name, 0)
         return values
@@ -138,6 +135,11 @@ class Session:
         if self._hold == NO_VIEW_SENTENCE:
             return failures.problem("no_viewport")
         return self.loop.problem if self.loop is not None else None
+
+    @property
+    def moving(self) -> bool:
+        """Whether the view changes now, so that each redraw of anything is taken from the viewport."""
+        return not self._budget.rests(time.perf_counter())
 
     @property
     def under_way(self) -> Request | None:
@@ -282,14 +284,8 @@ def _style(viewport: Viewport) -> Style:
 
 
 def _view(viewport: Viewport) -> View:
-    return View(
-        viewport.scene,
-        viewport.view_layer,
-        viewport.space,
-        viewport.region,
-        viewport.view.view_matrix.copy(),
-        projection_of(viewport),
-    )
+    matrix, projection = viewport.view.view_matrix.copy(), projection_of(viewport)
+    return View(viewport.scene, viewport.view_layer, viewport.space, viewport.region, matrix, projection)
 
 
 def _checksum(draft: Draft, style: Style) -> int:

@@ -3,30 +3,61 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from addon.blender.budget import LONGEST, Budget
+from addon.blender.budget import LONGEST_FIRST, SHARE, SLOWEST, Budget
 
 
-def orbit(budget: Budget, seconds: float, cost: float, frame: float) -> tuple[int, float]:
-    """A user who orbits, ``frame`` seconds a redraw: the captures made, and the part of the time they took."""
-    now, captures, turn = 0.0, 0, 0
-    while now < seconds:
+def orbit(
+    budget: Budget, seconds: float, cost: float, frame: float, shown: float = 0.0, hidden: float = 0.0, begun: float = 0
+) -> tuple[int, float]:
+    """A user who orbits, ``frame`` seconds a redraw: the captures made, and the part of the time they took.
+
+    ``shown``: what live takes for each picture; ``hidden``: what Blender takes then, to redraw the Image Editor.
+    """
+    now, captures, frames, waiting = begun, 0, 0, False
+    while now < begun + seconds:
         now += frame
-        turn += 1
-        budget.see(now, turn)
-        if budget.allows(now):
+        frames += 1
+        budget.see(now, now)
+        if waiting:
+            budget.spent(now, now + shown)
+            now += shown + hidden
+            waiting = False
+        elif budget.allows(now):
             budget.spent(now, now + cost, capture=True)
             now += cost
             captures += 1
-    return captures, captures * cost / now
+            waiting = shown + hidden > 0
+    return captures, 1 - frames * frame / (now - begun)
 
 
+@settings(deadline=None)
 @given(st.floats(0.0005, 0.2), st.floats(0.004, 0.1), st.sampled_from([0.12, 0.3, 1.0]))
 def test_the_share_is_kept_whatever_a_capture_costs(cost: float, frame: float, share: float) -> None:
     captures, part = orbit(Budget(share), 60.0, cost, frame)
     assert captures > 1 and part <= share * 1.05 + cost / 60
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.floats(0.0005, 0.3), st.floats(0.004, 0.5), st.floats(0.0005, 0.05), st.floats(0.0, 0.09))
+def test_the_redraw_of_the_picture_counts_too(cost: float, frame: float, shown: float, hidden: float) -> None:
+    budget = Budget()
+    orbit(budget, 10.0, cost, frame, shown, hidden)  # until it knows
+    captures, part = orbit(budget, 120.0, cost, frame, shown, hidden, begun=20.0)
+    assert captures > 1
+    assert part <= 0.2 + (cost + shown + hidden) / 120 or cost + shown < SHARE * frame
+
+
+@pytest.mark.parametrize(("frame", "cost"), [(0.2, 0.09), (0.5, 0.2), (1.0, 1.0), (1.0, 0.6), (0.25, 2.0)])
+def test_a_slow_scene_is_not_taken_for_a_view_at_rest(frame: float, cost: float) -> None:
+    budget = Budget()
+    orbit(budget, 20.0, cost, frame)
+    captures, part = orbit(budget, 200.0, cost, frame, begun=20.0)
+    assert captures > 5 and part <= 0.2
+    # Whoever stops then waits no longer than a few redraws.
+    assert budget.allows(220.0 + frame + cost + max(SLOWEST, 2 * cost) + 0.1)
 
 
 def test_a_cheap_capture_is_never_held_up() -> None:
@@ -59,7 +90,7 @@ def test_one_long_capture_is_not_held_against_the_rest() -> None:
     while not budget.allows(now):
         now += 0.01
         budget.see(now, now)
-    assert now - 40.0 <= LONGEST + 0.02
+    assert now - 40.0 <= LONGEST_FIRST + 0.02
 
 
 @pytest.mark.parametrize("share", [0.0, -1.0, 1.5, float("nan")])
