@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "buildings": (
         "stone brick",
@@ -35,6 +37,6 @@ HELD_OUT = frozenset(
 )
 
 
-def is_held_out(record: dict) -> bool:
+def is_held_out(record: dict[str, Any]) -> bool:
     """Tell whether a sample's (buildings, ground) pair is one of `HELD_OUT`."""
     return (record["buildings"], record["ground"]) in HELD_OUT

@@ -8,11 +8,13 @@ first step and training only adds detail.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderTiny
+from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
@@ -59,11 +61,11 @@ def new_autoencoder() -> AutoencoderTiny:
                     nn.init.zeros_(layer.conv[4].bias)
             if side is model.encoder:
                 convs[-1].weight[:3] *= LATENT_GAIN
-                convs[-1].bias[:3] = -0.5 * LATENT_GAIN
+                convs[-1].bias[:3] = -0.5 * LATENT_GAIN  # type: ignore[index]
                 convs[-1].weight[3] *= 0.5
             else:
                 convs[0].weight[:3] /= LATENT_GAIN
-                convs[0].bias[:3] = 0.5
+                convs[0].bias[:3] = 0.5  # type: ignore[index]
     return model
 
 
@@ -93,7 +95,7 @@ def crops(samples: Samples, count: int, rng: np.random.Generator, size: int = CR
     return torch.from_numpy(out).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
-def psnr(model: AutoencoderTiny, pictures: np.ndarray) -> float:
+def psnr(model: AutoencoderTiny, pictures: NDArray[Any]) -> float:
     """Mean peak signal-to-noise ratio in dB of the reconstructions of uint8 (N, H, W, 3)."""
     total = []
     device = next(model.parameters()).device

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import torch
 
+from server.training.optim import Optimizer
 
-def save_checkpoint(path: Path, step: int, **parts) -> None:
+
+def save_checkpoint(path: Path, step: int, **parts: torch.nn.Module | Optimizer) -> None:
     """Write the state of `parts` (each with a state_dict) and the number of steps done."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
@@ -16,7 +18,7 @@ def save_checkpoint(path: Path, step: int, **parts) -> None:
     os.replace(part, path)
 
 
-def load_checkpoint(path: Path, **parts) -> int:
+def load_checkpoint(path: Path, **parts: torch.nn.Module | Optimizer) -> int:
     """Restore `parts` from `path` and return the number of steps done."""
     data = torch.load(path, map_location="cpu", weights_only=True)
     for name, part in parts.items():

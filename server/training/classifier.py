@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import nn
 from tqdm import tqdm
@@ -50,7 +52,7 @@ class Classifier(nn.Module):
         return [head(F.dropout(features, 0.2, self.training)) for head in self.heads]
 
 
-def as_input(pictures: np.ndarray) -> torch.Tensor:
+def as_input(pictures: NDArray[Any]) -> torch.Tensor:
     """Return the classifier's input of uint8 (N, H, W, 3): the mean over areas, 128 x 128, -1..1."""
     x = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float().div(127.5).sub(1)
     return F.interpolate(x, (SIDE, SIDE), mode="area")
@@ -62,7 +64,7 @@ def train_classifier(
     """Train on the finished pictures of `samples`, mirrored and cropped, and save the averaged weights, float16."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    model = Classifier().to(device, memory_format=torch.channels_last)
+    model = Classifier().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer, average = Optimizer([model], 2e-3, plain=("heads",), weight_decay=0.02), Average(model, 0.99)
     pictures, labels = as_input(samples.finals), torch.from_numpy(samples.labels())
     steps = epochs * len(samples) // batch
@@ -79,7 +81,8 @@ def train_classifier(
         with torch.autocast(device, torch.bfloat16):
             answers = model(x)
         y = labels[rows].to(device)
-        loss = sum(F.cross_entropy(a.float(), y[:, j], label_smoothing=0.05) for j, a in enumerate(answers))
+        losses = [F.cross_entropy(a.float(), y[:, j], label_smoothing=0.05) for j, a in enumerate(answers)]
+        loss = torch.stack(losses).sum()
         loss.backward()
         optimizer.step(step / steps)
         average.update(model)
@@ -101,7 +104,7 @@ def load_classifier(path: Path = WEIGHTS) -> Classifier:
 
 
 @torch.no_grad()
-def judge(model: Classifier, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def judge(model: Classifier, pictures: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the guessed classes, int64 (N, 4), and the features, float64 (N, 64), of uint8 (N, H, W, 3)."""
     guesses, features = [], []
     for k in range(0, len(pictures), 32):

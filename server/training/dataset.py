@@ -14,8 +14,10 @@ import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from server.training.attributes import ATTRIBUTES, is_held_out
@@ -32,10 +34,10 @@ class Samples:
     0 for the background. records: N dictionaries with "id" and the four attributes.
     """
 
-    drafts: np.ndarray
-    depths: np.ndarray
-    finals: np.ndarray
-    records: list[dict]
+    drafts: NDArray[Any]
+    depths: NDArray[Any]
+    finals: NDArray[Any]
+    records: list[dict[str, Any]]
 
     def __len__(self) -> int:
         return len(self.records)
@@ -45,7 +47,7 @@ class Samples:
         rows = np.fromiter(keep, dtype=np.int64)
         return Samples(self.drafts[rows], self.depths[rows], self.finals[rows], [self.records[i] for i in rows])
 
-    def labels(self) -> np.ndarray:
+    def labels(self) -> NDArray[Any]:
         """Return the attributes as int64 class indices, (N, 4), in the order of `ATTRIBUTES`."""
         return np.array([[values.index(r[name]) for name, values in ATTRIBUTES.items()] for r in self.records])
 
@@ -56,7 +58,7 @@ def scene_of(sample_id: str) -> tuple[int, int]:
     return int(shard), int(number) // 2
 
 
-def is_for_training(record: dict) -> bool:
+def is_for_training(record: dict[str, Any]) -> bool:
     """Tell whether a sample may be trained on: its scene is not kept for evaluation, nor its pair held out."""
     shard, scene = scene_of(record["id"])
     return shard < FIRST_JUDGING_SHARD and scene % EVALUATION_EVERY != 0 and not is_held_out(record)
@@ -67,7 +69,7 @@ def load_samples(sources: Iterable[str | Path], limit: int | None = None) -> Sam
 
     Raises ValueError when there is none.
     """
-    found: dict[str, dict] = {}
+    found: dict[str, dict[str, Any]] = {}
     for source in sources:
         for name, data in _files(Path(source)):
             if name.endswith(".jsonl"):
@@ -82,9 +84,8 @@ def load_samples(sources: Iterable[str | Path], limit: int | None = None) -> Sam
     whole = [found[k] for k in sorted(found) if len(found[k]) == 4][:limit]
     if not whole:
         raise ValueError(f"no complete sample in {', '.join(map(str, sources))}")
-    return Samples(
-        *(np.stack([s[p] for s in whole]) for p in ("draft", "depth", "final")), [s["record"] for s in whole]
-    )
+    drafts, depths, finals = (np.stack([s[plane] for s in whole]) for plane in ("draft", "depth", "final"))
+    return Samples(drafts, depths, finals, [s["record"] for s in whole])
 
 
 def load_cached(sources: Iterable[str | Path], cache: Path) -> Samples:
@@ -118,4 +119,6 @@ def _files(source: Path) -> Iterator[tuple[str, bytes]]:
         with tarfile.open(source) as archive:
             for member in archive:
                 if member.isfile() and Path(member.name).suffix in (".jpg", ".png", ".jsonl"):
-                    yield Path(member.name).name, archive.extractfile(member).read()
+                    content = archive.extractfile(member)
+                    if content is not None:
+                        yield Path(member.name).name, content.read()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -30,7 +31,12 @@ def tokens_of(tokenizer: CLIPTokenizer, captions: list[str]) -> torch.Tensor:
 
 
 def draw_batch(
-    data: Latents, records: list[dict], tokenizer: CLIPTokenizer, count: int, generator: torch.Generator, dropped: float
+    data: Latents,
+    records: list[dict[str, Any]],
+    tokenizer: CLIPTokenizer,
+    count: int,
+    generator: torch.Generator,
+    dropped: float,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return latents (N, 4, 32, 32), depth planes (N, 3, 256, 256), tokens (N, 77) and kept depths (N,), 0 or 1."""
     rows = torch.randint(len(data.latents), (count,), generator=generator)
@@ -49,13 +55,13 @@ def predict(
 
 
 def train_diffusion(
-    data: Latents, records: list[dict], tokenizer: CLIPTokenizer, folder: Path, steps: int,
+    data: Latents, records: list[dict[str, Any]], tokenizer: CLIPTokenizer, folder: Path, steps: int,
     device: str = "cpu", seed: int = 2, batch: int = 32, lr: float = 1.5e-3, save_every: int = 100,
 ) -> Modules:  # fmt: skip
     """Train for ``steps`` steps, resuming from ``folder``, and return the averaged weights."""
     torch.manual_seed(seed)
     modules = new_modules(tokenizer)
-    every = modules.all().to(device, memory_format=torch.channels_last)
+    every = modules.all().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer, average = (
         Optimizer([every], lr, plain=("embedding", "conv_in", "conv_out", "time_")),
         Average(every, 0.99),
@@ -92,4 +98,4 @@ def train_diffusion(
         if step % save_every == save_every - 1 or step + 1 == steps:
             save_checkpoint(path, step + 1, model=every, optimizer=optimizer, average=average.module)
     averaged = average.module
-    return Modules(averaged["unet"], averaged["adapter"], averaged["text_encoder"])
+    return Modules(averaged["unet"], averaged["adapter"], averaged["text_encoder"])  # type: ignore[index]

@@ -9,6 +9,7 @@ gradient; the LoRA that is kept is a moving average.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from diffusers import StableDiffusionPipeline
@@ -113,12 +114,12 @@ class Distiller:
 
 
 def distill(
-    modules: Modules, data: Latents, records: list[dict], tokenizer: CLIPTokenizer, folder: Path, steps: int,
+    modules: Modules, data: Latents, records: list[dict[str, Any]], tokenizer: CLIPTokenizer, folder: Path, steps: int,
     device: str = "cpu", seed: int = 3, batch: int = 16, lr: float = 2e-4, save_every: int = 50,
 ) -> Path:  # fmt: skip
     """Train the LoRA of `modules` for `steps` steps, resuming from `folder`, and return the file it is saved in."""
     weights = add_lora(modules, seed)
-    modules.all().to(device, memory_format=torch.channels_last).eval()
+    modules.all().to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     optimizer, average = Optimizer([weights], lr, plain=("",)), Average(weights, 0.98)
     path, start = folder / "distill.pt", 0
     if path.exists():
@@ -140,7 +141,7 @@ def distill(
         bar.set_postfix(loss=f"{recent:.4f}", refresh=False)
         if step % save_every == save_every - 1 or step + 1 == steps:
             save_checkpoint(path, step + 1, weights=weights, optimizer=optimizer, average=average.module)
-    return save_lora(modules, weights, average.module, folder)
+    return save_lora(modules, weights, cast(nn.ParameterList, average.module), folder)
 
 
 def save_lora(modules: Modules, weights: nn.ParameterList, averaged: nn.ParameterList, folder: Path) -> Path:

@@ -11,8 +11,10 @@ import argparse
 import random
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from server.training.attributes import HELD_OUT
@@ -47,7 +49,7 @@ class Row:
 
 
 def attribute_rows(
-    title: str, guesses: np.ndarray, labels: np.ndarray, real: dict[str, float], share: float, note: str = ""
+    title: str, guesses: NDArray[Any], labels: NDArray[Any], real: dict[str, float], share: float, note: str = ""
 ) -> list[Row]:
     """Return the relative accuracy of each attribute, beside the classifier's own on real pictures."""
     mine = accuracies(guesses, labels)
@@ -58,7 +60,7 @@ def attribute_rows(
     ]  # fmt: skip
 
 
-def held_out_records(count: int) -> list[dict]:
+def held_out_records(count: int) -> list[dict[str, Any]]:
     """Return `count` records that go through the held-out pairs, in plain renders."""
     rng = random.Random(0)
     pairs = sorted(HELD_OUT)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from diffusers import AutoencoderTiny
+from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
@@ -26,7 +28,7 @@ class Latents:
     rows: torch.Tensor
 
 
-def encode(vae: AutoencoderTiny, pictures: np.ndarray, batch: int = 16) -> torch.Tensor:
+def encode(vae: AutoencoderTiny, pictures: NDArray[Any], batch: int = 16) -> torch.Tensor:
     """Return the latents, float32 (N, 4, H / 8, W / 8), of uint8 (N, H, W, 3), before any scaling."""
     device = next(vae.parameters()).device
     out = []
@@ -64,8 +66,8 @@ def encode_samples(
 
 
 def variants(
-    picture: np.ndarray, depth: np.ndarray, crops: int, rng: np.random.Generator
-) -> list[tuple[np.ndarray, np.ndarray]]:
+    picture: NDArray[Any], depth: NDArray[Any], crops: int, rng: np.random.Generator
+) -> list[tuple[NDArray[Any], NDArray[Any]]]:
     """The sample, its mirror image, and ``crops`` parts of it, the nearest surface of each part white again."""
     size = picture.shape[0]
     out = [(picture, depth), (picture[:, ::-1], depth[:, ::-1])]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from server.training.attributes import ATTRIBUTES
 
@@ -11,12 +14,12 @@ PICTURE_EDGE = 0.05  # jump of grey (0..1) between neighbours, after a 3 x 3 mea
 REACH = 2  # pixels
 
 
-def accuracies(guesses: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+def accuracies(guesses: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]:
     """Return the share of right guesses, (N, 4) against (N, 4), for each attribute."""
     return {name: float((guesses[:, j] == labels[:, j]).mean()) for j, name in enumerate(ATTRIBUTES)}
 
 
-def structure(pictures: np.ndarray, depths: np.ndarray) -> float:
+def structure(pictures: NDArray[Any], depths: NDArray[Any]) -> float:
     """Return the share of strong depth edges with a picture edge within 2 pixels.
 
     pictures: uint8 (N, H, W, 3). depths: uint8 (N, H, W).
@@ -24,7 +27,7 @@ def structure(pictures: np.ndarray, depths: np.ndarray) -> float:
     grey = pictures.astype(np.float32).mean(3) / 255
     padded = np.pad(grey, ((0, 0), (1, 1), (1, 1)), mode="edge")
     height, width = grey.shape[1:]
-    smooth = sum(padded[:, y : y + height, x : x + width] for y in range(3) for x in range(3)) / 9
+    smooth = np.mean([padded[:, y : y + height, x : x + width] for y in range(3) for x in range(3)], 0)
     drawn = jumps(smooth) > PICTURE_EDGE
     near = np.zeros_like(drawn)
     wide = np.pad(drawn, ((0, 0), (REACH, REACH), (REACH, REACH)))
@@ -35,7 +38,7 @@ def structure(pictures: np.ndarray, depths: np.ndarray) -> float:
     return float(near[strong].mean())
 
 
-def jumps(planes: np.ndarray) -> np.ndarray:
+def jumps(planes: NDArray[Any]) -> NDArray[Any]:
     """Return the larger of the differences to the neighbours right and below, (N, H, W)."""
     out = np.zeros_like(planes)
     out[:, :, :-1] = np.abs(np.diff(planes, axis=2))
@@ -43,7 +46,7 @@ def jumps(planes: np.ndarray) -> np.ndarray:
     return out
 
 
-def frechet(a: np.ndarray, b: np.ndarray) -> float:
+def frechet(a: NDArray[Any], b: NDArray[Any]) -> float:
     """Return the Fréchet distance between Gaussians fitted to two sets of features, (N, F) and (M, F).
 
     |mean difference|^2 + tr(A + B - 2 sqrt(A B)), as the FID has it (arXiv 1706.08500).

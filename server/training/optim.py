@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -32,11 +34,13 @@ class Muon(torch.optim.Optimizer):
     The step has a root mean square of 0.2 * lr, so that the learning rate of AdamW fits (Moonlight, arXiv 2502.16982).
     """
 
-    def __init__(self, parameters, lr: float, momentum: float = 0.95, weight_decay: float = 0.0) -> None:
+    def __init__(
+        self, parameters: Iterable[nn.Parameter], lr: float, momentum: float = 0.95, weight_decay: float = 0.0
+    ) -> None:
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure=None) -> None:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Make one step from the gradients."""
         for group in self.param_groups:
             for p in group["params"]:
@@ -81,11 +85,11 @@ class Optimizer:
             part.step()
             part.zero_grad(set_to_none=True)
 
-    def state_dict(self) -> list:
+    def state_dict(self) -> list[dict[str, Any]]:
         """Return the state of both optimizers."""
         return [p.state_dict() for p in self.parts]
 
-    def load_state_dict(self, states: list) -> None:
+    def load_state_dict(self, states: list[dict[str, Any]]) -> None:
         """Restore what `state_dict` returned."""
         for part, state in zip(self.parts, states, strict=False):
             part.load_state_dict(state)

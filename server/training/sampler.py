@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from diffusers import AutoencoderTiny, DDIMScheduler, LCMScheduler, StableDiffusionPipeline, T2IAdapter
+from numpy.typing import NDArray
 
 from server.training.diffusion import tokens_of
 from server.training.modules import depth_planes
@@ -34,9 +36,9 @@ class Sampler:
 
     @torch.no_grad()
     def pictures(
-        self, captions: list[str], depths: np.ndarray, steps: int, lora: bool = True, ddim: bool = False,
+        self, captions: list[str], depths: NDArray[Any], steps: int, lora: bool = True, ddim: bool = False,
         seed: int = 0, batch: int = 16,
-    ) -> np.ndarray:  # fmt: skip
+    ) -> NDArray[Any]:  # fmt: skip
         """Return pictures, uint8 (N, H, W, 3), of inverse depths uint8 (N, H, W) at strength 1.
 
         Without `ddim` they are sampled as latent consistency models are, with no guidance; with it by DDIM over
@@ -49,7 +51,7 @@ class Sampler:
             out.append(self._batch(captions[k : k + batch], depths[k : k + batch], steps, ddim, seed + k))
         return np.concatenate(out)
 
-    def _batch(self, captions: list[str], depths: np.ndarray, steps: int, ddim: bool, seed: int) -> np.ndarray:
+    def _batch(self, captions: list[str], depths: NDArray[Any], steps: int, ddim: bool, seed: int) -> NDArray[Any]:
         count = len(captions)
         generator = torch.Generator().manual_seed(seed)
         if ddim:

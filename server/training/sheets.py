@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 ROWS = 8
 TEXT = 14  # pixels of height for a line of text
 
 
-def contact_sheets(folder: Path, name: str, columns: dict[str, np.ndarray], captions: list[str], most: int = 4) -> None:
+def contact_sheets(
+    folder: Path, name: str, columns: dict[str, NDArray[Any]], captions: list[str], most: int = 4
+) -> None:
     """Write `folder`/`name`-K.jpg, no more than `most`. columns: title to uint8 (N, H, W, 3); captions: N."""
     folder.mkdir(parents=True, exist_ok=True)
     height, width = next(iter(columns.values())).shape[1:3]

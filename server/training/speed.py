@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from addon.wire import Control, Frame, Request, Style
 from server.engine import StableDiffusionLcm
 
 
-def frame_milliseconds(folder: Path, draft: np.ndarray, depth: np.ndarray, prompt: str, frames: int = 12) -> float:
+def frame_milliseconds(folder: Path, draft: NDArray[Any], depth: NDArray[Any], prompt: str, frames: int = 12) -> float:
     """Return the median milliseconds of a frame at 2 steps and strength 0.7 from draft (H, W, 3) and depth (H, W)."""
     engine = StableDiffusionLcm.load(folder, "cpu")
     height, width = depth.shape
@@ -25,6 +27,10 @@ def frame_milliseconds(folder: Path, draft: np.ndarray, depth: np.ndarray, promp
     return float(np.median(times[2:]))
 
 
-def frame_of(number: int, draft: np.ndarray, depth: np.ndarray) -> Frame:
+def frame_of(number: int, draft: NDArray[Any], depth: NDArray[Any]) -> Frame:
     """Return the wire's frame of a draft (uint8) and its inverse depth (uint8, which the wire has as uint16)."""
-    return Frame(number, np.ascontiguousarray(draft), inverse_depth=np.ascontiguousarray(depth).astype(np.uint16) * 257)
+    return Frame(
+        number,
+        np.ascontiguousarray(draft),
+        inverse_depth=np.ascontiguousarray(depth).astype(np.uint16) * np.uint16(257),
+    )

@@ -13,9 +13,11 @@ import argparse
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
@@ -44,8 +46,9 @@ def choose_attributes(rng: random.Random, judging: bool) -> dict[str, str]:
 
 
 def finish(
-    scene: bpy.types.Scene, objects: list, distance: np.ndarray, chosen: dict, path: Path, rng: random.Random
-) -> None:
+    scene: bpy.types.Scene, objects: list[bpy.types.Object], distance: NDArray[np.float32], chosen: dict[str, Any],
+    path: Path, rng: random.Random,
+) -> None:  # fmt: skip
     """Render the finished picture of the scene with the attributes `chosen` to `path`."""
     snowy = chosen["ground"] == "snow"
     materials = {

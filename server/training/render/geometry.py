@@ -22,7 +22,9 @@ class Blockout:
     def __init__(self, scene: bpy.types.Scene, rng: random.Random) -> None:
         self.scene, self.rng = scene, rng
 
-    def add(self, kind: str, fill: Callable[[bmesh.types.BMesh], None], x: float, y: float, z: float, rot: float = 0.0):
+    def add(
+        self, kind: str, fill: Callable[[bmesh.types.BMesh], None], x: float, y: float, z: float, rot: float = 0.0
+    ) -> bpy.types.Object:
         """Add an object of `kind` whose mesh `fill` makes, at a place and a turn about the vertical (radians)."""
         mesh = bpy.data.meshes.new(kind)
         bm = bmesh.new()
@@ -35,12 +37,25 @@ class Blockout:
         self.scene.collection.objects.link(obj)
         return obj
 
-    def box(self, x, y, z, w, d, h, rot=0.0, kind="building"):
+    def box(
+        self, x: float, y: float, z: float, w: float, d: float, h: float, rot: float = 0.0, kind: str = "building"
+    ) -> bpy.types.Object:
         """Add a box of width, depth and height, standing at z."""
         size = Matrix.Diagonal((w, d, h, 1))
         return self.add(kind, lambda bm: bmesh.ops.create_cube(bm, size=1.0, matrix=size), x, y, z + h / 2, rot)
 
-    def cone(self, x, y, z, r1, r2, h, segments=24, kind="building", rot=0.0):
+    def cone(
+        self,
+        x: float,
+        y: float,
+        z: float,
+        r1: float,
+        r2: float,
+        h: float,
+        segments: int = 24,
+        kind: str = "building",
+        rot: float = 0.0,
+    ) -> bpy.types.Object:
         """Add a cone or a cylinder from radius r1 at z to r2 at z + h."""
         obj = self.add(
             kind,
@@ -52,13 +67,23 @@ class Blockout:
                 polygon.use_smooth = len(polygon.vertices) == 4
         return obj
 
-    def ball(self, x, y, z, r, kind="building", squash=1.0, rough=0.0, half=False):
+    def ball(
+        self,
+        x: float,
+        y: float,
+        z: float,
+        r: float,
+        kind: str = "building",
+        squash: float = 1.0,
+        rough: float = 0.0,
+        half: bool = False,
+    ) -> bpy.types.Object:
         """Add a sphere of radius r about z, flattened by `squash`, its vertices moved by up to `rough` radii.
 
         Of a `half` one only the upper half bulges.
         """
 
-        def fill(bm):
+        def fill(bm: bmesh.types.BMesh) -> None:
             bmesh.ops.create_icosphere(bm, subdivisions=3, radius=r)
             for vertex in bm.verts:
                 vertex.co.z *= 0 if half and vertex.co.z < 0 else squash
@@ -69,11 +94,11 @@ class Blockout:
             polygon.use_smooth = rough == 0
         return obj
 
-    def ground(self, hills: bool):
+    def ground(self, hills: bool) -> None:
         """Add the ground, 80 x 80, flat within 9 of the middle and hilly further out when asked for."""
         phase = [self.rng.uniform(0, TAU) for _ in range(2)]
 
-        def fill(bm):
+        def fill(bm: bmesh.types.BMesh) -> None:
             bmesh.ops.create_grid(bm, x_segments=60, y_segments=60, size=40)
             for vertex in bm.verts if hills else ():
                 far = max(0.0, (vertex.co.xy.length - 9) / 12)
@@ -84,7 +109,7 @@ class Blockout:
         for polygon in obj.data.polygons:
             polygon.use_smooth = True
 
-    def house(self, x, y, s):
+    def house(self, x: float, y: float, s: float) -> None:
         """A box with a hipped roof, a flat one or none."""
         u = self.rng.uniform
         w, d, h, rot = s * u(1, 2), s * u(1, 2.4), s * u(0.8, 3), u(0, math.pi)
@@ -95,7 +120,7 @@ class Blockout:
         elif roof < 0.6:
             self.box(x, y, h, w * 1.15, d * 1.15, s * 0.15, rot, "roof")
 
-    def tower(self, x, y, s):
+    def tower(self, x: float, y: float, s: float) -> None:
         """A round or six-sided tower, most with a pointed roof."""
         u = self.rng.uniform
         r, h = s * u(0.4, 0.7), s * u(2, 4.5)
@@ -103,7 +128,7 @@ class Blockout:
         if self.rng.random() < 0.7:
             self.cone(x, y, h, r * 1.35, 0, s * u(0.8, 1.6), 24, "roof")
 
-    def tree(self, x, y, s):
+    def tree(self, x: float, y: float, s: float) -> None:
         """A trunk with a round or a pointed crown."""
         u = self.rng.uniform
         h = s * u(0.5, 1.2)
@@ -113,7 +138,7 @@ class Blockout:
         else:
             self.cone(x, y, h * 0.7, 0.6 * s, 0, s * u(1, 1.8), 10, "leaves")
 
-    def castle(self, x, y, s):
+    def castle(self, x: float, y: float, s: float) -> None:
         """A ring of walls between round towers, some with a keep."""
         u = self.rng.uniform
         n, r, h = self.rng.choice([4, 5, 6]), s * u(1.8, 3), s * u(0.8, 1.5)
@@ -128,7 +153,7 @@ class Blockout:
         if self.rng.random() < 0.7:
             self.box(x, y, 0, s * 1.2, s * 1.2, h * 2.2, u(0, 1.5))
 
-    def arch(self, x, y, s):
+    def arch(self, x: float, y: float, s: float) -> None:
         """Two posts and a lintel."""
         u = self.rng.uniform
         rot, w, h = u(0, math.pi), s * u(1.5, 2.5), s * u(1.2, 2.2)
@@ -136,7 +161,7 @@ class Blockout:
             self.box(x + side * w / 2 * math.cos(rot), y + side * w / 2 * math.sin(rot), 0, 0.4 * s, 0.5 * s, h, rot)
         self.box(x, y, h, w + 0.6 * s, 0.6 * s, 0.4 * s, rot)
 
-    def stairs(self, x, y, s):
+    def stairs(self, x: float, y: float, s: float) -> None:
         """A flight of 3 to 7 steps."""
         rot = self.rng.uniform(0, TAU)
         for i in range(self.rng.randint(3, 7)):
@@ -150,7 +175,7 @@ class Blockout:
                 rot,
             )
 
-    def pyramid(self, x, y, s):
+    def pyramid(self, x: float, y: float, s: float) -> None:
         """A pyramid, smooth or stepped."""
         u = self.rng.uniform
         r, h, rot = s * u(1.2, 2.2), s * u(1, 2), u(0, math.pi)
@@ -161,7 +186,7 @@ class Blockout:
             side = r * 1.5 * (1 - i / 4.5)
             self.box(x, y, i * h / 4, side, side, h / 4, rot)
 
-    def temple(self, x, y, s):
+    def temple(self, x: float, y: float, s: float) -> None:
         """Columns on a plinth under a slab or a dome."""
         u = self.rng.uniform
         n, r, h = self.rng.choice([6, 8]), s * u(1, 1.6), s * u(1.2, 2)
@@ -172,7 +197,7 @@ class Blockout:
         if self.rng.random() < 0.6:
             self.ball(x, y, h + 0.38 * s, r, "roof", 0.6, half=True)
 
-    def bridge(self, x, y, s):
+    def bridge(self, x: float, y: float, s: float) -> None:
         """A deck on piers, with parapets."""
         rot, n, h = self.rng.uniform(0, math.pi), self.rng.randint(3, 5), s * self.rng.uniform(0.7, 1.3)
         along, across = (math.cos(rot), math.sin(rot)), (-math.sin(rot), math.cos(rot))
@@ -185,16 +210,16 @@ class Blockout:
                 x + side * s * across[0], y + side * s * across[1], h + 0.2 * s, n * 1.25 * s, 0.12 * s, 0.25 * s, rot
             )
 
-    def rock(self, x, y, s):
+    def rock(self, x: float, y: float, s: float) -> None:
         """A boulder."""
         self.ball(x, y, 0.3 * s, 0.6 * s, "rock", self.rng.uniform(0.6, 1), 0.12)
 
-    def block(self, x, y, s):
+    def block(self, x: float, y: float, s: float) -> None:
         """A plain block."""
         u = self.rng.uniform
         self.box(x, y, 0, s * u(0.6, 2), s * u(0.6, 2), s * u(0.5, 3), u(0, 3))
 
-    def globe(self, x, y, s):
+    def globe(self, x: float, y: float, s: float) -> None:
         """A smooth ball of the buildings' material."""
         self.ball(x, y, s * 0.5, s * 0.8)
 

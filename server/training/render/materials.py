@@ -5,20 +5,30 @@ Colours are linear RGB, 0..1; texture scales are per scene unit.
 
 from __future__ import annotations
 
+import random
+from typing import Any
+
+import bpy
+
 from server.training.render.nodes import Nodes
 
+Rgb = tuple[float, float, float]
+Rgba = tuple[float, float, float, float]
 
-def jitter(color, rng, share=0.12):
+
+def jitter(color: Rgb, rng: random.Random, share: float = 0.12) -> Rgba:
     """Return an RGBA colour near an RGB one."""
-    return (*tuple(max(0.0, min(1.0, x * (1 + rng.uniform(-share, share)))) for x in color), 1.0)
+    r, g, b = (max(0.0, min(1.0, x * (1 + rng.uniform(-share, share)))) for x in color)
+    return r, g, b, 1.0
 
 
-def dark(color, factor):
+def dark(color: Rgb, factor: float) -> Rgb:
     """Return an RGB colour times a factor."""
-    return tuple(x * factor for x in color)
+    r, g, b = color
+    return r * factor, g * factor, b * factor
 
 
-def bricks(n, rng, color, scale, mortar):
+def bricks(n: Nodes, rng: random.Random, color: Rgb, scale: float, mortar: Rgb) -> Any:
     """Return the colour of grimy courses of bricks of about that colour."""
     t = n.texture("Brick", scale, n.wall_coords())
     t.inputs["Color1"].default_value = jitter(color, rng)
@@ -31,7 +41,7 @@ def bricks(n, rng, color, scale, mortar):
     return n.mix(0.7, t.outputs["Color"], grime, "MULTIPLY")
 
 
-def building_material(kind, snowy, rng):
+def building_material(kind: str, snowy: bool, rng: random.Random) -> bpy.types.Material:
     """Return a new material of a kind of `attributes.ATTRIBUTES["buildings"]`, with snow on top when asked for."""
     n = Nodes(kind)
     bump = 0.4
@@ -111,7 +121,7 @@ def building_material(kind, snowy, rng):
     return n.done(c, bump)
 
 
-def roof_material(kind, snowy, rng):
+def roof_material(kind: str, snowy: bool, rng: random.Random) -> bpy.types.Material:
     """Return the roof that goes with a kind of building: tiles, or the building's own material."""
     n = Nodes("roof")
     base = {
@@ -135,11 +145,11 @@ def roof_material(kind, snowy, rng):
     return n.done(c)
 
 
-def ground_material(kind):
+def ground_material(kind: str) -> bpy.types.Material:
     """Return a new material of a kind of `attributes.ATTRIBUTES["ground"]`."""
     n = Nodes(kind)
 
-    def speckle(scale, *stops):
+    def speckle(scale: float, *stops: tuple[float, Rgba]) -> Any:
         return n.ramp(n.texture("Noise", scale, Detail=7.0).outputs[0], *stops)
 
     if kind == "grass":
@@ -174,7 +184,7 @@ def ground_material(kind):
     return n.done(t.outputs[0], 0)
 
 
-def plant_material(kind, ground, rng):
+def plant_material(kind: str, ground: str, rng: random.Random) -> bpy.types.Material:
     """Return the material of trunk, leaves or rock, as it looks on that ground."""
     n = Nodes(kind)
     if kind == "trunk":

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import random
+from typing import Any
 
 import bpy
 import gpu
 import numpy as np
 from mathutils import Vector
+from numpy.typing import NDArray
 
 from server.training.render.materials import jitter
 
@@ -81,7 +83,7 @@ class Viewport:
         self.space.overlay.show_overlays = False
         self.target = gpu.types.GPUOffScreen(SIZE, SIZE)
 
-    def draw(self, camera: bpy.types.Object) -> tuple[np.ndarray, np.ndarray]:
+    def draw(self, camera: bpy.types.Object) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return the draft, uint8 (H, W, 3), and the distance along the view axis, (H, W), infinite for the sky."""
         view = camera.matrix_world.inverted()
         projection = camera.calc_matrix_camera(bpy.context.evaluated_depsgraph_get(), x=SIZE, y=SIZE)
