@@ -21,11 +21,10 @@ THUMBNAIL = 128
 
 @dataclass
 class Entry:
-    """One picture. ``image``: the name of its Image; ``path``: its file; both empty until it is kept or opened."""
+    """One picture. ``path``: its file, once it is kept."""
 
     number: int
     shown: Shown
-    image: str = ""
     path: Path | None = None
     kept: bool = False
 

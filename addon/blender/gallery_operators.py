@@ -7,7 +7,7 @@ from bpy.props import BoolProperty, IntProperty
 
 from . import gallery
 from .display import NAME
-from .keep import packed_image, recipe_of, restore
+from .keep import image_of, packed_image, recipe_of, restore
 from .viewports import image_editors
 
 
@@ -63,11 +63,7 @@ class DRAFTGLASS_OT_open_picture(_OfEntry, bpy.types.Operator):
         entry = self.entry(context)
         if entry is None:
             return {"CANCELLED"}
-        image = bpy.data.images.get((entry.image, None)) if entry.image else None
-        if image is None:
-            image = packed_image(entry.shown)
-            entry.image = image.name
-        _show(context, image)
+        _show(context, image_of(entry.shown) or packed_image(entry.shown))
         return {"FINISHED"}
 
 
@@ -99,7 +95,7 @@ class DRAFTGLASS_OT_delete_picture(_OfEntry, bpy.types.Operator):
             except OSError as error:
                 self.report({"ERROR"}, f"{entry.path.name} cannot be deleted: {error.strerror or error}.")
                 return {"CANCELLED"}
-        image = bpy.data.images.get((entry.image, None)) if entry.image else None
+        image = image_of(entry.shown)
         if image is not None:
             bpy.data.images.remove(image)
         gallery.remove(entry)

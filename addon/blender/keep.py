@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ import bpy
 
 from .. import __version__
 from ..keeping import KeepError, Recipe, free_path, make_png, read_recipe, slug
+from . import live
 from .origin import restore_group, restore_view
 from .server_process import user_folder
 from .shown import Shown
@@ -18,6 +20,8 @@ from .viewports import Followed
 MOST_BYTES = 256 * 1024 * 1024
 """A file larger than this is no picture of ours, and is not read."""
 FOLDER = "pictures"
+_MARK = "draftglass_picture"
+"""The property of an Image that tells which picture it holds: another file may have one of the same name."""
 
 
 def recipe_of(shown: Shown) -> Recipe:
@@ -62,10 +66,7 @@ def keep(shown: Shown, scene: bpy.types.Scene) -> tuple[bpy.types.Image, Path]:
     image = packed_image(shown, data)
     folder = keep_folder(scene)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = free_path(folder, stem_of(shown))
-        with path.open("xb") as file:
-            file.write(data)
+        path = _write(folder, stem_of(shown), data)
     except OSError as error:
         reason = error.strerror or str(error)
         raise KeepError(
@@ -75,6 +76,21 @@ def keep(shown: Shown, scene: bpy.types.Scene) -> tuple[bpy.types.Image, Path]:
     return image, path
 
 
+def _write(folder: Path, stem: str, data: bytes) -> Path:
+    """A new file of ``data`` in ``folder``; none where the disk gets full meanwhile. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = free_path(folder, stem)
+    with path.open("xb") as file:
+        try:
+            file.write(data)
+            file.flush()
+        except OSError:
+            with contextlib.suppress(OSError):
+                path.unlink()
+            raise
+    return path
+
+
 def packed_image(shown: Shown, data: bytes | None = None) -> bpy.types.Image:
     """A new Image of ``shown`` with its PNG packed in it, recipe included."""
     data = data or make_png(shown.image, recipe_of(shown), shown.request)
@@ -82,7 +98,18 @@ def packed_image(shown: Shown, data: bytes | None = None) -> bpy.types.Image:
     image.source = "FILE"
     image.pack(data=data, data_len=len(data))
     image.use_fake_user = True
+    image[_MARK] = _mark_of(shown)
     return image
+
+
+def image_of(shown: Shown) -> bpy.types.Image | None:
+    """The Image of ``shown`` in the file that is open, whatever its name is by now."""
+    mark = _mark_of(shown)
+    return next((image for image in bpy.data.images if image.library is None and image.get(_MARK) == mark), None)
+
+
+def _mark_of(shown: Shown) -> str:
+    return f"{shown.at:.6f} {shown.request.frame.id}"
 
 
 def read_file(path: Path) -> Recipe:
@@ -98,13 +125,17 @@ def read_file(path: Path) -> Recipe:
 def restore(recipe: Recipe, context: bpy.types.Context) -> list[str]:
     """Let the settings and the view be again as they were for ``recipe``. Returns names of settings not restored.
 
-    The settings go to the context's scene; the view to the context's 3D View, or the largest.
+    The settings go to the context's scene; the view to the context's 3D View, else to the one that live follows,
+    else to the largest.
     """
     scene = context.scene
     missed = restore_group(scene.draftglass, recipe.settings or _settings_of(recipe))
     if recipe.scene == scene.name and recipe.frame != scene.frame_current:
         scene.frame_set(recipe.frame)
-    viewport = Followed(context.area, context.region).find()
+    session = live.session()
+    is_there = context.area is not None and context.area.type == "VIEW_3D"
+    followed = session.followed if session is not None and not is_there else Followed(context.area, context.region)
+    viewport = followed.find()
     if viewport is not None:
         restore_view(viewport.space, viewport.view, recipe.view)
         viewport.area.tag_redraw()

@@ -10,7 +10,7 @@ from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 from ..keeping import KeepError
 from . import gallery, gallery_operators, live
 from .gallery_operators import report_missed
-from .keep import keep, keep_folder, read_file, restore
+from .keep import image_of, keep, keep_folder, packed_image, read_file, restore
 from .record import recorder
 
 # Blender 5 wants to be told that "//" is meant to be understood; before it knew no such option.
@@ -71,20 +71,23 @@ class DRAFTGLASS_OT_keep(bpy.types.Operator):
         shown = found.shown if found is not None else live.picture() or gallery.entries()[0].shown
         entry = found or gallery.find(shown) or gallery.add(shown)
         if entry.kept and entry.path is not None and entry.path.exists():
-            self.report({"INFO"}, f"Kept already as {entry.path.name}")
-            return {"CANCELLED"}
-        before = set(bpy.data.images.keys())
+            return self._keep_again(entry)
         try:
-            image, path = keep(shown, context.scene)
+            _, entry.path = keep(shown, context.scene)
+            self.report({"INFO"}, f"Kept as {entry.path}")
         except KeepError as error:
-            entry.image = next(iter(set(bpy.data.images.keys()) - before), "")
             self.report({"ERROR"}, str(error))
-            return {"FINISHED"}
-        finally:
-            entry.kept = True
-            gallery.changed()
-        entry.image, entry.path = image.name, path
-        self.report({"INFO"}, f"Kept as {path}")
+        entry.kept = True
+        gallery.changed()
+        return {"FINISHED"}
+
+    def _keep_again(self, entry: gallery.Entry) -> set[str]:
+        """Its PNG is there; its Image may have gone with an undo, or another file may be open now."""
+        assert entry.path is not None
+        self.report({"INFO"}, f"Kept already as {entry.path.name}")
+        if image_of(entry.shown) is not None:
+            return {"CANCELLED"}
+        packed_image(entry.shown).filepath_raw = str(entry.path)
         return {"FINISHED"}
 
 

@@ -56,7 +56,7 @@ class Session:
         """The address of the region followed at the last heartbeat."""
         self.behind = False
         """Whether the view has changed since the last frame sent."""
-        self._followed = followed
+        self.followed = followed
         self._capturer = Capturer()
         self._display = Display()
         self._tell = tell
@@ -217,7 +217,7 @@ class Session:
     def _viewport(self, paused: bool) -> Viewport | None:
         """What to follow now, or None, and then why."""
         rendering = any(bpy.app.is_job_running(job) for job in RENDERS)
-        viewport = None if paused or rendering else self._followed.find()
+        viewport = None if paused or rendering else self.followed.find()
         self._hold = PAUSED_SENTENCE if paused else RENDERING_SENTENCE if rendering else ""
         if viewport is None and not self._hold:
             self._hold = NO_VIEW_SENTENCE

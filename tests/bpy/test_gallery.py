@@ -49,6 +49,21 @@ def test_the_gallery_holds_what_settled_and_what_was_kept(addon: Any) -> None:
         bpy.ops.draftglass.restore_picture(number=entry.number)
 
 
+def test_an_image_of_the_same_name_in_another_file_is_left_alone(addon: Any) -> None:
+    import bpy
+
+    from addon.blender import gallery
+
+    show(shown())
+    bpy.ops.draftglass.keep()
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    other = bpy.data.images.new("a_castle", 8, 8)
+    assert bpy.ops.draftglass.open_picture() == {"FINISHED"}
+    assert {image.name for image in bpy.data.images} == {"a_castle", "a_castle.001"}
+    assert bpy.ops.draftglass.delete_picture() == {"FINISHED"}
+    assert list(bpy.data.images) == [other] and gallery.entries() == ()
+
+
 def test_deleting_the_file_too(addon: Any) -> None:
     import bpy
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,9 @@ def test_keeping_twice_keeps_once_and_writes_over_nothing(addon: Any, tmp_path: 
     show(shown())
     assert bpy.ops.draftglass.keep() == {"FINISHED"}
     assert bpy.ops.draftglass.keep() == {"CANCELLED"}
+    bpy.data.images.remove(bpy.data.images["a_castle"])  # as an undo does
+    assert bpy.ops.draftglass.keep() == {"FINISHED"}
+    assert bpy.data.images["a_castle"].packed_file is not None
     show(shown(settle=False))
     assert bpy.ops.draftglass.keep() == {"FINISHED"}
     assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["a_castle_001.png", "a_castle_002.png"]
@@ -210,15 +214,54 @@ def test_a_view_that_is_none_moves_nothing(addon: Any, told: dict[str, Any]) -> 
     assert [list(row) for row in viewport.view.view_matrix] == before
 
 
-def test_a_full_disk_is_said(addon: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_said(addon: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
+    import io
 
     from addon.blender.keep import keep
 
-    def full(*_: Any, **__: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    class Full(io.BytesIO):
+        def write(self, data: Any) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    was = Path.open
+
+    def opened(path: Path, mode: str = "r", *words: Any, **named: Any) -> Any:
+        if mode != "xb":
+            return was(path, mode, *words, **named)
+        path.touch()
+        return Full()
 
     picture = shown()
-    monkeypatch.setattr(Path, "open", full)
+    monkeypatch.setattr(Path, "open", opened)
     with pytest.raises(KeepError, match="No space left on device"):
         keep(picture, addon)
+    assert list(tmp_path.glob("kept/*")) == [], "half a file is left"
+
+
+def test_the_view_goes_to_the_one_that_live_follows(addon: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the Image Editor's sidebar, that is; there the context has no 3D View."""
+    import bpy
+
+    from addon.blender import live
+    from addon.blender.viewports import Followed
+
+    screen = bpy.context.window.screen
+    small = next(area for area in screen.areas if area.type == "OUTLINER")
+    large = next(area for area in screen.areas if area.type == "VIEW_3D")
+    small.type = "VIEW_3D"
+    before = [list(row) for row in large.spaces.active.region_3d.view_matrix]
+    show(shown())
+    entry_view = np.array(large.spaces.active.region_3d.view_matrix)
+    small.spaces.active.region_3d.view_location = (9, 9, 9)
+    monkeypatch.setattr(live, "_session", SimpleNamespace(followed=Followed(small)))
+    editor = next(area for area in screen.areas if area.type not in {"VIEW_3D"})
+    large.spaces.active.region_3d.view_location = (5, 5, 5)
+    large.spaces.active.region_3d.update()
+    moved = [list(row) for row in large.spaces.active.region_3d.view_matrix]
+    with bpy.context.temp_override(window=bpy.context.window, area=editor):
+        bpy.ops.draftglass.restore_picture()
+    monkeypatch.undo()
+    small.spaces.active.region_3d.update()
+    assert moved != before and [list(row) for row in large.spaces.active.region_3d.view_matrix] == moved
+    assert np.array(small.spaces.active.region_3d.view_matrix) == pytest.approx(entry_view, abs=1e-3)
