@@ -13,7 +13,9 @@ from typing import NoReturn
 
 from addon import __version__
 
+from .catalogue import Catalogue
 from .config import DEFAULT_PORT, DEVICES, EMBEDDED, Config, default_models_dir
+from .engine import EngineError
 from .token_file import TokenFile, default_token_file
 from .worker import Engine, Load
 
@@ -36,7 +38,9 @@ def parse(arguments: Sequence[str] | None) -> tuple[Config, int | None]:
         "--port", type=int, default=DEFAULT_PORT, help="port to listen at (%(default)s); 0 takes a free one"
     )
     parser.add_argument(
-        "--model", default=EMBEDDED, help=f"{EMBEDDED!r}, the default, a diffusers folder or a .safetensors file"
+        "--model",
+        default=EMBEDDED,
+        help="a diffusers folder, a .safetensors file, or a name that 'models list' shows (%(default)s)",
     )
     parser.add_argument("--device", default="auto", help=f"{', '.join(DEVICES)} (%(default)s)")
     parser.add_argument("--token-file", type=Path, default=None, help=f"default: {default_token_file()}")
@@ -74,7 +78,8 @@ def parse(arguments: Sequence[str] | None) -> tuple[Config, int | None]:
             given.models_dir.expanduser(),
             given.idle_release,
         )
-    except ValueError as error:
+        Catalogue(config.models_dir).check(config.model)
+    except (ValueError, EngineError) as error:
         parser.error(str(error))
     return config, given.exit_with_parent
 
@@ -95,7 +100,7 @@ def load_from(config: Config) -> Load:
 
         if choose(config.device).device.type == "cpu":
             give_way()
-        return StableDiffusionLcm.load(config.source, config.device, progress)
+        return StableDiffusionLcm.load(Catalogue(config.models_dir).find(config.model), config.device, progress)
 
     return load
 

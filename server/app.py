@@ -17,7 +17,7 @@ from addon.wire import Status
 
 from .auth import Guard
 from .catalogue import Catalogue
-from .config import EMBEDDED, MODELS, Config
+from .config import Config
 from .desk import Desk
 from .engine import ModelSpec
 from .holder import Engine, Load, Report
@@ -119,14 +119,14 @@ def create_app(config: Config, token: str, load: Load) -> FastAPI:
         )
 
     @routes.get("/models")
-    async def models() -> Models:
+    def models() -> Models:  # in a thread: it looks at files
         loaded = worker.status.model if worker.status.state == "ready" else None
-        names = sorted(path.parent.name for path in MODELS.glob("*/model_index.json"))
-        if config.model != EMBEDDED:
+        names = [entry.name for entry in catalogue.entries() if entry.kind == "model" and entry.installed]
+        if config.model not in names:
             names.append(config.model)
         return Models(
             loaded=loaded,
-            available=[Model(name=name, loaded=loaded is not None and name == config.model) for name in names],
+            available=[Model(name=name, loaded=loaded is not None and name == worker.model) for name in names],
         )
 
     @routes.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})

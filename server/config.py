@@ -26,8 +26,9 @@ def default_models_dir() -> Path:
 class Config:
     """One server process. Raises ValueError with the name, the value and what would be valid.
 
-    ``host``: an address or a name of this machine. ``port``: 0 takes any free one. ``model``: ``embedded``, or the
-    path of a diffusers folder or a .safetensors file. ``device``: one of ``DEVICES``. ``token_file``: where the
+    ``host``: an address or a name of this machine. ``port``: 0 takes any free one. ``model``: the path of a diffusers
+    folder or a .safetensors file, or a name that ``python -m server models list`` shows; whether there is such a
+    thing is for the catalogue to say. ``device``: one of ``DEVICES``. ``token_file``: where the
     token for clients is written. ``allow_origins``: the web pages, as ``scheme://host[:port]``, that may connect.
     ``models_dir``: the user's own models. ``idle_release``: seconds without a frame after which the model's memory is
     given back, 0 for never; the next frame loads it again.
@@ -53,11 +54,6 @@ class Config:
             self.model.encode()
         except UnicodeEncodeError:  # a path of other bytes; the tokenizers can't open it
             raise ValueError(f"model is {self.model!r}, whose name is no UTF-8: rename it") from None
-        if not self.source.exists():
-            raise ValueError(
-                f"model is {self.model!r}, but there is no {self.source}: "
-                f"give {EMBEDDED!r}, a diffusers folder or a .safetensors file"
-            )
         if not 0 <= self.idle_release < float("inf"):
             raise ValueError(f"idle release is {self.idle_release}, but must be seconds, or 0 for never")
         for origin in self.allow_origins:
@@ -67,11 +63,6 @@ class Config:
                     f"origin is {origin!r}, but must be what browsers send, such as https://example.org or "
                     "http://localhost:5173, with no path"
                 )
-
-    @property
-    def source(self) -> Path:
-        """Where the model lies."""
-        return MODELS / EMBEDDED if self.model == EMBEDDED else Path(self.model).expanduser()
 
     @property
     def is_loopback(self) -> bool:

@@ -101,7 +101,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     add("--out", type=Path, metavar="DIR", help="folder for drafts, pictures, sheet.png and report.json")
     add("--server", metavar="URL", help="a server that runs already, such as ws://127.0.0.1:8765/live")
     add("--token-file", type=Path, metavar="PATH", help="where that server's token lies")
-    add("--model", help="for the server that is started: 'embedded', a diffusers folder or a .safetensors file")
+    add("--model", help="for the server that is started: a name that it knows, a diffusers folder or .safetensors file")
     add("--device", help=f"for the server that is started: {', '.join(DEVICES)}")
     add("--version", action="version", version=__version__)
     given = parser.parse_args(arguments)

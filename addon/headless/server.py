@@ -32,7 +32,8 @@ class OwnServer:
         """Start it; ``address`` waits for it. Raises HeadlessError when it cannot even be started."""
         self._folder = Path(tempfile.mkdtemp(prefix="draftglass-"))
         self._lines: queue.Queue[str] = queue.Queue()
-        source = model if model == "embedded" else str(Path(model).expanduser().absolute())
+        path = Path(model).expanduser()  # else it is a name that the server knows
+        source = str(path.absolute()) if model != "embedded" and path.exists() else model
         command = [sys.executable, "-m", "server", "--port", "0", "--model", source, "--device", device]
         command += ["--token-file", str(self._folder / "token"), "--exit-with-parent", str(os.getpid())]
         try:

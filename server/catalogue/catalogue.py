@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import re
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from addon.wire import Entry
-from addon.wire.models import MAX_ENTRIES, MAX_NAME, Kind
+from addon.wire.models import MAX_ENTRIES, Kind
 
-from ..config import MODELS
+from ..config import EMBEDDED, MODELS
 from ..engine import EngineError, LoraFile, ModelSpec
-from ..engine.recognise import recognise
+from ..engine.files import read_json
+from .own import Own, Purpose, for_depth, own_files
 from .presets import Preset, read_presets
 from .records import Records
 
-FOLDERS: dict[str, Kind] = {"checkpoints": "model", "loras": "lora", "controlnets": "control"}
-"""Folders for the user's own files, and the kind of what belongs there."""
-KINDS: dict[Kind, tuple[str, ...]] = {
-    "model": ("checkpoint",),
-    "lora": ("lora",),
-    "control": ("controlnet", "t2i_adapter"),
-}
-
-LORA_NAMES = ("lcm-lora.safetensors", "pytorch_lora_weights.safetensors")
-FAST = re.compile(r"lcm|turbo|lightning|hyper", re.IGNORECASE)
-"""In the name of a checkpoint that was made for few steps and needs no LCM-LoRA."""
+NAMED = 20
+"""How many names a sentence gives."""
+LONGEST = 1000
+"""Characters of an entry's sentence."""
 
 
 class UnknownModel(EngineError):
@@ -45,8 +39,8 @@ class Catalogue:
 
     def entries(self) -> tuple[Entry, ...]:
         """Every model, LoRA and control that is here or can be had; presets first."""
-        own = [self._own_entry(name, kind, path) for name, (kind, path) in self._own().items()]
-        return tuple([self._preset_entry(preset) for preset in self.presets.values()] + own)[:MAX_ENTRIES]
+        presets = [self._preset_entry(preset) for preset in self.presets.values()]
+        return (*presets, *self._own_entries())[:MAX_ENTRIES]
 
     def preset(self, name: str) -> Preset:
         """The preset ``name``. Raises UnknownModel."""
@@ -60,22 +54,44 @@ class Catalogue:
         """What to load for the model ``name``. Raises UnknownModel, also when it was not downloaded yet."""
         if name in self.presets:
             return self._preset_spec(self.presets[name])
-        kind, path = self._own().get(name, ("", Path()))
-        if kind != "model":
-            known = [entry.name for entry in self.entries() if entry.kind == "model"]
-            raise UnknownModel(f"there is no model {name!r}: choose one of {', '.join(known)}", "bad_request")
-        return self._own_spec(path)
+        own = self._own().get(name)
+        if own is None or own.purpose != "model":
+            raise UnknownModel(f"there is no model {name!r}: choose one of {self._model_names()}", "bad_request")
+        return self._own_spec(own)
+
+    def check(self, given: str) -> None:
+        """Raise UnknownModel unless ``given``, a path or a name, is a model that can be loaded. Opens no weights."""
+        if _existing(given) is not None:
+            return
+        if given in self.presets:
+            self._preset_spec(self.presets[given])
+        elif given not in self._own() or self._own()[given].purpose != "model":
+            raise UnknownModel(
+                f"model is {given!r}, but there is neither such a path nor such a name: choose one of "
+                f"{self._model_names()}, or give a diffusers folder or a .safetensors file",
+                "bad_request",
+            )
+
+    def find(self, given: str) -> ModelSpec:
+        """What to load for ``given``: a path, or a name as for :meth:`model`. Raises UnknownModel."""
+        path = _existing(given)
+        return self.model(given) if path is None else self._own_spec(Own(path.stem, "model", path))
 
     def lora(self, name: str, weight: float) -> LoraFile:
         """The LoRA ``name``. Raises UnknownModel."""
         own = self._own()
-        kind, path = own.get(name, ("", Path()))
-        if kind != "lora":
-            known = ", ".join(other for other, (kind, _) in own.items() if kind == "lora") or "none yet"
+        if name not in own or own[name].purpose != "lora":
+            known = _some(other for other, one in own.items() if one.purpose == "lora") or "none yet"
             raise UnknownModel(
                 f"there is no LoRA {name!r}: put its file into {self.folder / 'loras'} (there: {known})", "bad_request"
             )
-        return LoraFile(path, weight)
+        return LoraFile(own[name].path, weight)
+
+    def _own(self) -> dict[str, Own]:
+        return own_files(self.folder, self.presets)
+
+    def _model_names(self) -> str:
+        return _some([*self.presets, *(name for name, one in self._own().items() if one.purpose == "model")])
 
     def _preset_spec(self, preset: Preset) -> ModelSpec:
         if not preset.parts:
@@ -89,36 +105,48 @@ class Catalogue:
                 "bad_request",
             )
         places = self._places(preset)
-        return ModelSpec(
-            places["base"],
-            loras=(LoraFile(places["lora"]),) if "lora" in places else (),
-            vae=places.get("vae"),
-            control=places.get("control"),
-            ip_adapter=places.get("ip_adapter"),
+        return self._with_style(
+            ModelSpec(
+                places["base"],
+                loras=(LoraFile(places["lora"]),) if "lora" in places else (),
+                vae=places.get("vae"),
+                control=places.get("control"),
+                ip_adapter=places.get("ip_adapter"),
+            ),
+            preset.family,
         )
 
-    def _own_spec(self, path: Path) -> ModelSpec:
-        """The user's checkpoint with what few steps and depth need, from the user's folder or from what was pulled."""
-        family = self._family("model", path)
-        if path.is_dir():
-            family = "SDXL" if (path / "text_encoder_2").is_dir() else "SD1.5"
+    def _own_spec(self, own: Own) -> ModelSpec:
+        """A checkpoint of the user's with what few steps and depth need, of their own or of what was pulled.
+
+        Without it where the checkpoint itself cannot be used: loading it then says why.
+        """
+        path = own.path
+        family, wrong = own.look()
+        if wrong or not family:
+            return ModelSpec(path)
         pulled = self._pulled_for(family)
-        fits = {
-            name: (kind, other)
-            for name, (kind, other) in self._own().items()
-            if kind != "model" and family and self._family(kind, other) == family
-        }
-        lcm = [other for name, (kind, other) in fits.items() if kind == "lora" and "lcm" in name.lower()]
-        controls = [other for kind, other in fits.values() if kind == "control"]
-        lora = next(iter(lcm), pulled.get("lora"))
-        if FAST.search(path.stem) or any((path / name).is_file() for name in LORA_NAMES):
-            lora = None  # it needs none, or has its own
-        control = next(iter(controls), pulled.get("control"))
-        return ModelSpec(
+        lcm = next((one.path for one in self._fitting("lora", family) if "lcm" in one.name.lower()), None)
+        lora = None if own.is_fast else lcm or pulled.get("lora")
+        control = for_depth(self._fitting("control", family))
+        spec = ModelSpec(
             path,
             loras=() if lora is None else (LoraFile(lora),),
-            control=None if (path / "adapter").is_dir() else control,
+            vae=None if _has_tiny_vae(path) else pulled.get("vae"),
+            control=None if (path / "adapter").is_dir() else pulled.get("control") if control is None else control.path,
         )
+        return self._with_style(spec, family)
+
+    def _with_style(self, spec: ModelSpec, family: str) -> ModelSpec:
+        """``spec`` with the user's IP-Adapter for ``family``, where there is one."""
+        if spec.ip_adapter is None:
+            found = next(iter(self._fitting("style", family)), None)
+            return spec if found is None else replace(spec, ip_adapter=found.path)
+        return spec
+
+    def _fitting(self, purpose: Purpose, family: str) -> list[Own]:
+        """What the user has for ``purpose`` that can be used and was made for ``family``."""
+        return [one for one in self._own().values() if one.purpose == purpose and one.look() == (family, "")]
 
     def _pulled_for(self, family: str) -> dict[str, Path]:
         """Role -> where it lies, of the presets for ``family`` that were downloaded."""
@@ -139,42 +167,23 @@ class Catalogue:
                 places[file.role] = path if file.role == "lora" else path.parents[file.path.count("/")]
         return places
 
-    def _own(self) -> dict[str, tuple[Kind, Path]]:
-        """Name -> kind and path of what lies in the user's folder: weight files and diffusers folders."""
-        found: dict[str, tuple[Kind, Path]] = {}
-        for folder, kind in FOLDERS.items():
-            root = self.folder / folder
-            for place, folders, files in os.walk(root, followlinks=True):
-                if len(Path(place).relative_to(root).parts) > 3:
-                    folders.clear()
-                    continue
-                if {"model_index.json", "config.json"} & set(files) and place != str(root):
-                    found[Path(place).relative_to(root).as_posix()] = (kind, Path(place))
-                    folders.clear()
-                    continue
-                for file in files:
-                    if file.endswith(".safetensors"):
-                        path = Path(place) / file
-                        name = path.relative_to(root).with_suffix("").as_posix()
-                        found[f"{name} ({kind})" if name in found else name] = (kind, path)
-        usable = {n: v for n, v in found.items() if len(n) <= MAX_NAME and n.isprintable() and n not in self.presets}
-        return dict(sorted(usable.items(), key=lambda item: (item[1][0] != "model", item[0].lower())))
-
-    def _own_entry(self, name: str, kind: Kind, path: Path) -> Entry:
-        sentence = family = ""
-        if path.is_file():
-            try:
-                found, _ = recognise(path)
-                family = found.family
-                if found.kind not in KINDS[kind]:
-                    sentence = f"This is {found.words}: it belongs into another folder."
-            except (EngineError, OSError) as error:
-                sentence = str(error)
-        where = "your folder" if path.is_file() else "your folder, in diffusers' layout"
-        return Entry(name, name, kind, family, f"of {where}", not sentence, sentence=sentence.replace("\n", " ")[:1000])
-
-    def _family(self, kind: Kind, path: Path) -> str:
-        return "" if path.is_dir() else self._own_entry(path.stem, kind, path).family
+    def _own_entries(self) -> list[Entry]:
+        own = self._own().values()
+        looked = {one.name: one.look() for one in own}
+        lcm = {preset.family for preset in self.presets.values() if "lora" in self._places(preset)}
+        lcm |= {looked[one.name][0] for one in own if one.purpose == "lora" and "lcm" in one.name.lower()}
+        entries = []
+        for one in own:
+            family, wrong = looked[one.name]
+            words = wrong
+            if one.purpose == "style":
+                words = wrong or "An IP-Adapter: models of its family follow style pictures with it."
+            elif one.purpose == "model" and not wrong and family not in lcm and not one.is_fast:
+                words = f"No LCM-LoRA for {family or 'it'} is here, so it takes 20 steps or more: put one into loras."
+            where = "of your folder" if one.path.is_file() else "of your folder, in diffusers' layout"
+            kind: Kind = "control" if one.purpose == "style" else one.purpose
+            entries.append(Entry(one.name, one.name, kind, family, where, not wrong, sentence=words[:LONGEST]))
+        return entries
 
     def _preset_entry(self, preset: Preset) -> Entry:
         from . import pull
@@ -195,3 +204,23 @@ class Catalogue:
             strength=preset.strength,
             sentence=preset.sentence,
         )
+
+
+def _existing(given: str) -> Path | None:
+    """The path that ``given`` is, where something lies there; a folder in the way does not hide the embedded model."""
+    path = Path(given).expanduser()
+    try:
+        return path if given != EMBEDDED and path.exists() else None
+    except (OSError, ValueError):  # a name that no file can have
+        return None
+
+
+def _has_tiny_vae(path: Path) -> bool:
+    config = path / "vae" / "config.json"
+    return config.is_file() and read_json(config, "the config of the vae").get("_class_name") == "AutoencoderTiny"
+
+
+def _some(names: Iterable[str]) -> str:
+    """``names`` for a sentence; not all of a large collection."""
+    every = list(names)
+    return ", ".join(every[:NAMED]) + (f" and {len(every) - NAMED} more" if len(every) > NAMED else "")

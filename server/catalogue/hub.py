@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from huggingface_hub import HfApi, constants, hf_hub_download, try_to_load_from_cache
+from huggingface_hub import HfApi, constants, hf_hub_download, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -21,6 +22,8 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.file_download import http_get, repo_folder_name
+from huggingface_hub.utils import WeakFileLock, build_hf_headers
 from tqdm import tqdm
 
 from .presets import Part
@@ -28,6 +31,8 @@ from .records import Pulled
 
 SUFFIXES = (".safetensors", ".json", ".txt")
 CHUNK = 1 << 22
+LOCK_SECONDS = 3.0
+"""How long to wait for another program that downloads the same file."""
 ListFiles = Callable[[Part], list[Pulled]]
 
 
@@ -89,10 +94,11 @@ def local_path(file: Pulled) -> Path | None:
     return path if path is not None and path.is_file() and path.stat().st_size == file.size else None
 
 
-def fetch(file: Pulled, on_bytes: Callable[[int], None]) -> Path:
+def fetch(file: Pulled, on_bytes: Callable[[int], None], on_check: Callable[[int], None]) -> Path:
     """Download ``file`` into the cache; ``on_bytes`` gets the bytes that came, a few at a time. Raises HubError.
 
-    A file is in the cache whole or not at all. A connection that breaks off is taken up again where it broke.
+    A file is in the cache whole and checked, or not at all. What came of it before this process, or one before it, was
+    ended in whatever way is kept beside it, and only the rest is asked for. ``on_check`` is called while it is checked.
     """
 
     class Bar(tqdm):  # type: ignore[misc]
@@ -107,9 +113,57 @@ def fetch(file: Pulled, on_bytes: Callable[[int], None]) -> Path:
             return None
 
     try:
-        return Path(hf_hub_download(file.repo, file.path, revision=file.revision, tqdm_class=Bar))
+        if file.sha256:
+            _fetch_blob(file, on_bytes, on_check, Bar)
+        # has nothing left to download but small files; it puts the name into the cache
+        path = Path(hf_hub_download(file.repo, file.path, revision=file.revision, tqdm_class=Bar))
+        if file.sha256 and not path.is_symlink():  # a copy, where there are no links
+            _blob(file).unlink(missing_ok=True)
+        return path
+    except HubError:
+        raise
     except Exception as error:
         raise HubError(_sentence(error, f"{file.repo}/{file.path}")) from error
+
+
+def _fetch_blob(file: Pulled, on_bytes: Callable[[int], None], on_check: Callable[[int], None], bar: Any) -> None:
+    """Put the bytes of ``file`` where hf_hub_download looks for them, after those that an earlier try has left.
+
+    hf_hub_download itself begins each file anew: since huggingface_hub 1.18 it drops what came before it was ended.
+    """
+    blob, partial = _blob(file), partial_path(file)
+    lock = Path(constants.HF_HUB_CACHE, ".locks", blob.parents[1].name, f"{blob.name}.lock")  # the library's own
+    for folder in (blob.parent, lock.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    with WeakFileLock(lock, timeout=LOCK_SECONDS):
+        if blob.exists():
+            return
+        with partial.open("ab") as opened:
+            if opened.tell() > file.size:
+                opened.truncate(0)
+            on_bytes(have := opened.tell())
+            url = hf_hub_url(file.repo, file.path, revision=file.revision)
+            http_get(url, opened, resume_size=have, headers=build_hf_headers(), expected_size=file.size, tqdm_class=bar)
+        if checksum(partial, on_check) != file.sha256:
+            partial.unlink()
+            raise HubError(f"{file.repo}: {file.path} came damaged: its checksum is not the publisher's; pull again")
+        partial.replace(blob)
+
+
+def partial_path(file: Pulled) -> Path:
+    """Where what came of ``file`` lies until it is whole."""
+    return _blob(file).with_suffix(".draftglass.incomplete")
+
+
+def _blob(file: Pulled) -> Path:
+    """Where the cache has the bytes of ``file``, by their checksum."""
+    return Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=file.repo, repo_type="model"), "blobs", file.sha256)
+
+
+def free_bytes() -> int:
+    """How much the disk of the cache has free."""
+    place = Path(constants.HF_HUB_CACHE).absolute()
+    return shutil.disk_usage(next(folder for folder in (place, *place.parents) if folder.exists())).free
 
 
 def checksum(path: Path, on_bytes: Callable[[int], None]) -> str:
@@ -124,6 +178,8 @@ def checksum(path: Path, on_bytes: Callable[[int], None]) -> str:
 
 def delete(file: Pulled) -> int:
     """Delete ``file`` from the cache and return the bytes set free; those that another revision has too stay."""
+    if file.sha256:
+        partial_path(file).unlink(missing_ok=True)
     found = try_to_load_from_cache(file.repo, file.path, revision=file.revision)
     if not isinstance(found, str):
         return 0
@@ -144,6 +200,8 @@ def _sentence(error: Exception, what: str) -> str:
     host = constants.ENDPOINT
     if isinstance(error, OfflineModeIsEnabled) or constants.is_offline_mode():
         return f"{what} is not on this machine, and downloads are off (HF_HUB_OFFLINE): switch them on and pull again"
+    if isinstance(error, TimeoutError):  # of the lock; those of the network are httpx's own
+        return f"another program is downloading {what}: wait until it has ended, then pull again"
     if isinstance(error, GatedRepoError):
         return f"{what} asks for an agreement first: accept it on {host}, then log in with `hf auth login`"
     if isinstance(error, RevisionNotFoundError | EntryNotFoundError):

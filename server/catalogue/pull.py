@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from . import hub
 from .hub import HubError
-from .presets import Preset
+from .presets import GB, Preset
 from .records import Pulled, Records
 
 Report = Callable[[int, int, str], None]
@@ -25,47 +25,49 @@ class Outcome:
 def pull(preset: Preset, records: Records, report: Report, list_files: hub.ListFiles = hub.list_files) -> Outcome:
     """Download what is missing of ``preset`` and check it. Raises HubError.
 
-    What came whole before a failure is kept, and is not fetched again. Where the pull is interrupted
-    (KeyboardInterrupt), what it has fetched goes too: a model is there as a whole or not at all.
+    What came before a failure, or before this process was killed, is kept, and is not fetched again. Where the pull is
+    interrupted (KeyboardInterrupt), what it has fetched goes too: a model is there as a whole or not at all.
     """
     if not preset.parts:
         return Outcome(f"{preset.name} comes with Draftglass: there is nothing to download")
     report(0, 0, f"asking the hub about {preset.title}")
     files = _listed(preset, records, list_files)
-    total = sum(file.size for file in files)
-    done = 0
     before = {(file.repo, file.path) for file in records.read(preset.name) if file.fetched}
-    kept: list[Pulled] = []
-    fetched: list[Pulled] = []
+    here = {(file.repo, file.path) for file in files if hub.local_path(file) is not None}
+    # written first, so that what comes counts as fetched for this model however this ends
+    files = [replace(f, fetched=(f.repo, f.path) in before or (f.repo, f.path) not in here) for f in files]
+    missing = [file for file in files if (file.repo, file.path) not in here]
+    _check_space(preset, missing)
+    records.write(preset.name, tuple(files))
+    total, done = sum(file.size for file in files), 0
     try:
         for file in files:
             words = f"{file.repo}: {file.path}"
-            path = hub.local_path(file)
-            if path is not None:
-                kept.append(replace(file, fetched=(file.repo, file.path) in before))
-                done += file.size
-                report(done, total, words)
-                continue
-            came = _Counter(done, file.size, total, words, report)
-            path = hub.fetch(file, came)
-            fetched.append(file)
-            if path.stat().st_size != file.size or (file.sha256 and hub.checksum(path, came.checked) != file.sha256):
-                hub.delete(file)
-                fetched.pop()
-                raise HubError(f"{words} came damaged: its checksum is not the publisher's; pull again")
+            if file in missing:
+                came = _Counter(done, file.size, total, words, report)
+                if hub.fetch(file, came, came.checked).stat().st_size != file.size:
+                    hub.delete(file)
+                    raise HubError(f"{words} came with another size than announced: pull again")
             done += file.size
             report(done, total, words)
     except KeyboardInterrupt:
-        for file in _missing(files, kept):
+        for file in missing:
             hub.delete(file)
+        if not any(file.fetched for file in files if file not in missing):
+            records.remove(preset.name)
         raise
-    except HubError:
-        if fetched or before:  # they count as fetched by this model when the pull is taken up again
-            records.write(preset.name, (*[f for f in kept if f.fetched], *fetched, *_missing(files, kept, fetched)))
-        raise
-    records.write(preset.name, (*kept, *fetched))
-    size = sum(file.size for file in fetched)
-    return Outcome(f"{preset.title} is ready" + ("" if size else "; everything was here already"), size)
+    size = sum(file.size for file in missing)
+    return Outcome(f"{preset.title} is ready" + ("" if missing else "; everything was here already"), size)
+
+
+def _check_space(preset: Preset, missing: list[Pulled]) -> None:
+    left = sum(file.size for file in missing)
+    left -= sum(path.stat().st_size for file in missing if file.sha256 and (path := hub.partial_path(file)).exists())
+    if missing and left > (free := hub.free_bytes()):
+        raise HubError(
+            f"{preset.name} needs {left / GB:.1f} GB more, but the disk of the hub's cache has {free / GB:.1f} GB "
+            "free: make room, or set HF_HOME to a folder on another disk"
+        )
 
 
 def verify(preset: Preset, records: Records, report: Report) -> Outcome:
@@ -128,11 +130,6 @@ def _listed(preset: Preset, records: Records, list_files: hub.ListFiles) -> list
                 "or downloads are off: go online and pull again"
             ) from None
         raise
-
-
-def _missing(files: list[Pulled], *have: list[Pulled]) -> list[Pulled]:
-    there = {(file.repo, file.path) for each in have for file in each}
-    return [file for file in files if (file.repo, file.path) not in there]
 
 
 class _Counter:

@@ -29,6 +29,8 @@ class Hub:
     """Bytes after which the next weight file's connection is cut, once."""
     corrupt: str = ""
     """A path whose bytes come with one of them changed."""
+    honour_ranges: bool = True
+    """Whether a part of a file can be had; some proxies send the whole."""
     pause: float = 0.0
     """Seconds between pieces of 64 KiB."""
     asked: list[str] = field(default_factory=list)
@@ -95,8 +97,9 @@ def serve(hub: Hub) -> Iterator[Hub]:
             start, status = 0, 200
             if asked := self.headers.get("Range"):
                 hub.ranges.append(asked)
-                start, status = int(asked.removeprefix("bytes=").split("-")[0]), 206
-                headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
+                if hub.honour_ranges:
+                    start, status = int(asked.removeprefix("bytes=").split("-")[0]), 206
+                    headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
             return self._send(status, data[start:], headers, weights=path.suffix == LFS)
 
         def _send(self, status: int, body: bytes, headers: dict[str, str], weights: bool = False) -> None:

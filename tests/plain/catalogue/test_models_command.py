@@ -16,6 +16,10 @@ from safetensors.numpy import save_file
 
 from addon.wire import Style
 from server.catalogue import Catalogue, read_presets
+from server.catalogue import hub as hub_files
+from server.catalogue.hub import HubError
+from server.catalogue.pull import pull
+from server.catalogue.records import Pulled, Records
 from tests.plain.catalogue.hub_server import Hub
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -44,6 +48,17 @@ class User:
 
     def blobs(self) -> list[Path]:
         return [path for path in (self.home / "hf").rglob("blobs/*") if path.is_file()]
+
+    def partials(self) -> list[Path]:
+        """Files that came in part; not the empty ones that were only begun."""
+        return [path for path in (self.home / "hf").rglob("*.draftglass.incomplete") if self.size(path)]
+
+    @staticmethod
+    def size(path: Path) -> int:
+        try:
+            return path.stat().st_size
+        except FileNotFoundError:  # it has just become whole
+            return 0
 
     def weights(self) -> list[str]:
         return [path.name for path in (self.home / "hf").rglob("snapshots/**/*.safetensors")]
@@ -129,6 +144,57 @@ def test_what_was_fetched_before_a_failure_is_kept(user: User) -> None:
     assert again and not any("/unet/" in name for name in again), "what was whole is not fetched again"
     assert user.run("remove", "sd15")[0] == 0
     assert user.blobs() == [], "what the first try fetched counts as fetched"
+
+
+@pytest.mark.parametrize("honoured", [True, False], ids=["ranges", "no ranges"])
+def test_a_pull_that_is_killed_in_mid_file_is_taken_up_where_it_was(user: User, honoured: bool) -> None:
+    user.hub.pause, user.hub.honour_ranges = 0.02, honoured
+    process = user.start("pull", "sd15", "--json")
+    came = 0
+    while came < 1 << 20:  # of any one file
+        assert process.poll() is None, process.communicate()
+        came = max(map(user.size, user.partials()), default=0)
+    process.kill()
+    process.communicate(timeout=60)
+    (partial,) = user.partials()
+    came = partial.stat().st_size
+    assert "GB to download" in user.run("list")[1], "half a model is none"
+    assert not any("incomplete" in name for name in user.weights())
+
+    user.hub.pause = 0.0
+    user.hub.ranges.clear()
+    code, text = user.run("pull", "sd15", "--json")
+    assert code == 0, text
+    assert user.hub.ranges == [f"bytes={came}-"], "only the rest of the file is asked for"
+    done = [event["done"] for event in events(text) if event["state"] == "pulling" and event["total"]]
+    assert done == sorted(done) and done[-1] == events(text)[-2]["total"]
+    assert user.partials() == [] and user.run("verify", "sd15")[0] == 0
+    assert user.run("remove", "sd15")[0] == 0
+    assert user.blobs() == [], "what came before it was killed counts as fetched, too"
+
+
+def test_a_pull_that_was_killed_can_be_removed(user: User) -> None:
+    user.hub.pause = 0.02
+    process = user.start("pull", "sd15", "--json")
+    while not user.partials():
+        assert process.poll() is None, process.communicate()
+    code, text = user.run("pull", "sd15")
+    assert code == 1 and "another program is downloading" in text and "Traceback" not in text
+    process.kill()
+    process.communicate(timeout=60)
+    assert user.run("remove", "sd15")[0] == 0
+    assert user.blobs() == []
+
+
+def test_a_disk_that_is_too_full_is_told_before_anything_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_files, "free_bytes", lambda: 10**9)
+    monkeypatch.setattr(hub_files.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    listed = [Pulled("base", "a/b", "0" * 40, "x.safetensors", 3 * 10**9, "0" * 64)]
+    with pytest.raises(HubError, match=r"sd15 needs 3\.0 GB more, but the disk .* has 1\.0 GB free: make room"):
+        pull(read_presets()["sd15"], Records(tmp_path), lambda *_: None, lambda part: listed * (part.role == "base"))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM to catch there")

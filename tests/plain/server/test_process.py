@@ -222,7 +222,8 @@ def test_on_a_terminal_it_says_what_to_enter_where(tmp_path: Path) -> None:
         (["--port", "70000"], "70000"),
         (["--port", "eighty"], "eighty"),
         (["--device", "tpu"], "'tpu'"),
-        (["--model", "/no/such/model"], "/no/such/model"),
+        (["--model", "/no/such/model"], "neither such a path nor such a name: choose one of embedded, sd15"),
+        (["--model", "sd15"], "sd15 is not on this machine yet: download it first (`python -m server models pull sd15`"),
         (["--allow-origin", "example.org/page"], "example.org/page"),
         (["--colour", "red"], "--colour"),
         (["--token-file", "/proc/token"], "/proc"),
@@ -230,7 +231,21 @@ def test_on_a_terminal_it_says_what_to_enter_where(tmp_path: Path) -> None:
 )
 def test_a_mistake_is_one_line(tmp_path: Path, arguments: list[str], named: str) -> None:
     model = [] if "--model" in arguments else ["--model", str(tmp_path)]
-    assert named in failing(*model, *arguments, folder=tmp_path)
+    assert named in failing(*model, *arguments, "--models-dir", str(tmp_path), folder=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["mine", "embedded"])
+def test_a_model_is_started_by_its_name_in_the_list(tmp_path: Path, checkpoint: Path, name: str) -> None:
+    (tmp_path / "models" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "models" / "checkpoints" / "mine").symlink_to(checkpoint)
+    (tmp_path / "models" / "checkpoints" / "embedded").symlink_to(checkpoint)  # is "embedded (model)" in the list
+    arguments = ["--models-dir", str(tmp_path / "models"), "--model", name, "--device", "cpu"]
+    with Spawned(tmp_path, *arguments) as server:
+        address = server.address()
+        wait_ready(address)
+        available = json.loads(address.get("/models")[1])["available"]
+        assert [one["name"] for one in available if one["loaded"]] == [name]
+        assert {"embedded", "embedded (model)", "mine"} == {one["name"] for one in available}
 
 
 def test_another_address_than_loopback_is_warned_of(tmp_path: Path) -> None:
