@@ -8,6 +8,8 @@ import numpy
 from tests.blender.serving import Server
 from tests.blender.window import Window
 
+PATIENCE_S = 300.0
+"""A test machine may be slow and busy; only a failure waits for so long."""
 EXTENSION = "bl_ext.user_default.draftglass"
 BEGIN = f"""
 import importlib
@@ -34,8 +36,9 @@ class Live:
         """Return the add-on's own statistics."""
         return self.window.run("live.stats()")
 
-    def wait_for(self, what: str, condition, patience_s: float = 30.0) -> dict:
+    def wait_for(self, what: str, condition, patience_s: float = PATIENCE_S) -> dict:
         """Wait until ``condition(stats)`` holds, and return those statistics."""
+        patience_s = max(patience_s, PATIENCE_S)
         until = time.monotonic() + patience_s
         while not condition(stats := self.stats()):
             if time.monotonic() > until:
@@ -44,7 +47,7 @@ class Live:
             time.sleep(0.1)
         return stats
 
-    def rest(self, answers: bool = True, quiet_s: float = 1.5, patience_s: float = 120.0) -> dict:
+    def rest(self, answers: bool = True, quiet_s: float = 1.5, patience_s: float = PATIENCE_S) -> dict:
         """Wait until nothing has been sent or shown for ``quiet_s`` and every frame has its answer.
 
         Without ``answers``, for when a server died with frames, those are not waited for.
@@ -86,7 +89,7 @@ class Live:
         left, top, width, height = self.window.rectangle("VIEW_3D")
         for _ in range(tries):
             self.window.screen.drag((left + width // 2, top + height // 2), by)
-            time.sleep(0.3)
+            self.window.catch_up()
             if self.window.run(look) != before:
                 return
         raise AssertionError(f"the mouse did not orbit the view in {tries} tries")

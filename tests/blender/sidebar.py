@@ -35,11 +35,11 @@ class Sidebar:
     def __init__(self, window: Window) -> None:
         self.window = window
         window.run(OPEN)
-        end = time.monotonic() + 20
+        end = time.monotonic() + 120
         while not window.run(TAB):
             assert time.monotonic() < end, "the sidebar has no tab of ours"
             time.sleep(0.2)
-        time.sleep(0.5)
+        window.catch_up()
 
     def rectangle(self) -> tuple[int, int, int, int]:
         """Left, top, width, height on the screen."""
@@ -84,7 +84,7 @@ class Sidebar:
         found = self.buttons()
         assert len(found) > number, f"there are {len(found)} buttons"
         self.window.screen.click(*found[number])
-        time.sleep(0.3)
+        self.window.catch_up()
         left, top, *_ = self.rectangle()
         self.window.screen.move_to(left - 200, top + 300)  # so that no button is lit, and no tooltip is there
-        time.sleep(0.3)
+        self.window.catch_up()

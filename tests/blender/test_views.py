@@ -73,16 +73,20 @@ class Artist:
         self.shot = now
         return self.window.run(NEWEST)
 
-    def nothing_happens(self, name: str, seconds: float = 2.0) -> None:
-        """Nothing is sent, nothing is drawn, nothing in the viewport redraws."""
-        self.window.run(REDRAWS)
-        before = self.live.stats()
-        time.sleep(seconds)
-        after = self.live.stats()
-        drawn = self.window.run("bpy.types.SpaceView3D.draw_handler_remove(_counting, 'WINDOW')\nlen(drawn)")
-        for count in ("frames_sent", "pictures_shown", "bytes_sent"):
-            assert after[count] == before[count], f"{name}: {count} went on"
-        assert drawn == 0, f"{name}: the viewport was redrawn {drawn} times while nothing changed"
+    def nothing_happens(self, name: str, seconds: float = 2.0, tries: int = 10) -> None:
+        """Nothing is sent, nothing is drawn, nothing in the viewport redraws: before long, and then for good."""
+        for left in reversed(range(tries)):
+            self.window.run(REDRAWS)
+            before = self.live.stats()
+            time.sleep(seconds)
+            after = self.live.stats()
+            drawn = self.window.run("bpy.types.SpaceView3D.draw_handler_remove(_counting, 'WINDOW')\nlen(drawn)")
+            went_on = [
+                count for count in ("frames_sent", "pictures_shown", "bytes_sent") if after[count] != before[count]
+            ]
+            if not went_on and not drawn:
+                return
+            assert left, f"{name}: {went_on} went on, the viewport was redrawn {drawn} times while nothing changed"
 
 
 def test_views(artist: Artist) -> None:
@@ -161,7 +165,7 @@ def test_two_windows(artist: Artist) -> None:
     window.run(CLOSE_FIRST)
     time.sleep(2)
     window.run("bpy.data.objects['Cube'].location.x = -2")
-    artist.live.wait_for("a frame from the other window", lambda stats: stats["frames_sent"] > sent, 30)
+    artist.live.wait_for("a frame from the other window", lambda stats: stats["frames_sent"] > sent)
     artist.live.rest()
     artist.live.shot("one window")
     assert window.run("live.state()") == "live"
@@ -177,7 +181,7 @@ def test_started_and_stopped_by_clicks(artist: Artist) -> None:
     artist.see("orbited by the mouse", artist.live.orbit)
     sidebar = Sidebar(artist.window)
     sidebar.click(0)
-    artist.live.wait_for("that it stopped", lambda stats: stats["state"] == "stopped", 10)
+    artist.live.wait_for("that it stopped", lambda stats: stats["state"] == "stopped")
     artist.window.run("bpy.context.space_data.show_region_ui = False")
     artist.live.orbit()
     assert difference(artist.shot, artist.live.picture("stopped by a click")) < CHANGED, "the last picture is gone"

@@ -19,14 +19,14 @@ class InBlender(Exception):
 
 def install(place: Place, zip_path: Path, home: Path) -> str:
     """Install and enable the extension for the user whose home folder is ``home``; return what Blender said."""
-    argv = ["timeout", "-k", "5", "120", place.blender, "--command", "extension", "install-file",
+    argv = ["timeout", "-k", "5", "900", place.blender, "--command", "extension", "install-file",
             "-r", "user_default", "-e", str(zip_path)]  # fmt: skip
     return _blender(place, argv, home)
 
 
 def extension(place: Place, home: Path, *argv: str) -> str:
     """Run ``blender --command extension ARGV`` and return what it printed."""
-    return _blender(place, ["timeout", "-k", "5", "120", place.blender, "--command", "extension", *argv], home)
+    return _blender(place, ["timeout", "-k", "5", "900", place.blender, "--command", "extension", *argv], home)
 
 
 def _blender(place: Place, argv: list[str], home: Path) -> str:
@@ -48,7 +48,7 @@ class Window:
         lifetime_s: it is ended after so many seconds, whatever it does.
     """
 
-    def __init__(self, screen: Screen, home: Path, lifetime_s: int = 1800, arguments: tuple[str, ...] = ()) -> None:
+    def __init__(self, screen: Screen, home: Path, lifetime_s: int = 3500, arguments: tuple[str, ...] = ()) -> None:
         self.screen = screen
         self.log = home / "blender.log"
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -62,7 +62,7 @@ class Window:
             self._line = self._accept(listener)
         self._file = self._line.makefile("rb")
 
-    def _accept(self, listener: socket.socket, patience_s: float = 240.0) -> socket.socket:
+    def _accept(self, listener: socket.socket, patience_s: float = 900.0) -> socket.socket:
         listener.settimeout(0.5)
         until = time.monotonic() + patience_s
         while time.monotonic() < until and self.process.poll() is None:
@@ -70,7 +70,7 @@ class Window:
                 line, _ = listener.accept()
             except TimeoutError:
                 continue
-            line.settimeout(240)
+            line.settimeout(600)
             return line
         end(self.process)
         raise RuntimeError(f"Blender did not start; the end of its log:\n{self._last_words()}")
@@ -91,6 +91,20 @@ class Window:
         if "error" in answer:
             raise InBlender(answer["error"])
         return answer["value"]
+
+    def catch_up(self, turns: int = 4) -> None:
+        """Wait until Blender has taken what the mouse and the keys did, and has drawn it: some turns of its loop."""
+        for _ in range(turns):
+            time.sleep(0.1)
+            self.run("0")
+
+    def until(self, source: str, patience_s: float = 300.0) -> object:
+        """Wait until ``source`` has a value that is true, and return it."""
+        end = time.monotonic() + patience_s
+        while not (value := self.run(source)):
+            assert time.monotonic() < end, f"not within {patience_s:.0f} s: {source}"
+            time.sleep(0.1)
+        return value
 
     def rectangle(self, kind: str = "VIEW_3D") -> tuple[int, int, int, int] | None:
         """Return left, top, width and height, in pixels of the screen, of the first area of a kind.
