@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from .plan import Plan, environments
@@ -33,9 +33,9 @@ class Environment:
         self.state = self._state(plan.home)
 
     def _state(self, home: Path) -> str:
-        if self.about.get("state") == COMPLETE:
+        if is_complete(self.folder):
             return COMPLETE if runs(self.folder) else BROKEN
-        if any(read(other).get("state") == COMPLETE for other in others(home, self.folder)):
+        if any(is_complete(other) for other in others(home, self.folder)):
             return OUTDATED
         return INCOMPLETE if self.folder.exists() else ABSENT
 
@@ -88,18 +88,34 @@ def others(home: Path, folder: Path) -> list[Path]:
     return []
 
 
-def remove(folder: Path, tries: int = 5) -> None:
+def is_complete(folder: Path) -> bool:
+    """Whether the environment in ``folder`` was made to its end."""
+    return read(folder).get("state") == COMPLETE
+
+
+def remove(folder: Path) -> None:
     """Remove a folder and all in it. Raises OSError when it stays: on Windows while a program runs in it."""
+    with contextlib.suppress(FileNotFoundError):
+        _insist(lambda: shutil.rmtree(folder))
+
+
+def rename(folder: Path, to: Path) -> None:
+    """Give a folder another name. Raises OSError: on Windows while a program runs in it."""
+    _insist(lambda: folder.rename(to))
+
+
+def _insist(action: Callable[[], object], tries: int = 5) -> None:
+    """Do it; a scanner of viruses may have a file open for a moment, and a server ends a moment after it is asked."""
     for left in reversed(range(tries)):
         try:
-            shutil.rmtree(folder)
+            action()
             return
         except FileNotFoundError:
-            return
+            raise
         except OSError:
             if not left:
                 raise
-            time.sleep(0.3)  # a scanner of viruses may have a file open, for a moment
+            time.sleep(0.6)
 
 
 @contextlib.contextmanager

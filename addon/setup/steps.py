@@ -25,6 +25,8 @@ PIP = Path(__file__).with_name("pip.zip")
 CHECK = Path(__file__).with_name("check.py")
 
 
+ASIDE = ".before"
+"""The end of the name of an environment that is made anew, until the new one works."""
 _OF_THE_DISK = ("disk_full", "read_only", "long_path", "in_use")
 
 
@@ -43,7 +45,8 @@ class Cancelled(Exception):
 class Steps:
     """One set-up from the first folder to the last check; ``say`` takes each event, a dictionary of plain values.
 
-    :meth:`cancel` may be called from another thread. After any failure the environment's folder is gone.
+    :meth:`cancel` may be called from another thread. After any failure the environment's folder is as it was before:
+    gone, or the one that was complete.
     """
 
     def __init__(self, plan: Plan, say: Callable[[dict[str, Any]], None], log: Path) -> None:
@@ -74,7 +77,6 @@ class Steps:
             raise self._from_os(error) from error
 
     def _make(self, folder: Path) -> None:
-        folders.remove(folder)
         folder.mkdir(parents=True)
         folders.write(folder, state=folders.INCOMPLETE, version=self._plan.version)
         self._tell("environment", 0.1, "Looking at this machine")
@@ -259,12 +261,23 @@ class Steps:
 
 @contextlib.contextmanager
 def _rolled_back(folder: Path) -> Iterator[None]:
-    """Remove ``folder`` unless what is done with it succeeds."""
+    """Put ``folder`` aside; what is made in its place is removed, and it comes back, unless that succeeds.
+
+    After a success the one put aside counts as one of the others, which go at the end.
+    """
+    aside = folder.with_name(folder.name + ASIDE)
+    if folders.is_complete(folder):
+        folders.remove(aside)
+        folders.rename(folder, aside)
+    else:
+        folders.remove(folder)
     try:
         yield
     except BaseException:
         with contextlib.suppress(OSError):  # then .version still says incomplete
             folders.remove(folder)
+            if folders.is_complete(aside):  # also that of a set-up that was killed before
+                folders.rename(aside, folder)
         raise
 
 

@@ -37,7 +37,7 @@ class Workshop:
         chosen = ("--index-url", self.index) if options is None else options
         return Plan(self.home, Path(sys.executable), requirements, None, "pip", chosen, version)
 
-    def run(self, plan: Plan, each: Callable[[SetUp], None] = lambda _: None, seconds: float = 120) -> SetUp:
+    def run(self, plan: Plan, each: Callable[[SetUp], None] = lambda _: None, seconds: float = 1200) -> SetUp:
         """Run a set-up to its end."""
         run = SetUp(plan, self.home / "set-up.log")
         end = time.monotonic() + seconds
@@ -141,6 +141,25 @@ def test_remains_of_a_killed_set_up_are_incomplete_and_replaced(workshop: Worksh
     assert Environment(plan).state == INCOMPLETE
     assert workshop.run(plan).state == "done"
     assert Environment(plan).state == COMPLETE and not (plan.folder / "half").exists()
+
+
+@pytest.mark.parametrize("how", ["fails", "is cancelled"])
+def test_a_set_up_again_leaves_what_worked_until_the_new_one_does(workshop: Workshop, how: str) -> None:
+    plan = workshop.plan("small-two==2.5")
+    assert workshop.run(plan).state == "done"
+    (plan.folder / "mine").touch()
+    if how == "fails":
+        run = workshop.run(workshop.plan("small-two==2.5", options=("--index-url", "http://127.0.0.1:9/simple")))
+        assert run.state == "failed"
+    else:
+        run = workshop.run(plan, lambda run: run.cancel() if run.fraction > 0.05 else None)
+        assert run.state == "cancelled"
+    assert left(workshop.home) == [plan.folder.name] and (plan.folder / "mine").exists()
+    environment = Environment(plan)
+    assert environment.state == COMPLETE
+    subprocess.run([environment.python, "-c", "import small_two"], check=True)
+    assert workshop.run(plan).state == "done"
+    assert left(workshop.home) == [plan.folder.name] and not (plan.folder / "mine").exists()
 
 
 def test_other_requirements_make_it_outdated_and_the_old_one_goes_at_the_end(workshop: Workshop) -> None:
