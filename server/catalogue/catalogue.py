@@ -110,7 +110,7 @@ class Catalogue:
                 places["base"],
                 loras=(LoraFile(places["lora"]),) if "lora" in places else (),
                 vae=places.get("vae"),
-                control=places.get("control"),
+                control=places.get("control") or self._depth_for(preset.family),
                 ip_adapter=places.get("ip_adapter"),
             ),
             preset.family,
@@ -128,14 +128,18 @@ class Catalogue:
         pulled = self._pulled_for(family)
         lcm = next((one.path for one in self._fitting("lora", family) if "lcm" in one.name.lower()), None)
         lora = None if own.is_fast else lcm or pulled.get("lora")
-        control = for_depth(self._fitting("control", family))
         spec = ModelSpec(
             path,
             loras=() if lora is None else (LoraFile(lora),),
             vae=None if _has_tiny_vae(path) else pulled.get("vae"),
-            control=None if (path / "adapter").is_dir() else pulled.get("control") if control is None else control.path,
+            control=None if (path / "adapter").is_dir() else self._depth_for(family),
         )
         return self._with_style(spec, family)
+
+    def _depth_for(self, family: str) -> Path | None:
+        """The user's own control for depth, or one that was pulled with another model of ``family``."""
+        own = for_depth(self._fitting("control", family))
+        return self._pulled_for(family).get("control") if own is None else own.path
 
     def _with_style(self, spec: ModelSpec, family: str) -> ModelSpec:
         """``spec`` with the user's IP-Adapter for ``family``, where there is one."""

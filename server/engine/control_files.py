@@ -45,7 +45,10 @@ def _matching_encoder(path: Path, folders: list[Path]) -> Path:
     """The encoder whose width the IP-Adapter takes: ViT-H or ViT-bigG."""
     shapes = check_safetensors(path)
     hidden = "image_proj.latents" in shapes
-    takes = shapes["image_proj.proj_in.weight" if hidden else "image_proj.proj.weight"][1]
+    first = shapes.get("image_proj.proj_in.weight" if hidden else "image_proj.proj.weight", ())
+    if len(first) != 2 or "ip_adapter.0.to_q_lora.down.weight" in shapes:
+        raise EngineError(f"IP-Adapter {path} is of the face kind: take a plain or a plus one, for whole pictures")
+    takes = first[1]
     gives = []
     for folder in folders:
         config = read_json(folder / "config.json", "the config of the image encoder")

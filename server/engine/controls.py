@@ -89,9 +89,6 @@ def load_ip_adapter(unet: Any, path: Path, folder: Path, dtype: torch.dtype) -> 
         group, _, rest = name.partition(".")
         if group in state:
             state[group][rest] = value.to(dtype)
-    known = "proj.weight" in state["image_proj"] or "latents" in state["image_proj"]
-    if not known or "0.to_q_lora.down.weight" in state["ip_adapter"]:
-        raise EngineError(f"IP-Adapter {path} is of the face kind: take a plain or a plus one, for whole pictures")
     width = next(value.shape[1] for name, value in state["ip_adapter"].items() if name.endswith("to_k_ip.weight"))
     hidden = "latents" in state["image_proj"]
     if width != unet.config.cross_attention_dim:

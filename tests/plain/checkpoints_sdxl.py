@@ -26,8 +26,8 @@ from tests.plain.checkpoints import make_vae, scheduler_config, text_config
 TEXT, SECOND_TEXT = 64, 128
 """Widths of the text encoders; diffusers tells SDXL's two apart by them."""
 TIMES = 256
-PICTURE = 24
-"""Width of what the small image encoder makes of a style picture."""
+PICTURE, PATCH = 24, 32
+"""Widths of what the small image encoder makes of a style picture, and of each patch of it."""
 
 
 def make_whole(folder: Path, family: str, vae: str = "kl", seed: int = 0) -> Path:
@@ -121,16 +121,23 @@ def make_adapter(folder: Path, family: str, seed: int = 4) -> Path:
     return folder
 
 
-def make_ip_adapter(folder: Path, unet: UNet2DConditionModel, seed: int = 5) -> Path:
-    """Write an IP-Adapter for ``unet`` with its image encoder to ``folder``, laid out as the hub's h94/IP-Adapter."""
+def make_ip_adapter(folder: Path, unet: UNet2DConditionModel, plus: bool = False, seed: int = 5) -> Path:
+    """Write an IP-Adapter for ``unet`` with its image encoder to ``folder``, laid out as the hub's h94/IP-Adapter.
+
+    ``plus``: in the form of ip-adapter-plus, which resamples what the encoder's inner layer says of each patch.
+    """
     torch.manual_seed(seed)
     text = unet.config.cross_attention_dim
-    state = {
-        "image_proj.proj.weight": torch.randn(4 * text, PICTURE),
-        "image_proj.proj.bias": torch.randn(4 * text),
-        "image_proj.norm.weight": torch.ones(text),
-        "image_proj.norm.bias": torch.zeros(text),
-    }
+    state = (
+        _resampler(text)
+        if plus
+        else {
+            "image_proj.proj.weight": torch.randn(4 * text, PICTURE),
+            "image_proj.proj.bias": torch.randn(4 * text),
+            "image_proj.norm.weight": torch.ones(text),
+            "image_proj.norm.bias": torch.zeros(text),
+        }
+    )
     attentions = [name.removesuffix(".processor") for name in unet.attn_processors]
     layers = dict(unet.named_modules())
     for index, name in enumerate(attentions):
@@ -139,10 +146,10 @@ def make_ip_adapter(folder: Path, unet: UNet2DConditionModel, seed: int = 5) -> 
             for side in ("k", "v"):
                 state[f"ip_adapter.{index}.to_{side}_ip.weight"] = torch.randn(shape)
     (folder / "models").mkdir(parents=True)
-    path = folder / "models" / "ip-adapter_small.safetensors"
+    path = folder / "models" / f"ip-adapter{'-plus' if plus else ''}_small.safetensors"
     save_file(state, path)
     encoder = CLIPVisionConfig(
-        hidden_size=32,
+        hidden_size=PATCH,
         intermediate_size=64,
         num_hidden_layers=2,
         num_attention_heads=2,
@@ -152,3 +159,31 @@ def make_ip_adapter(folder: Path, unet: UNet2DConditionModel, seed: int = 5) -> 
     )
     CLIPVisionModelWithProjection(encoder).save_pretrained(folder / "models" / "image_encoder")
     return path
+
+
+def _resampler(text: int, width: int = 64, tokens: int = 4) -> dict[str, torch.Tensor]:
+    """The image_proj of an ip-adapter-plus: four layers of one head of 64 channels, under the names of its authors."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "latents": (1, tokens, width),
+        "proj_in.weight": (width, PATCH),
+        "proj_in.bias": (width,),
+        "proj_out.weight": (text, width),
+        "proj_out.bias": (text,),
+        "norm_out.weight": (text,),
+        "norm_out.bias": (text,),
+    }
+    for layer in range(4):
+        norms = [f"layers.{layer}.{name}" for name in ("0.norm1", "0.norm2", "1.0")]
+        shapes |= {f"{norm}.{side}": (width,) for norm in norms for side in ("weight", "bias")}
+        shapes |= {f"layers.{layer}.0.to_{name}.weight": (width, width) for name in ("q", "out")}
+        shapes[f"layers.{layer}.0.to_kv.weight"] = (2 * width, width)
+        shapes[f"layers.{layer}.1.1.weight"] = (4 * width, width)
+        shapes[f"layers.{layer}.1.3.weight"] = (width, 4 * width)
+    state = {}
+    for name, shape in shapes.items():
+        spread = 1.0 if name == "latents" else shape[-1] ** -0.5
+        value = torch.randn(shape) * spread
+        if "norm" in name or name.endswith((".1.0.weight", ".1.0.bias")):
+            value = torch.ones(shape) if name.endswith("weight") else torch.zeros(shape)
+        state[f"image_proj.{name}"] = value
+    return state

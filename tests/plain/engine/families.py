@@ -32,7 +32,7 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
 @functools.cache
 def place(family: str, what: str) -> Path:
     """The folder or file ``what`` of ``family``: model, tiny, checkpoint, controlnet, controlnet_file,
-    controlnet_own_names, adapter, ip."""
+    controlnet_own_names, adapter, ip, ip_plus."""
     folder = Path(_folder().name) / family
     if what in ("model", "tiny"):
         return make_whole(folder / what, family, vae="kl" if what == "model" else "tiny")
@@ -47,8 +47,8 @@ def place(family: str, what: str) -> Path:
     if what == "controlnet_file":
         return write_controlnet(folder / "controlnet.safetensors", place(family, "controlnet"))
     unet = UNet2DConditionModel.from_pretrained(place(family, "tiny") / "unet")
-    if what == "ip":
-        return make_ip_adapter(folder / "ip", unet)
+    if what in ("ip", "ip_plus"):
+        return make_ip_adapter(folder / what, unet, plus=what == "ip_plus")
     assert what == "controlnet"
     return make_controlnet(folder / what, unet)
 

@@ -86,15 +86,16 @@ def test_depth_without_a_background_spans_black_to_white(family: str) -> None:
 
 @pytest.mark.parametrize(("guidance", "negative"), [(1.0, ""), (2.5, "dark")])
 @pytest.mark.parametrize("weight", [0.5, 1.0])
-def test_a_style_picture(family: str, weight: float, guidance: float, negative: str) -> None:
+@pytest.mark.parametrize("form", ["ip", "ip_plus"])
+def test_a_style_picture(family: str, form: str, weight: float, guidance: float, negative: str) -> None:
     request = half(guidance=guidance, negative_prompt=negative)
     picture = np.random.default_rng(8).integers(0, 256, (50, 70, 3), np.uint8)
-    model = engine(family, ip_adapter="ip")
+    model = engine(family, ip_adapter=form)
     model.use_reference(picture, weight)
     ours = model.render(request).image
     model.use_reference(None)
     without = model.render(request).image
-    path = place(family, "ip")
+    path = place(family, form)
     pipeline = type(stock(family, "Img2Img")).from_pretrained(
         place(family, "tiny"), **({} if family == "SDXL" else {"safety_checker": None, "feature_extractor": None})
     )
