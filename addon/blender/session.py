@@ -261,7 +261,7 @@ class Session:
         self.loop.statistics.add("read", draft.read_ms)
         look = _checksum(draft, style)
         if not want.settle and self._sent is not None and self._sent[0] == look:
-            self._same = (key, self._sent[1])
+            self._same, self.behind = (key, self._sent[1]), False
             return
         if want.settle:
             style = dataclasses.replace(style, steps=max(style.steps, viewport.scene.draftglass.settle_steps))
