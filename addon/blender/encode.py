@@ -60,10 +60,11 @@ def write_video(told: dict, folder: Path) -> None:
 
 
 def main() -> int:
-    """Read the list and do what it says."""
+    """Read the list and do what it says; what was recorded is removed once it is in its file."""
     path = Path(sys.argv[-1])
     told = json.loads(path.read_text("utf-8"))
     {"video": write_video, "sequence": write_sequence}[told["kind"]](told, path.parent)
+    shutil.rmtree(path.parent, ignore_errors=True)  # here, as the Blender that recorded may have been closed by now
     return 0
 
 

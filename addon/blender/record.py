@@ -65,6 +65,9 @@ class Recorder:
             raise KeepError(f"Nothing can be recorded to {self._folder}: {error.strerror or error}.") from None
         self._stem, self.result, self.failed, self.sentence = "recording", None, False, ""
         live.on_picture.append(self._add)
+        on_show = live.picture() if live.is_running() else None
+        if on_show is not None:
+            self._add(on_show)
 
     def stop(self) -> None:
         """End, and begin to make the video or the sequence. Raises KeepError where nothing was recorded."""

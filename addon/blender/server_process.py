@@ -73,7 +73,10 @@ class ServerProcess:
 def user_folder() -> Path:
     """The extension's own folder for user data; outside the extension system, a folder beside Blender's settings."""
     if PACKAGE.startswith("bl_ext."):
-        return Path(bpy.utils.extension_path_user(PACKAGE, create=True))
+        try:
+            return Path(bpy.utils.extension_path_user(PACKAGE, create=True))
+        except OSError:  # whoever writes into it says why that fails
+            return Path(bpy.utils.extension_path_user(PACKAGE))
     return Path(bpy.utils.user_resource("DATAFILES", path="draftglass", create=True))
 
 

@@ -248,7 +248,13 @@ def _draw_progress(box: bpy.types.UILayout, run: SetUp, width: int) -> None:
 
 
 def _beat() -> float | None:
-    return manager.beat()
+    try:
+        return manager.beat()
+    except Exception as error:
+        manager.cancel()
+        manager.phase = IDLE  # nobody looks after it any more: the process that makes it rolls back by itself
+        manager.show(error)
+        raise
 
 
 def _start_live() -> None:

@@ -71,13 +71,20 @@ class Follower:
         self._process.kill()
 
     def events(self) -> list[dict[str, Any]]:
-        """The events since the last call."""
-        with self._events.open("rb") as file:
-            file.seek(self._read)
-            new = file.read()
+        """The events since the last call. A line that a full disk has cut off is left out."""
+        try:
+            with self._events.open("rb") as file:
+                file.seek(self._read)
+                new = file.read()
+        except OSError:  # somebody has emptied the folder for temporary files
+            return []
         whole = new[: new.rfind(b"\n") + 1]
         self._read += len(whole)
-        return [json.loads(line) for line in whole.splitlines()]
+        events = []
+        for line in whole.splitlines():
+            with contextlib.suppress(ValueError):
+                events.append(json.loads(line))
+        return events
 
     def ended(self) -> int | None:
         """Its exit status, None while it runs."""
@@ -85,7 +92,9 @@ class Follower:
 
     def last_words(self) -> str:
         """What it said last on standard error, when it ended without an event."""
-        lines = (self._folder / "errors").read_text("utf-8", errors="replace").strip().splitlines()
+        lines: list[str] = []
+        with contextlib.suppress(OSError):
+            lines = (self._folder / "errors").read_text("utf-8", errors="replace").strip().splitlines()
         return lines[-1][:300] if lines else f"status {self._process.returncode}"
 
     def close(self) -> None:

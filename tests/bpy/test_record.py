@@ -35,7 +35,7 @@ def recorder(scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 clock = [0.0]
 
 
-def play(recorder: Any, scene: Any, kind: str, seconds: float = 120) -> None:
+def play(recorder: Any, scene: Any, kind: str, seconds: float = 900) -> None:
     """Record the greys, and wait for what is made of them."""
     from addon.blender import live
     from addon.blender.shown import Shown
@@ -111,6 +111,21 @@ def test_nothing_recorded(recorder: Any, scene: Any, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [] and not recorder.recording and not recorder.making
     recorder.start(scene)
     assert recorder.recording, "and it can be begun again"
+
+
+def test_the_picture_on_show_is_the_first(recorder: Any, scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from addon.blender import live
+    from addon.blender.shown import Shown
+
+    request = Request(Frame(1, np.zeros((32, 32, 3), np.uint8)), Style("a castle", width=64, height=64))
+    live._tell(Shown(np.zeros((64, 64, 3), np.uint8), request))
+    recorder.start(scene)
+    assert recorder.count == 0, "live is off: nothing is on show"
+    with pytest.raises(KeepError):
+        recorder.stop()
+    monkeypatch.setattr(live, "is_running", lambda: True)
+    recorder.start(scene)
+    assert recorder.count == 1
 
 
 def test_a_folder_that_cannot_be_written_to(recorder: Any, scene: Any, tmp_path: Path) -> None:
