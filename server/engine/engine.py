@@ -20,7 +20,7 @@ from addon.wire import Frame, Request, Style
 
 from .devices import Stopwatch, choose, cpu_threads, give_back_freed
 from .errors import EngineError
-from .fast import quicken_autoencoder
+from .fast import pack_module, quicken_autoencoder
 from .graphs import CudaGraphs, RecordedPipeline
 from .images import Transfer
 from .inputs import Inputs
@@ -28,6 +28,7 @@ from .loading import Parts, Progress, load_parts
 from .look import look
 from .memory import check_memory, loading_dtype
 from .pipeline import Depth, Guide, Pipeline
+from .quick_unet import quicken_unet
 from .quiet import quiet
 from .spec import LoraFile, ModelSpec
 from .style_picture import StylePicture
@@ -84,6 +85,11 @@ class StableDiffusionLcm:
             vae_dtype=vae_dtype,
             stretch_depth=parts.stretch_depth,
         )
+        if self._device.type == "cpu":
+            quicken_unet(self._pipeline.unet)
+            for module in (parts.vae, control):
+                if module is not None:
+                    pack_module(module)
         self._sums: Pipeline | RecordedPipeline = self._pipeline
         if self._device.type == "cuda" and record:
             self._sums = RecordedPipeline(self._pipeline, CudaGraphs())
