@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import bpy
@@ -129,8 +130,8 @@ def _borrow(space: bpy.types.SpaceView3D) -> None:
         bpy.app.handlers.save_pre.append(_on_save)
         bpy.app.handlers.load_pre.append(_forget)
     before = {("overlay", "show_overlays"): space.overlay.show_overlays, ("", "show_gizmo"): space.show_gizmo}
-    before |= {("shading", name): _kept(getattr(space.shading, name)) for name in _shading_names(space)}
-    before |= {("", name): getattr(space, name) for name in _visibility_names(space)}
+    before |= {("shading", name): _kept(getattr(space.shading, name)) for name in _shading_names()}
+    before |= {("", name): getattr(space, name) for name in _visibility_names()}
     _lent[space.as_pointer()] = before
 
 
@@ -160,8 +161,8 @@ def without_overlays(space: bpy.types.SpaceView3D, solid: bool = False) -> Itera
 
 def looks(space: bpy.types.SpaceView3D) -> tuple[Any, ...]:
     """All settings of ``space`` that change what a capture shows, as plain values that can be compared."""
-    values: list[Any] = [_plain(getattr(space.shading, name)) for name in _shading_names(space)]
-    values += [_plain(getattr(space, name)) for name in _visibility_names(space)]
+    values: list[Any] = [_plain(getattr(space.shading, name)) for name in _shading_names()]
+    values += [_plain(getattr(space, name)) for name in _visibility_names()]
     values.append(space.local_view is not None)
     return tuple(values)
 
@@ -172,7 +173,7 @@ def _hide_overlays(space: bpy.types.SpaceView3D) -> None:
 
 
 def _copy_looks(source: bpy.types.SpaceView3D, target: bpy.types.SpaceView3D) -> None:
-    names = _shading_names(source)
+    names = _shading_names()
     # the type and the light decide which of the others exist, so they go first
     for name in sorted(names, key=_rank):
         _set(target.shading, name, getattr(source.shading, name))
@@ -180,7 +181,7 @@ def _copy_looks(source: bpy.types.SpaceView3D, target: bpy.types.SpaceView3D) ->
 
 
 def _copy_visibility(source: bpy.types.SpaceView3D, target: bpy.types.SpaceView3D) -> None:
-    for name in _visibility_names(source):
+    for name in _visibility_names():
         _set(target, name, getattr(source, name))
 
 
@@ -188,15 +189,17 @@ def _rank(name: str) -> tuple[bool, bool]:
     return name != "type", name != "light"
 
 
-def _shading_names(space: bpy.types.SpaceView3D) -> list[str]:
-    return [
-        prop.identifier for prop in space.shading.bl_rna.properties if not prop.is_readonly and prop.type != "POINTER"
-    ]
+@cache
+def _shading_names() -> tuple[str, ...]:
+    """Asked for once: looking up the names takes longer than all their values do."""
+    properties = bpy.types.View3DShading.bl_rna.properties
+    return tuple(prop.identifier for prop in properties if not prop.is_readonly and prop.type != "POINTER")
 
 
-def _visibility_names(space: bpy.types.SpaceView3D) -> list[str]:
-    found = [prop.identifier for prop in space.bl_rna.properties if prop.identifier.startswith(_VISIBILITY)]
-    return [*found, *_COPIED]
+@cache
+def _visibility_names() -> tuple[str, ...]:
+    names = (prop.identifier for prop in bpy.types.SpaceView3D.bl_rna.properties)
+    return (*(name for name in names if name.startswith(_VISIBILITY)), *_COPIED)
 
 
 def _set(owner: Any, name: str, value: Any) -> None:
