@@ -15,10 +15,11 @@ from collections.abc import Hashable
 
 SHARE = 0.15
 """Of the time while the view changes. The viewport keeps the rest; the aim is at 80 %, and nothing is exact here."""
-STILL = 0.15
-"""Seconds without a change after which the view rests; longer where drawing the viewport, or a capture, takes long."""
-SLOWEST = 2.0
-"""Seconds between two changes that are still one movement, in a scene that is very slow to draw."""
+STILL, QUIET = 0.15, 3
+"""Seconds, and heartbeats, without a change after which the view rests; or twice as long as a capture takes.
+
+Between two frames of a movement there is one heartbeat, however slow the scene is to draw; a view at rest has many.
+"""
 LONGEST_FIRST, LONGEST = 3.0, 30.0
 """Seconds to pause at most; the first draw of a shading mode compiles for a long time, and is not the rule."""
 WINDOW = 9
@@ -38,7 +39,7 @@ class Budget:
         self.share = share
         self._key: Hashable = None
         self._changed = float("-inf")
-        self._pace = 0.0  # seconds between the last two changes of one movement
+        self._quiet = 0  # heartbeats since then
         self._undisturbed: deque[float] = deque(maxlen=WINDOW)
         self._learned = float("-inf")  # when the last of these ended
         self._free = float("-inf")
@@ -50,19 +51,19 @@ class Budget:
     def see(self, now: float, key: Hashable) -> None:
         """Note what the view looks like ``now``; ``key`` is equal while it looks the same."""
         if key == self._key:
+            self._quiet += 1
             return
-        passed = now - self._changed
-        if passed < max(STILL, min(SLOWEST, 3 * (self.usual or SLOWEST) + self._since_change + BLAMED)):
-            self._blame(passed)
-            self._pace = passed
+        if self.rests(now):
+            self._learned = now  # a movement begins: its first capture is not held up
         else:
-            self._pace, self._learned = 0.0, now
-        self._key, self._changed, self._since_change = key, now, 0.0
+            self._blame(now - self._changed)
+        self._key, self._changed, self._quiet, self._since_change = key, now, 0, 0.0
 
     def rests(self, now: float) -> bool:
         """Whether the view has not changed for a while."""
-        still = max(STILL, 2 * (self._cost or 0.0), 2 * (self.usual or 0.0), 2 * self._pace)
-        return now - self._changed >= min(still, max(SLOWEST, 2 * (self._cost or 0.0)))
+        if self._key is None:
+            return True
+        return self._quiet >= QUIET and now - self._changed >= max(STILL, 2 * (self._cost or 0.0))
 
     def allows(self, now: float) -> bool:
         """Whether a capture may be made now."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from addon.blender.budget import LONGEST_FIRST, SHARE, SLOWEST, Budget
+from addon.blender.budget import LONGEST_FIRST, QUIET, SHARE, Budget
 
 
 def orbit(
@@ -56,8 +56,27 @@ def test_a_slow_scene_is_not_taken_for_a_view_at_rest(frame: float, cost: float)
     orbit(budget, 20.0, cost, frame)
     captures, part = orbit(budget, 200.0, cost, frame, begun=20.0)
     assert captures > 5 and part <= 0.2
-    # Whoever stops then waits no longer than a few redraws.
-    assert budget.allows(220.0 + frame + cost + max(SLOWEST, 2 * cost) + 0.1)
+    # Whoever stops then waits for a few heartbeats.
+    now = 220.0 + frame + cost
+    key = budget._key
+    for _ in range(QUIET):
+        budget.see(now, key)
+    assert budget.allows(now + max(2 * cost, 0.2))
+
+
+@pytest.mark.parametrize("pause", [0.2, 0.5, 1.0, 1.5, 3.0])
+def test_single_changes_are_captured_at_once(pause: float) -> None:
+    """As those of somebody who types a prompt or clicks; the view rests in between, with its heartbeats."""
+    budget, now = Budget(), 0.0
+    for change in range(20):
+        budget.see(now, change)
+        assert budget.allows(now), change
+        budget.spent(now, now + 0.02, capture=True)
+        end = now + pause
+        now += 0.02
+        while now < end:
+            budget.see(now, change)
+            now += 0.016
 
 
 def test_a_cheap_capture_is_never_held_up() -> None:
@@ -72,8 +91,9 @@ def test_a_view_at_rest_is_captured_at_once_and_costs_nothing_later() -> None:
     budget.spent(0.0, 0.04, capture=True)
     budget.see(0.05, "b")
     assert not budget.allows(0.05)
-    budget.see(0.19, "b")
-    assert not budget.allows(0.19)
+    for now in (0.1, 0.15, 0.19):
+        budget.see(now, "b")
+        assert not budget.allows(now)
     budget.see(0.21, "b")
     assert budget.allows(0.21), "the last change waits for its capture"
     for step in range(20):
