@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -12,6 +13,9 @@ from PIL import Image
 from tests.blender.places import Place
 
 SIZE = (1280, 800)
+F_KEY = re.compile(r"F([1-9]|10)")
+FIRST_F = 66
+"""The key code of F1, less 1."""
 # Nothing that the rig starts outlives this, whatever becomes of the rig.
 LIFETIME_S = 3600
 
@@ -29,13 +33,13 @@ def environment(home: Path) -> dict[str, str]:
 
 
 class Screen:
-    """An X server of :data:`SIZE` pixels with a window manager. Use it as a context."""
+    """An X server of ``pixels``, width and height, with a window manager. Use it as a context."""
 
-    def __init__(self, place: Place, home: Path) -> None:
+    def __init__(self, place: Place, home: Path, pixels: tuple[int, int] = SIZE) -> None:
         self.place = place
         self.env = environment(home)
         self._log = open(home / "screen.log", "ab")
-        size = "{}x{}x24".format(*SIZE)
+        size = "{}x{}x24".format(*pixels)
         argv = ["Xvfb", "-displayfd", "1", "-screen", "0", size, "+extension", "GLX", "-noreset", "-nolisten", "tcp"]
         self._server = self._start(*argv, stdout=subprocess.PIPE)
         number = self._server.stdout.readline().decode().strip()
@@ -83,7 +87,8 @@ class Screen:
 
     def key(self, name: str) -> None:
         """Press a key by xdotool's name for it, such as ``ctrl+z``."""
-        self.run("xdotool", "key", name)
+        # To F1 to F10 xdotool adds Alt by itself; by its code the key comes alone.
+        self.run("xdotool", "key", str(FIRST_F + int(name[1:])) if F_KEY.fullmatch(name) else name)
 
     def close(self) -> None:
         """End the window manager and the X server."""

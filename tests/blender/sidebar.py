@@ -29,6 +29,19 @@ REGION = """
 """
 
 
+UNFOLD = """
+panel = bpy.types.{name}
+bpy.utils.unregister_class(panel)
+panel.bl_options = set()
+bpy.utils.register_class(panel)
+"""
+
+
+def unfold(window: Window, name: str) -> None:
+    """Let a panel be open from the beginning; only before the sidebar is drawn for the first time."""
+    window.run(UNFOLD.format(name=name))
+
+
 class Sidebar:
     """The Draftglass tab of the first 3D View's sidebar."""
 
@@ -52,6 +65,14 @@ class Sidebar:
         x, y, width, height = self.window.run(REGION)
         left, top, _, tall = whole
         return left + x - inner[0], top + tall - (y - inner[1]) - height, width, height
+
+    def scroll(self, turns: int) -> None:
+        """Turn the mouse wheel over it, down; up for a number below 0. The pointer is put away again."""
+        left, top, width, height = self.rectangle()
+        for _ in range(abs(turns)):
+            self.window.screen.click(left + width // 2, top + height // 2, 5 if turns > 0 else 4)
+        self.window.screen.move_to(left - 100, top + height - 60)
+        self.window.catch_up()
 
     def buttons(self) -> list[tuple[int, int]]:
         """The middles of the buttons that are nearly as wide as the panel, from the top: theme's colour, unbroken."""

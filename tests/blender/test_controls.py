@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy
 import pytest
 
-from tests.blender.live_session import EXTENSION, Live
+from tests.blender.live_session import EXTENSION, PATIENCE_S, Live
 from tests.blender.screen import Screen
 from tests.blender.serving import STAND_IN, Server
 from tests.blender.sidebar import Sidebar
@@ -35,27 +35,44 @@ class Hands:
         """Put the pointer where neither a toolbar nor the sidebar is."""
         left, top, width, height = self.window.rectangle("VIEW_3D")
         self.screen.move_to(left + min(150, width // 3), top + height - 60)
-        time.sleep(0.3)
+        self.window.catch_up()
 
     def press(self, key: str) -> None:
         """A key, with the pointer over the 3D View."""
         self.over_viewport()
         self.screen.key(key)
-        time.sleep(0.5)
+        self.window.catch_up()
 
     def search(self, words: str, shot: str) -> None:
-        """F3, the words, Enter."""
-        self.press("F3")
-        time.sleep(1.0)
+        """F3, the words, Enter: each when what was before is on the screen, or the keys would go to the viewport."""
+        self.over_viewport()
+        before = self.screen.shot()
+        self.screen.key("F3")
+        box = self.appeared(before, 3000)
         self.screen.run("xdotool", "type", "--delay", "80", words)
-        time.sleep(1.0)
+        self.appeared(box, 500)
+        self.screen.run("xdotool", "key", "--delay", "60", "--repeat", "12", "Up")  # one found before may be lit
+        self.window.catch_up()
         self.live.shot(shot)
         self.screen.key("Return")
-        time.sleep(0.5)
+        self.window.catch_up()
 
-    def until(self, source: str, expected: object, patience_s: float = 15.0) -> None:
+    def appeared(self, before: numpy.ndarray, pixels: int) -> numpy.ndarray:
+        """Wait until so many pixels differ from those ``before``, and then stay; return what is seen then."""
+        end, last = time.monotonic() + PATIENCE_S, before
+        while time.monotonic() < end:
+            time.sleep(0.5)
+            now = self.screen.shot()
+            changed = numpy.abs(now.astype(int) - before).max(axis=2) > 8
+            if changed.sum() >= pixels and (now == last).all():
+                return now
+            last = now
+        self.live.shot("nothing appeared")
+        raise AssertionError("nothing appeared on the screen")
+
+    def until(self, source: str, expected: object) -> None:
         """Wait until ``source`` has a value in Blender."""
-        end = time.monotonic() + patience_s
+        end = time.monotonic() + PATIENCE_S
         while (value := self.window.run(source)) != expected:
             if time.monotonic() > end:
                 self.live.shot("waited for " + source.replace("/", " ")[:40])
@@ -76,7 +93,7 @@ def hands(screen: Screen, home: Path, shots: Path, tmp_path: Path) -> Iterator[H
 def begin(hands: Hands) -> None:
     """Start live by its key, and wait for a picture of the view at rest."""
     hands.press("ctrl+shift+d")
-    hands.live.wait_for("the first picture", lambda stats: stats["pictures_shown"] > 0, 60)
+    hands.live.wait_for("the first picture", lambda stats: stats["pictures_shown"] > 0)
     hands.live.rest()
 
 
@@ -95,7 +112,7 @@ def test_keys_and_search(hands: Hands) -> None:
     hands.search("neon night", "search")
     hands.until(PROMPT, "a neon glass city on asphalt at night")
     hands.search("new seed", "search for the dice")
-    assert hands.window.run("settings.seed") != 0
+    hands.until("settings.seed != 0", True)
     hands.search("stop live", "search for the end")
     hands.until("live.state()", "stopped")
 
@@ -108,17 +125,17 @@ item = next(one for one in keymap.keymap_items if one.idname == "draftglass.play
 """
     hands.window.run(item + "item.type, item.shift, item.ctrl = 'F6', False, False")
     hands.window.run(f"bpy.ops.preferences.addon_show(module={EXTENSION!r})")
-    time.sleep(2)
+    hands.window.catch_up(20)
     hands.live.shot("preferences")
     hands.window.run(
         "with bpy.context.temp_override(window=bpy.context.window_manager.windows[-1]):\n bpy.ops.wm.window_close()"
     )
-    time.sleep(1)
+    hands.window.catch_up()
     hands.press("ctrl+shift+d")
-    time.sleep(1)
+    hands.window.catch_up()
     assert hands.window.run("live.state()") == "stopped"
     hands.press("F6")
-    hands.live.wait_for("the first picture", lambda stats: stats["pictures_shown"] > 0, 60)
+    hands.live.wait_for("the first picture", lambda stats: stats["pictures_shown"] > 0)
 
 
 def test_styles_by_the_mouse(hands: Hands) -> None:
@@ -126,7 +143,7 @@ def test_styles_by_the_mouse(hands: Hands) -> None:
     x, y = sidebar.buttons()[0]
     closed = hands.live.shot("the chosen style").astype(int)
     hands.screen.click(x - 10, y + TO_THUMBNAIL)
-    time.sleep(1.5)
+    hands.appeared(closed, 40_000)
     opened = hands.live.shot("all styles").astype(int)
     new = numpy.abs(opened - closed).max(axis=2) > 2
     rows = numpy.flatnonzero(new.sum(axis=1) > 400)
@@ -134,7 +151,7 @@ def test_styles_by_the_mouse(hands: Hands) -> None:
     assert len(rows) and len(columns) > 400, "no thumbnails came up"
     tile = (columns[-1] - columns[0]) / COLUMNS
     hands.screen.click(int(columns[0] + 2.5 * tile), int(rows[0] + tile / 2))
-    hands.until(PROMPT, "a stone brick castle on snow at dawn", 5)
+    hands.until(PROMPT, "a stone brick castle on snow at dawn")
     hands.live.shot("another style")
 
 
@@ -148,7 +165,7 @@ def test_a_style_of_ones_own_has_the_picture(hands: Hands, tmp_path: Path) -> No
     assert len(told["thumbnail"]) > 1000
     window.run(f"bpy.ops.draftglass.delete_style()\nbpy.ops.draftglass.import_styles(filepath={str(file)!r})")
     Sidebar(window)
-    time.sleep(1)
+    window.catch_up(10)
     hands.live.shot("a style of one's own")
     assert window.run("styles.applied(bpy.context.scene).own")
     assert all(window.run("[item[3] for item in styles._enum_items(None, None)]"))
@@ -190,7 +207,7 @@ def test_models_in_the_panel(hands: Hands) -> None:
     window.run("bpy.ops.draftglass.add_lora(name='no such lora')")
     hands.until("live.problem() is not None and 'no such lora' in live.problem().sentence", True)
     Sidebar(window)
-    time.sleep(1)
+    window.catch_up(10)
     hands.live.shot("a LoRA that is not there")
     window.run("bpy.ops.draftglass.remove_lora(index=0)")
     hands.until("live.problem() is None", True)
