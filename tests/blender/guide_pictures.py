@@ -153,7 +153,7 @@ def main() -> int:
             live = Live(window, home)
             window.run(f"scene.draftglass_keep.folder = {str(home / 'kept')!r}")
             unfold(window, "DRAFTGLASS_PT_pictures_view3d")
-                    live.connect_to(server)
+            live.connect_to(server)
             window.run("bpy.ops.draftglass.start()")
             live.wait_for("the first picture", lambda stats: stats["pictures_shown"] > 0)
             live.rest()
