@@ -1,0 +1,133 @@
+"""The UNet's quick forward against diffusers' own, in fp32: the same numbers but for rounding."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+
+from server.engine.controls import load_ip_adapter
+from server.engine.quick_unet import QuickUnet, quicken_unet
+from tests.plain.checkpoints import make_unet
+from tests.plain.checkpoints_sdxl import make_ip_adapter, make_whole_unet
+
+
+@pytest.fixture(autouse=True)
+def no_gradients() -> Iterator[None]:
+    torch.manual_seed(0)
+    with torch.no_grad():
+        yield
+
+
+def pair(unet: Any) -> tuple[Any, Any]:
+    """``unet`` as it is, and a copy of it that is quick."""
+    unet.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    quick = copy.deepcopy(unet)
+    assert quicken_unet(quick)
+    return unet, quick
+
+
+def inputs(unet: Any, rows: int = 1, height: int = 16, width: int = 16, timestep: int = 499) -> dict[str, Any]:
+    given: dict[str, Any] = {
+        "sample": torch.randn(rows, 4, height, width),
+        "timestep": torch.tensor(timestep),
+        "encoder_hidden_states": torch.randn(rows, 77, unet.config.cross_attention_dim),
+        "return_dict": False,
+    }
+    if unet.config.addition_embed_type is not None:
+        width = unet.config.projection_class_embeddings_input_dim - 6 * unet.config.addition_time_embed_dim
+        times = torch.tensor([[128.0, 128, 0, 0, 128, 128]] * rows)
+        given["added_cond_kwargs"] = {"text_embeds": torch.randn(rows, width), "time_ids": times}
+    return given
+
+
+def same(one: Any, other: Any, given: dict[str, Any]) -> None:
+    """Both give the same twice, in the numbers and in the kept ones."""
+    expected = one(**given)[0]
+    assert expected.std() > 1e-3
+    for _ in range(2):
+        torch.testing.assert_close(other(**given)[0], expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["SD1.5", "SDXL"])
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (9, 13)])
+def test_the_same_output(family: str, rows: int, height: int, width: int) -> None:
+    unet, quick = pair(make_whole_unet(family))
+    for timestep in (499, 19):
+        same(unet, quick, inputs(unet, rows, height, width, timestep))
+
+
+def test_without_packing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.engine.packed.LARGEST_PACKED", 0)
+    unet, quick = pair(make_whole_unet("SDXL"))
+    same(unet, quick, inputs(unet))
+
+
+@pytest.mark.parametrize("family", ["SD1.5", "SDXL"])
+def test_with_an_adapters_features(family: str) -> None:
+    unet, quick = pair(make_whole_unet(family))
+    given = inputs(unet)
+    sides = {"SD1.5": (16, 8), "SDXL": (8, 8, 4)}[family]  # after the convolution between levels, where there is one
+    widths = unet.config.block_out_channels
+    features = [torch.randn(1, width, side, side) for width, side in zip(widths, sides, strict=True)]
+    expected = unet(**given, down_intrablock_additional_residuals=list(features))[0]
+    result = quick(**given, down_intrablock_additional_residuals=list(features))[0]
+    torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-4)
+    assert (expected - unet(**given)[0]).abs().max() > 1e-2
+
+
+def test_with_a_controlnets_residuals() -> None:
+    unet, quick = pair(make_unet())
+    given = inputs(unet)
+    down = tuple(torch.randn(1, width, side, side) for width, side in ((32, 16), (32, 16), (32, 8), (64, 8)))
+    given |= {"down_block_additional_residuals": down, "mid_block_additional_residual": torch.randn(1, 64, 8, 8)}
+    same(unet, quick, given)
+
+
+def test_with_the_guidance_as_an_input() -> None:
+    unet, quick = pair(make_unet(guidance_input=32))
+    same(unet, quick, {**inputs(unet), "timestep_cond": torch.randn(1, 32)})
+
+
+def test_weights_changed_in_place_count_at_once() -> None:
+    unet, quick = pair(make_unet())
+    given = inputs(unet)
+    same(unet, quick, given)
+    for name in ("conv_in", "mid_block.attentions.0.transformer_blocks.0.attn2.to_k", "time_embedding.linear_1"):
+        for model in (unet, quick):
+            model.get_submodule(name).weight.mul_(1.5)
+        same(unet, quick, given)
+
+
+def test_other_values_in_the_same_tensors_count_at_once() -> None:
+    unet, quick = pair(make_unet())
+    given = inputs(unet)
+    same(unet, quick, given)
+    given["timestep"].fill_(19)
+    same(unet, quick, given)
+    given["encoder_hidden_states"].mul_(2)
+    same(unet, quick, given)
+
+
+def test_what_is_not_known_is_left_alone(tmp_path: Path) -> None:
+    scaled = {
+        "resnet_time_scale_shift": "scale_shift",
+        "block_out_channels": (32, 64),
+        "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+        "layers_per_block": 1,
+        "cross_attention_dim": 32,
+        "norm_num_groups": 8,
+    }
+    assert not quicken_unet(UNet2DConditionModel(**scaled))
+    unet = make_unet()
+    adapter = make_ip_adapter(tmp_path / "ip", unet)
+    load_ip_adapter(unet, adapter, adapter.parent / "image_encoder", torch.float32)
+    assert not quicken_unet(unet)
+    assert not isinstance(unet.forward, QuickUnet)
