@@ -75,7 +75,11 @@ class Catalogue:
     def find(self, given: str) -> ModelSpec:
         """What to load for ``given``: a path, or a name as for :meth:`model`. Raises UnknownModel."""
         path = _existing(given)
-        return self.model(given) if path is None else self._own_spec(Own(path.stem, "model", path))
+        return (
+            self.model(given)
+            if path is None
+            else self._own_spec(Own(path.resolve().name if path.is_dir() else path.stem, "model", path))
+        )
 
     def lora(self, name: str, weight: float) -> LoraFile:
         """The LoRA ``name``. Raises UnknownModel."""
@@ -95,7 +99,7 @@ class Catalogue:
 
     def _preset_spec(self, preset: Preset) -> ModelSpec:
         if not preset.parts:
-            return ModelSpec(MODELS / preset.name)
+            return ModelSpec(MODELS / preset.name, name=preset.name)
         from . import pull  # here, as huggingface_hub takes a second to import, and the embedded model needs none
 
         if not pull.is_here(preset, self.records):
@@ -112,6 +116,7 @@ class Catalogue:
                 vae=places.get("vae"),
                 control=places.get("control") or self._depth_for(preset.family),
                 ip_adapter=places.get("ip_adapter"),
+                name=preset.name,
             ),
             preset.family,
         )
@@ -124,7 +129,7 @@ class Catalogue:
         path = own.path
         family, wrong = own.look()
         if wrong or not family:
-            return ModelSpec(path)
+            return ModelSpec(path, name=own.name)
         pulled = self._pulled_for(family)
         lcm = next((one.path for one in self._fitting("lora", family) if "lcm" in one.name.lower()), None)
         lora = None if own.is_fast else lcm or pulled.get("lora")
@@ -133,6 +138,7 @@ class Catalogue:
             loras=() if lora is None else (LoraFile(lora),),
             vae=None if _has_tiny_vae(path) else pulled.get("vae"),
             control=None if (path / "adapter").is_dir() else self._depth_for(family),
+            name=own.name,
         )
         return self._with_style(spec, family)
 

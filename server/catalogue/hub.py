@@ -23,7 +23,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.file_download import http_get, repo_folder_name
-from huggingface_hub.utils import WeakFileLock, build_hf_headers
+from huggingface_hub.utils import WeakFileLock, build_hf_headers  # type: ignore[attr-defined]
 from tqdm import tqdm
 
 from .presets import Part
@@ -177,23 +177,28 @@ def checksum(path: Path, on_bytes: Callable[[int], None]) -> str:
 
 
 def delete(file: Pulled) -> int:
-    """Delete ``file`` from the cache and return the bytes set free; those that another revision has too stay."""
+    """Delete ``file`` from the cache, in part or whole, and return the bytes set free.
+
+    What another revision has too stays.
+    """
+    found = try_to_load_from_cache(file.repo, file.path, revision=file.revision)
+    pointer = Path(found) if isinstance(found, str) else None
+    blob = _blob(file) if file.sha256 else None
+    if pointer is not None:
+        blob = pointer.resolve()
+        pointer.unlink(missing_ok=True)
+        if blob == pointer:  # where there are no links
+            return file.size
     if file.sha256:
         partial_path(file).unlink(missing_ok=True)
-    found = try_to_load_from_cache(file.repo, file.path, revision=file.revision)
-    if not isinstance(found, str):
+    if blob is None or not blob.exists():
         return 0
-    pointer = Path(found)
-    blob = pointer.resolve()
-    pointer.unlink(missing_ok=True)
-    if blob != pointer and blob.exists():
-        snapshots = pointer.parents[len(PurePosixPath(file.path).parts)]
-        if any(other.is_symlink() and other.resolve() == blob for other in snapshots.rglob(pointer.name)):
-            return 0
-        size = blob.stat().st_size
-        blob.unlink()
-        return size
-    return file.size
+    same = (blob.parents[1] / "snapshots").rglob(PurePosixPath(file.path).name)
+    if any(other.is_symlink() and other.resolve() == blob for other in same):
+        return 0
+    size = blob.stat().st_size
+    blob.unlink()
+    return size
 
 
 def _sentence(error: Exception, what: str) -> str:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from .errors import EngineError
 
@@ -54,7 +54,7 @@ def find_weights(folder: Path, part: str) -> Weights:
         raise EngineError(f"the model has no {part}: {folder} is missing; copy the whole diffusers folder again")
     found = sorted(folder.glob("*.safetensors"))
     if not found:
-        pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
+        pickles = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in PICKLES)
         if pickles:
             raise EngineError(
                 f"the weights of {part} in {folder} are there as a pickle only ({pickles[0]}), which could run any "
@@ -71,28 +71,41 @@ def find_weights(folder: Path, part: str) -> Weights:
 
 def check_safetensors(path: Path) -> Shapes:
     """The shapes of the tensors in ``path``. Raises EngineError unless it is a safetensors file with all its bytes."""
-    if path.suffix in PICKLES:
+    if path.suffix.lower() in PICKLES:
         raise EngineError(
             f"{path} is a pickle, which could run any program when read and is never opened: convert it to "
             ".safetensors, or get it in that form"
         )
+    if path.is_dir():
+        raise EngineError(f"{path} is a folder: give the path of a .safetensors file in it")
+    if path.suffix.lower() != ".safetensors" and path.exists():
+        raise EngineError(f"{path} is no .safetensors file, and nothing else is ever opened: get it in that form")
     try:
-        size = path.stat().st_size
-    except OSError:
+        with path.open("rb") as file:
+            return _shapes(file, path.stat().st_size, path)
+    except FileNotFoundError:
         raise EngineError(f"{path} does not exist: give the path of a .safetensors file") from None
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if size < 10 or length > min(LONGEST_HEADER, size):
-            first = (length & 0xFF).to_bytes(1, "little")
-            what = "a pickle under another name, or damaged" if first in (b"P", b"\x80") else "cut off or damaged"
-            raise EngineError(f"{path} is no whole safetensors file: it has {size} bytes and is {what}; copy it again")
-        try:
-            header = json.loads(file.read(length).decode("utf-8"))
-            header.pop("__metadata__", None)
-            end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
-            shapes = {name: tuple(int(side) for side in entry.get("shape", ())) for name, entry in header.items()}
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
-            raise EngineError(f"{path} is no safetensors file: its header cannot be read; copy it again") from None
+    except OSError as error:
+        raise EngineError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def _shapes(file: BinaryIO, size: int, path: Path) -> Shapes:
+    length = int.from_bytes(file.read(8), "little")
+    if size < 10 or length > min(LONGEST_HEADER, size):
+        first = (length & 0xFF).to_bytes(1, "little")
+        what = "a pickle under another name, or damaged" if first in (b"P", b"\x80") else "cut off or damaged"
+        raise EngineError(f"{path} is no whole safetensors file: it has {size} bytes and is {what}; copy it again")
+    try:
+        header = json.loads(file.read(length).decode("utf-8"))
+        header.pop("__metadata__", None)
+        spans = [tuple(map(int, entry["data_offsets"])) for entry in header.values()]
+        end = max((last for _, last in spans), default=0)
+        shapes = {name: tuple(int(side) for side in entry["shape"]) for name, entry in header.items()}
+        sides = [side for shape in shapes.values() for side in shape]
+        if not all(0 <= first <= last for first, last in spans) or min(sides, default=0) < 0:
+            raise ValueError
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+        raise EngineError(f"{path} is no safetensors file: its header cannot be read; copy it again") from None
     if size != 8 + length + end:
         raise EngineError(
             f"{path} is cut off or damaged: it has {size} bytes, but its header promises {8 + length + end}; "

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, T2IAdapter, UNet2DConditionModel
+from safetensors import SafetensorError
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from .controls import StyleParts, load_control, load_ip_adapter, stretches_depth
@@ -75,10 +76,15 @@ def load_parts(files: Files, progress: Progress, dtype: torch.dtype = torch.floa
     """
     spec, weights = files.spec, files.weights
     bar = _Bar(progress, sum(part.size for part in weights.values()))
-    if files.found is None:
-        parts = _load_folder(files, bar, dtype)
-    else:
-        parts = _load_file(files, bar, dtype)
+    load_base = _load_folder if files.found is None else _load_file
+    try:
+        parts = load_base(files, bar, dtype)
+    except (EngineError, torch.OutOfMemoryError, MemoryError):
+        raise
+    except (KeyError, ValueError, RuntimeError, TypeError, IndexError, StopIteration, SafetensorError) as error:
+        _raise_for_memory(error)
+        words = f"{files.base} is damaged, or of a kind that is not known here: {_first_line(error)}"
+        raise EngineError(words) from error
     if spec.control is not None:
         path = spec.control
         part = "adapter" if path.name == "adapter" else "control"
@@ -111,8 +117,9 @@ def _load_folder(files: Files, bar: _Bar, dtype: torch.dtype) -> Parts:
     if facts.get("requires_aesthetics_score"):
         raise EngineError(f"model {folder} is SDXL's refiner, but must be a base model or a fine-tune of it")
     blank = len(texts) > 1 and bool(facts.get("force_zeros_for_empty_prompt", True))
-    loras = LoraStack(folder.name, unet, [encoder for _, encoder in texts])
-    return Parts(folder.name, unet, vae, texts, schedule, loras, blank_negative=blank)
+    name = files.spec.name or folder.name
+    loras = LoraStack(name, unet, [encoder for _, encoder in texts])
+    return Parts(name, unet, vae, texts, schedule, loras, blank_negative=blank)
 
 
 def _load_file(files: Files, bar: _Bar, dtype: torch.dtype) -> Parts:
@@ -131,9 +138,10 @@ def _load_file(files: Files, bar: _Bar, dtype: torch.dtype) -> Parts:
     config: dict[str, object] = dict(SCHEDULER)
     if "v_pred" in shapes:  # how fine-tunes that predict v mark their files
         config |= {"prediction_type": "v_prediction", "rescale_betas_zero_snr": "ztsnr" in shapes}
-    loras = LoraStack(path.stem, unet, [encoder for _, encoder in texts])
+    name = files.spec.name or path.stem
+    loras = LoraStack(name, unet, [encoder for _, encoder in texts])
     blank = found.family == "SDXL"
-    return Parts(path.stem, unet, vae, texts, Schedule(config, path), loras, blank_negative=blank)
+    return Parts(name, unet, vae, texts, Schedule(config, path), loras, blank_negative=blank)
 
 
 def _load_vae(path: Path, weights: Weights, bar: _Bar, family: str) -> Any:
@@ -172,6 +180,7 @@ class _Bar:
         except (torch.OutOfMemoryError, MemoryError):
             raise
         except Exception as error:  # each library has its own exceptions for a config and weights that do not fit
+            _raise_for_memory(error)
             where = weights.files[0].parent
             raise EngineError(f"{part} of {where} cannot be loaded: {_first_line(error)}") from error
         self.done(part, weights)
@@ -196,6 +205,12 @@ def _tokenizer(where: Path) -> CLIPTokenizer:
         return CLIPTokenizer.from_pretrained(where, local_files_only=True)
     except Exception as error:
         raise EngineError(f"tokenizer of {where.parent} cannot be loaded: {_first_line(error)}") from error
+
+
+def _raise_for_memory(error: Exception) -> None:
+    """Raise MemoryError where ``error`` is that: the CPU's allocator raises a plain RuntimeError."""
+    if isinstance(error, RuntimeError) and "alloc" in str(error) and "memory" in str(error):
+        raise MemoryError(_first_line(error)) from error
 
 
 def _first_line(error: Exception) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from .control_files import control_weights, ip_adapter_weights
 from .errors import EngineError
 from .files import Shapes, Weights, check_safetensors, find_weights, read_json
-from .recognise import Found, require
+from .recognise import Found, recognise, require
 from .spec import LoraFile, ModelSpec
 
 LORA_NAMES = ("lcm-lora.safetensors", "pytorch_lora_weights.safetensors")
@@ -62,7 +62,7 @@ def look(spec: ModelSpec) -> Files:
 
 def _existing(base: Path) -> Path:
     if base.is_file():
-        return base.resolve()
+        return base.absolute()  # where links lead, names may say nothing
     if not base.is_dir():
         raise EngineError(
             f"model {str(base)!r} does not exist: give the path of a diffusers folder, of a .safetensors checkpoint, "
@@ -79,19 +79,22 @@ def _existing(base: Path) -> Path:
 
 
 def _check_checkpoint(path: Path, spec: ModelSpec) -> tuple[Found, Shapes]:
-    found, shapes = require(path, ("checkpoint",), "a model")
-    if found.family not in ("SD1.5", "SDXL"):
+    found, shapes = recognise(path)
+    if found.kind == "checkpoint" and found.family not in ("SD1.5", "SDXL"):
         raise EngineError(
             f"{path} is a checkpoint of {found.family or 'an unknown family'}, but only SD1.5 and SDXL can be used"
         )
-    takes = shapes["model.diffusion_model.input_blocks.0.0.weight"][1]
-    if takes != 4:
+    require(path, ("checkpoint",), "a model")
+    first = shapes.get("model.diffusion_model.input_blocks.0.0.weight", ())
+    if len(first) != 4:
+        raise EngineError(f"the UNet in {path} lacks its first layer: the file is damaged, or of an unknown kind")
+    if (takes := first[1]) != 4:
         raise EngineError(
             f"{path} takes {takes} channels, not 4: inpainting and editing models cannot be used, "
             "take the plain text-to-image one"
         )
     if spec.vae is None and not any(name.startswith("first_stage_model.") for name in shapes):
-        raise EngineError(f"{path} has no VAE in it: give one beside it, or get the checkpoint with its VAE")
+        raise EngineError(f"{path} has no VAE in it: get the checkpoint that has its VAE baked in")
     return found, shapes
 
 

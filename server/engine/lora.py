@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from .errors import EngineError
 from .recognise import FAMILIES, Found, require
@@ -147,9 +147,12 @@ def _by_group(path: Path, unet_config: Any, sdxl: bool) -> tuple[State, _Scales]
     from diffusers.utils import convert_state_dict_to_diffusers, convert_state_dict_to_peft
     from diffusers.utils.state_dict_utils import convert_unet_state_dict_to_peft
 
-    with safe_open(path, framework="pt", device="cpu") as file:
-        state = {name: file.get_tensor(name) for name in file.keys()}
-        facts = json.loads((file.metadata() or {}).get("lora_adapter_metadata", "{}"))
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            state = {name: file.get_tensor(name) for name in file.keys()}
+            facts = json.loads((file.metadata() or {}).get("lora_adapter_metadata", "{}"))
+    except (SafetensorError, ValueError, OSError) as error:
+        raise EngineError(f"LoRA {path} is damaged: {_brief(error)}") from error
     kind = StableDiffusionXLPipeline if sdxl else StableDiffusionPipeline
     try:
         state, _ = kind.lora_state_dict(_with_alphas_applied(state), unet_config=unet_config)
@@ -216,5 +219,7 @@ def _other_base(path: Path, found: Found, reason: str) -> str:
 
 
 def _brief(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"it lacks {error}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:300]

@@ -50,7 +50,7 @@ def _check(files: Files, needed: int, free: int, where: str, otherwise: str) -> 
         return
     smaller = "the embedded model (0.1 GB)" if needed < 4 * GIB else "a model of the SD1.5 kind (about 2.5 GB)"
     raise EngineError(
-        f"model {files.base.name} needs about {needed / GIB:.1f} GB of memory, but {where} has {free / GIB:.1f} GB "
-        f"free: use {smaller}, close other programs or {otherwise}",
+        f"model {files.spec.name or files.base.name} needs about {needed / GIB:.1f} GB of memory, but {where} has "
+        f"{free / GIB:.1f} GB free: use {smaller}, close other programs or {otherwise}",
         "out_of_memory",
     )

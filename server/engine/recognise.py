@@ -14,6 +14,10 @@ from .files import Shapes, check_safetensors
 UNET = "model.diffusion_model."
 FAMILIES = {768: "SD1.5", 1024: "SD2", 2048: "SDXL"}
 """Width of the text embeddings that the cross-attention of a family takes."""
+REFINER = 2560
+"""What SDXL's refiner takes beside the text; its base model takes 2816."""
+ADAPTERS = {64: "SD1.5", 192: "SD1.5", 256: "SDXL", 768: "SDXL"}
+"""Channels that the T2I-Adapters of a family take: one or three, of squares of 8 or 16 pixels."""
 
 WORDS = {
     "checkpoint": "a whole checkpoint",
@@ -21,6 +25,10 @@ WORDS = {
     "lora": "a LoRA",
     "lycoris": "a LyCORIS file (LoHa, LoKr and the like), not a plain LoRA",
     "dora": "a DoRA, not a plain LoRA",
+    "control_lora": "a Control-LoRA, not a whole ControlNet",
+    "control_union": "a ControlNet of the union kind, not a plain one",
+    "lllite": "a ControlNet-LLLite, not a whole ControlNet",
+    "language_model": "a language model",
     "controlnet": "a ControlNet",
     "t2i_adapter": "a T2I-Adapter",
     "ip_adapter": "an IP-Adapter",
@@ -42,6 +50,8 @@ class Found:
     @property
     def words(self) -> str:
         """For a sentence, such as "a LoRA for SDXL"."""
+        if self.kind == "other" and self.family:
+            return f"a part of {self.family}"
         return WORDS[self.kind] + (f" for {self.family}" if self.family else "")
 
 
@@ -67,14 +77,20 @@ def _kind(shapes: Shapes) -> str:
     def starts(*parts: str) -> bool:
         return any(name.startswith(parts) for name in shapes)
 
+    if starts("image_proj.") and starts("ip_adapter."):  # before LoRAs: those for faces hold one
+        return "ip_adapter"
+    if "lora_controlnet" in shapes:
+        return "control_lora"
+    if starts("lllite_"):
+        return "lllite"
     if some(".hada_w1", ".lokr_w", ".oft_blocks", ".oft_diag", ".on_input", ".lora_mid."):
         return "lycoris"
     if some("dora_scale", "lora_magnitude_vector"):
         return "dora"
     if some(".lora_down.", ".lora_up.", ".lora_A.", ".lora_B.", ".lora.down.", ".lora.up.", "_lora.down."):
         return "lora"
-    if starts("image_proj.") and starts("ip_adapter."):
-        return "ip_adapter"
+    if "task_embedding" in shapes:
+        return "control_union"
     if some("control_model.", "zero_convs.", "input_hint_block.", "controlnet_cond_embedding."):
         return "controlnet"
     if starts(UNET, "double_blocks.", "joint_blocks."):
@@ -92,6 +108,8 @@ def _kind(shapes: Shapes) -> str:
         return "text_encoder"
     if len(shapes) <= 4 and some("emb_params", "clip_l", "clip_g", "string_to_param"):
         return "embedding"
+    if some("embed_tokens.weight", "tok_embeddings.weight", "lm_head.weight", "self_attn.q_proj.weight"):
+        return "language_model"
     return "other"
 
 
@@ -100,6 +118,12 @@ def _family(shapes: Shapes) -> str:
         return "Flux"
     if any("joint_blocks" in name for name in shapes):
         return "SD3"
+    if shapes.get(f"{UNET}label_emb.0.0.weight", ())[-1:] == (REFINER,):
+        return "SDXL's refiner"
+    if "conv_in.weight" in shapes and any(name.startswith(("adapter.body.", "body.0.")) for name in shapes):
+        return ADAPTERS.get(shapes["conv_in.weight"][1], "")
+    if "adapter.conv_in.weight" in shapes:
+        return ADAPTERS.get(shapes["adapter.conv_in.weight"][1], "")
     if any(name.startswith(("conditioner.", "lora_te1_", "lora_te2_", f"{UNET}label_emb.")) for name in shapes):
         return "SDXL"
     ends = ("attn2.to_k.weight", "attn2.to_k.lora_A.weight", "attn2.to_k.lora.down.weight", "1.to_k_ip.weight")

@@ -33,7 +33,8 @@ class ModelSpec:
     ``pytorch_lora_weights.safetensors`` and a T2I-Adapter in ``adapter`` are used where the folder has them and
     ``loras`` and ``control`` say nothing else. ``loras``: fused at loading, the LCM-LoRA as a rule. ``vae``: takes
     the place of the checkpoint's own. ``control``: a T2I-Adapter or a ControlNet for depth. ``ip_adapter``: for style
-    pictures; its image encoder is looked for in ``image_encoder`` beside it.
+    pictures; its image encoder is looked for in ``image_encoder`` beside it. ``name``: what people call the model,
+    where the name of its file or folder says too little.
     """
 
     base: Path
@@ -41,6 +42,7 @@ class ModelSpec:
     vae: Path | None = None
     control: Path | None = None
     ip_adapter: Path | None = None
+    name: str = ""
 
     def __post_init__(self) -> None:
         for name in ("base", "vae", "control", "ip_adapter"):

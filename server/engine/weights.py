@@ -6,6 +6,8 @@ import re
 
 STEP = 1.1
 """What one pair of parentheses multiplies by."""
+MOST = 10.0
+"""The largest weight, of whatever was written: far larger ones are no numbers any more in half precision."""
 
 _TOKEN = re.compile(
     r"""\\(?P<escaped>[()\[\]\\+-])
@@ -23,7 +25,7 @@ def weighted(prompt: str) -> list[tuple[str, float]]:
 
     As in A1111 and ComfyUI: ``(words:1.3)``, ``(words)`` is 1.1, ``[words]`` 1 / 1.1, nested they multiply, and a
     backslash takes the meaning from what follows. As in compel: ``(words)1.3``, ``word++`` is 1.1 squared, ``word--``
-    0.9 squared. Signs that pair with nothing are text.
+    0.9 squared. Signs that pair with nothing are text. No weight is larger than :data:`MOST`.
 
     >>> weighted("a (red:1.5) castle++")
     [('a', 1.0), ('red', 1.5), ('castle', 1.2100000000000002)]
@@ -45,9 +47,13 @@ def weighted(prompt: str) -> list[tuple[str, float]]:
             opened.append((found["open"], len(pieces)))
             pieces.append((found["open"], 1.0))
         elif found["signs"]:
-            # the word alone, not what stands before it
+            # the word alone, not what stands before it; there is none after a weight such as that of (a)1.2++
             text, weight = pieces.pop()
-            before, word = re.fullmatch(r"(.*?)(\w[^\s,]*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
+            parts = re.fullmatch(r"(.*?)(\w[^\s,]*)", text, re.DOTALL)
+            if parts is None:
+                pieces += [(text, weight), (found["signs"], 1.0)]
+                continue
+            before, word = parts.groups()
             pieces += [(before, weight), (word, weight * _of_signs(found["signs"]))]
         elif opened and opened[-1][0] == ("[" if found["close"] else "("):
             start = opened.pop()[1]
@@ -73,7 +79,7 @@ def _factor(inner: str | None, outer: str | None) -> float:
 
 
 def _of_signs(signs: str) -> float:
-    return float((1.1 if signs[0] == "+" else 0.9) ** len(signs))
+    return float((1.1 if signs[0] == "+" else 0.9) ** min(len(signs), 100))
 
 
 def _joined(pieces: list[tuple[str, float]]) -> list[tuple[str, float]]:
@@ -84,5 +90,5 @@ def _joined(pieces: list[tuple[str, float]]) -> list[tuple[str, float]]:
             joined[-1] = (joined[-1][0] + text, joined[-1][1])
         else:
             joined.append((text, weight))
-    kept = [(text.strip(), weight) for text, weight in joined if text.strip()]
+    kept = [(text.strip(), min(weight, MOST)) for text, weight in joined if text.strip()]
     return kept or [("", 1.0)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -72,6 +73,13 @@ def test_files_are_known_by_their_tensors(family: str, tmp_path: Path) -> None:
             "a checkpoint of SD2, but only SD1.5",
         ),
         ({"model.diffusion_model.input_blocks.0.0.weight": 4}, "a UNet without text encoder and VAE"),
+        ({"model.diffusion_model.x": 4, "cond_stage_model.transformer.x": 1}, "the UNet in .* lacks its first layer"),
+        (
+            {"model.diffusion_model.label_emb.0.0.weight": 2560, "conditioner.embedders.0.x": 1},
+            "a checkpoint of SDXL's refiner, but only SD1.5",
+        ),
+        ({"single_transformer_blocks.0.attn.to_q.weight": 4}, "is a part of Flux, but a model must be"),
+        ({"model.embed_tokens.weight": 4, "lm_head.weight": 4}, "is a language model, but a model must be"),
         ({"emb_params": 768}, "a textual inversion"),
         ({"weight": 1}, "of a kind that is not known here"),
     ],
@@ -81,6 +89,59 @@ def test_checkpoints_of_other_kinds(tmp_path: Path, names: dict[str, int], words
     path = tmp_path / "model.safetensors"
     save_file({name: torch.zeros(2, width) for name, width in names.items()}, path)
     refused(words, path)
+
+
+@pytest.mark.parametrize(
+    ("slot", "names", "words"),
+    [
+        ("control", ["lora_controlnet", "input_hint_block.0.weight"], "is a Control-LoRA, not a whole ControlNet"),
+        ("control", ["task_embedding", "controlnet_cond_embedding.conv_in.weight"], "a ControlNet of the union kind"),
+        ("control", ["lllite_unet.x.weight"], "a ControlNet-LLLite, not a whole"),
+        ("control", ["adapter.body.0.in_conv.weight"], "is not a full one: give a folder"),
+        (
+            "ip_adapter",
+            ["image_proj.proj.0.weight", "ip_adapter.1.to_k_ip.weight"],
+            "is of the face kind: take a plain",
+        ),
+        ("ip_adapter", ["image_proj.proj.weight", "ip_adapter.0.to_q_lora.down.weight"], "is of the face kind"),
+        ("vae", ["lm_head.weight"], "is a language model, but a VAE must be"),
+        ("loras", ["lora_unet_x.lora_down.weight"], "cannot be read as a LoRA: it lacks 'lora_unet_x.lora_up"),
+        ("loras", ["transformer.x.lora_A.weight", "transformer.x.lora_B.weight"], "is no LoRA for Stable Diffusion"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and len(value) < 12 else "",
+)
+def test_relatives_of_what_can_be_used(tmp_path: Path, slot: str, names: list[str], words: str) -> None:
+    path = tmp_path / "it.safetensors"
+    save_file({name: torch.zeros(4, 4) for name in names}, path)
+    (tmp_path / "image_encoder").mkdir()
+    (tmp_path / "image_encoder" / "config.json").write_text('{"projection_dim": 4, "hidden_size": 4}')
+    refused(words, place("SD1.5", "tiny"), **{slot: (LoraFile(path),) if slot == "loras" else path})
+
+
+@pytest.mark.parametrize("slot", ["base", "vae", "control", "ip_adapter", "loras"])
+def test_only_safetensors_are_opened_in_any_place(tmp_path: Path, slot: str) -> None:
+    def given(path: Path) -> tuple[Path, dict[str, Any]]:
+        if slot == "base":
+            return path, {}
+        return place("SD1.5", "tiny"), {slot: (LoraFile(path),) if slot == "loras" else path}
+
+    for suffix in (".ckpt", ".bin", ".pt", ".PTH", ".gguf", ".onnx"):
+        path = tmp_path / f"model{suffix}"
+        torch.save({"weight": torch.zeros(100)}, path)
+        base, parts = given(path)
+        refused("is no .safetensors file" if "g" in suffix or "x" in suffix else "is a pickle", base, **parts)
+
+
+def test_headers_that_lie(tmp_path: Path) -> None:
+    names = ("model.diffusion_model.input_blocks.0.0.weight", "cond_stage_model.transformer.x", "first_stage_model.x")
+    for number, (kind, span, words) in enumerate(
+        [("F32", [0, -5], "header cannot be read"), ("ZZ", [0, 4], "is damaged, or of a kind that is not known")]
+    ):
+        entry = {"dtype": kind, "shape": [1, 4, 1, 1], "data_offsets": span}
+        header = json.dumps({name: {**entry, "data_offsets": [0, 4]} for name in names[1:]} | {names[0]: entry})
+        path = tmp_path / f"{number}.safetensors"
+        path.write_bytes(len(header).to_bytes(8, "little") + header.encode() + b"1234")
+        refused(words, path)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

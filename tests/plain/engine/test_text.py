@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from compel import CompelForSD, CompelForSDXL
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from server.engine.weights import weighted, words_of
 from tests.plain.engine.conftest import make_request
@@ -32,6 +34,11 @@ LONG = ", ".join(f"a castle of stone number {number} by the sea" for number in r
         ("(ratio 16:9) at 5:30", [("ratio 16", 9), ("at 5:30", 1)]),
         ("(a] b) [c)", [("a] b", 1.1), ("[c)", 1)]),
         ("(:1.2) () []", [("", 1)]),
+        ("((word:1.3)", [("(", 1), ("word", 1.3)]),
+        ("(word:1.3))", [("word", 1.3), (")", 1)]),
+        ("()2++ sea", [("++ sea", 1)]),
+        ("(a:" + "9" * 400 + ")", [("a", 10)]),
+        ("(" * 300 + "a" + ")" * 300, [("a", 10)]),
         ("", [("", 1)]),
         ("   ", [("", 1)]),
     ],
@@ -49,8 +56,28 @@ def test_weights_of_anything_are_found(prompt: str) -> None:
     assert weighted(prompt)
 
 
+@settings(max_examples=300, deadline=None)
+@given(st.text("()[]:123.+- a,\\\n", max_size=12))
+def test_weights_of_any_signs_are_numbers(prompt: str) -> None:
+    assert all(0 <= weight <= 10 for _, weight in weighted(prompt))
+
+
 @pytest.mark.parametrize(
-    "prompt", ["a :) (tall", "castle.and(", "(((", ")))", '"', "a\\", "x" * 4000, "ünïcödé ☃", "()"]
+    "prompt",
+    [
+        "a :) (tall",
+        "castle.and(",
+        "(((",
+        ")))",
+        '"',
+        "a\\",
+        "x" * 4000,
+        "ünïcödé ☃",
+        "()",
+        "🏰🌋",
+        "(a:99999)",
+        "word " * 300,
+    ],
 )
 def test_prompts_that_are_no_syntax_still_make_pictures(prompt: str) -> None:
     assert engine("SD1.5").render(make_request(strength=0.5, steps=1, prompt=prompt)).image.std() > 5
