@@ -21,7 +21,7 @@ from tests.blender.serving import SERVER, Server
 from tests.blender.sidebar import Sidebar, unfold
 from tests.blender.window import Window, install
 
-PIXELS = (1440, 860)
+PIXELS = (1640, 860)
 SCENE = ROOT / "docs" / "demo" / "castle_town.blend"
 HEADER = 26
 """Of an editor, in pixels."""
@@ -55,7 +55,7 @@ space.show_region_toolbar = space.show_region_tool_header = False
 view = space.region_3d
 view.view_perspective, view.view_distance = "PERSP", 14.0
 view.view_matrix = scene.camera.matrix_world.inverted()
-space.lens = 80
+space.lens = 68
 settings = scene.draftglass
 settings.steps, settings.settle_steps = 3, 4
 scene.draftglass_overlay.hud = False
@@ -75,9 +75,9 @@ class Photographer:
     def __init__(self, live: Live, out: Path) -> None:
         self.live, self.window, self.out = live, live.window, out
 
-    def draw(self, prompt: str, more: str = "") -> None:
+    def draw(self, prompt: str) -> None:
         """Let live draw the town, and wait for the settled picture."""
-        self.window.run(f"settings.prompt = {prompt!r}\n{more}")
+        self.window.run(f"settings.prompt = {prompt!r}")
         self.window.catch_up()
         self.live.rest()
         self.window.catch_up()
@@ -94,12 +94,11 @@ class Photographer:
         self.window.screen.move_to(PIXELS[0] // 2, 12)
         self.window.catch_up(8)
 
-    def sidebar(self, room: int = 0) -> numpy.ndarray:
-        """What the sidebar shows, with ``room`` pixels of what is left of it."""
-        self.away()
+    def sidebar(self) -> numpy.ndarray:
+        """What the sidebar shows."""
         left, top, width, height = Sidebar(self.window).rectangle()
         self.away()
-        return self.window.screen.shot()[top : top + height, left - room : left + width]
+        return self.window.screen.shot()[top : top + height, left : left + width]
 
 
 def photograph(live: Live, out: Path) -> None:

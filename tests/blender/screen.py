@@ -38,6 +38,7 @@ class Screen:
     def __init__(self, place: Place, home: Path, pixels: tuple[int, int] = SIZE) -> None:
         self.place = place
         self.env = environment(home)
+        self.pixels = pixels
         self._log = open(home / "screen.log", "ab")
         size = "{}x{}x24".format(*pixels)
         argv = ["Xvfb", "-displayfd", "1", "-screen", "0", size, "+extension", "GLX", "-noreset", "-nolisten", "tcp"]

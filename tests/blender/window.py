@@ -121,7 +121,8 @@ class Window:
         words = self.screen.run("xdotool", "search", "--name", "Blender [0-9]", "getwindowgeometry", "--shell").decode()
         outer = dict(line.split("=") for line in words.splitlines() if "=" in line)
         x, y, width, height = inner[0]
-        bottom = int(outer["Y"]) + int(outer["HEIGHT"])
+        # A maximised window's title counts twice in what xdotool says.
+        bottom = min(int(outer["Y"]) + int(outer["HEIGHT"]), self.screen.pixels[1])
         return int(outer["X"]) + x, bottom - y - height, width, height
 
     def close(self) -> None:
