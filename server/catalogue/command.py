@@ -127,7 +127,7 @@ def print_list(catalogue: Catalogue) -> None:
         print(f"{entry.name:<24} {entry.kind:<8} {entry.family:<9} {state:<20} {entry.title} ({entry.licence})")
         if entry.sentence:
             print(f"{'':<24} {entry.sentence}")
-    print(f"\nYour own files: {catalogue.folder} (checkpoints/, loras/, controlnets/)")
+    print(f"\nYour own files: {catalogue.folder} (checkpoints/, loras/, controlnets/, ipadapters/)")
 
 
 def _say_plainly(state: str, done: int = 0, total: int = 0, sentence: str = "") -> None:

@@ -69,6 +69,11 @@ def _existing(base: Path) -> Path:
             "or 'embedded'"
         )
     if not (base / "unet").is_dir():
+        index = base / "model_index.json"
+        if index.is_file():
+            kind = read_json(index, "model_index.json").get("_class_name")
+            words = f"is a {kind} without a unet folder, but only SD1.5 and SDXL can be used"
+            raise EngineError(f"model {str(base)!r} {words}")
         inside = ", ".join(sorted(path.name for path in base.iterdir())[:5])
         found = f"it has no unet folder in it, but {inside}" if inside else "it is empty"
         raise EngineError(

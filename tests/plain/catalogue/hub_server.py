@@ -17,6 +17,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 LFS = ".safetensors"
+PATIENT = {"HF_HUB_ETAG_TIMEOUT": "120", "HF_HUB_DOWNLOAD_TIMEOUT": "120"}
+"""For the environment: the library's own ten seconds may pass on a machine where this hub waits for a processor."""
 
 
 @dataclass

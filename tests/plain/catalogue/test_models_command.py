@@ -18,9 +18,10 @@ from server.catalogue import read_presets
 from server.catalogue.hub import HubError
 from server.catalogue.pull import pull
 from server.catalogue.records import Pulled, Records
-from tests.plain.catalogue.hub_server import Hub
+from tests.plain.catalogue.hub_server import PATIENT, Hub
 
 ROOT = Path(__file__).resolve().parents[3]
+PATIENCE = 600
 
 
 @dataclass
@@ -32,7 +33,7 @@ class User:
 
     def environment(self, **more: str) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-        return kept | {"HF_HOME": str(self.home / "hf"), "HF_ENDPOINT": self.hub.url, "HF_HUB_ETAG_TIMEOUT": "5"} | more
+        return kept | {"HF_HOME": str(self.home / "hf"), "HF_ENDPOINT": self.hub.url, **PATIENT} | more
 
     def start(self, *words: str, **more: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "server", "models", "--models-dir", str(self.home / "models"), *words]
@@ -41,7 +42,7 @@ class User:
 
     def run(self, *words: str, **more: str) -> tuple[int, str]:
         process = self.start(*words, **more)
-        out, err = process.communicate(timeout=180)
+        out, err = process.communicate(timeout=PATIENCE)
         return process.returncode, out + err
 
     def blobs(self) -> list[Path]:
@@ -102,6 +103,7 @@ def test_a_preset_is_pulled_verified_used_and_removed(user: User) -> None:
 def check_that_it_draws(user: User) -> None:
     """Load what was pulled, in a process whose huggingface_hub knows this cache, and draw with its ControlNet."""
     program = f"""
+import numpy as np
 from pathlib import Path
 from addon.wire import Control, Frame, Request, Style
 from server.catalogue import Catalogue
@@ -115,7 +117,12 @@ style = Style("a castle", strength=0.6, steps=2, width=64, height=64, controls=(
 print(engine.render(Request(frame, style)).image.shape)
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, env=user.environment(), capture_output=True, text=True, timeout=180
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=user.environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
     )
     assert "(64, 64, 3)" in done.stdout, done.stderr
 
@@ -152,7 +159,7 @@ def test_a_pull_that_is_killed_in_mid_file_is_taken_up_where_it_was(user: User, 
         assert process.poll() is None, process.communicate()
         came = max(map(user.size, user.partials()), default=0)
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
     (partial,) = user.partials()
     came = partial.stat().st_size
     assert "GB to download" in user.run("list")[1], "half a model is none"
@@ -179,7 +186,7 @@ def test_a_pull_that_was_killed_can_be_removed(user: User) -> None:
     code, text = user.run("pull", "sd15")
     assert code == 1 and "another program is downloading" in text and "Traceback" not in text
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
     assert user.run("remove", "sd15")[0] == 0
     assert user.blobs() == []
 
@@ -204,7 +211,7 @@ def test_a_cancelled_pull_leaves_nothing(user: User) -> None:
         if json.loads(line)["done"] > 1 << 17:
             break
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
     assert events(out)[-1]["state"] == "cancelled", out + err
     assert process.returncode == 130
     assert user.weights() == [] and user.blobs() == [], "neither half a file nor half a model"
@@ -240,7 +247,7 @@ def test_a_hub_that_cannot_be_reached_is_one_sentence(user: User) -> None:
 def test_a_file_that_another_tool_has_fetched_is_used_and_stays(user: User) -> None:
     part = next(part for part in read_presets()["sd15"].parts if part.role == "vae")
     fetch = f"from huggingface_hub import hf_hub_download as d; d({part.repo!r}, 'config.json', revision='main')"
-    subprocess.run([sys.executable, "-c", fetch], env=user.environment(), check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", fetch], env=user.environment(), check=True, timeout=PATIENCE)
     assert user.run("pull", "sd15")[0] == 0
     assert user.hub.asked.count(f"{part.repo}/config.json") == 1
     assert user.run("remove", "sd15")[0] == 0

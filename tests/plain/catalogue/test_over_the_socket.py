@@ -23,7 +23,7 @@ from addon.wire import (
     VerifyModel,
 )
 from server.engine import StableDiffusionLcm
-from tests.plain.catalogue.hub_server import Hub
+from tests.plain.catalogue.hub_server import PATIENT, Hub
 from tests.plain.checkpoints import make_sd15
 from tests.plain.server.engines import Lent
 from tests.plain.server.rig import Client, make_request, serving
@@ -41,7 +41,8 @@ def home(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache, for the processes that the server starts; both ends use the hub on this machine."""
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
-    monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+    for name, value in PATIENT.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
     return tmp_path
 

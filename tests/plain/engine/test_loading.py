@@ -55,6 +55,8 @@ def test_a_folder_of_something_else(tmp_path: Path) -> None:
     refused(tmp_path, r"no diffusers folder.*holiday\.jpg.*model_index\.json")
     (tmp_path / "holiday.jpg").unlink()
     refused(tmp_path, "no diffusers folder: it is empty")
+    (tmp_path / "model_index.json").write_text('{"_class_name": "FluxPipeline"}')
+    refused(tmp_path, "is a FluxPipeline without a unet folder, but only SD1.5 and SDXL can be used")
 
 
 @pytest.mark.parametrize("part", ["vae", "text_encoder", "tokenizer"])

@@ -59,6 +59,6 @@ class Held(Lent):
 
     def render(self, request: Request, on_step: OnStep = None) -> Rendered:
         self.started.append(request.frame.id)
-        if not self._go.acquire(timeout=60):
+        if not self._go.acquire(timeout=600):
             raise RuntimeError("the test never let the frame go")
         return super().render(request, on_step)

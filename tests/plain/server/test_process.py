@@ -19,6 +19,7 @@ from addon.wire import Picture, Progress, Status
 from server.__main__ import parse
 from server.config import DEFAULT_PORT
 from tests.plain.server.rig import (
+    PATIENCE,
     ROOT,
     Address,
     RawClient,
@@ -44,7 +45,7 @@ def failing(*arguments: str, folder: Path) -> str:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert result.returncode == 2
     assert result.stdout == ""
