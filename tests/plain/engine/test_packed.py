@@ -14,7 +14,6 @@ from server.engine.packed import Conv, GroupNorm, Linear, Versions, attend, pack
 
 NO_BF16 = pytest.mark.skipif(not packed.cpu_has_bf16(), reason="this CPU has no bf16")
 DTYPES = [torch.float32, pytest.param(torch.bfloat16, marks=NO_BF16)]
-]
 NEAR = {torch.float32: {"rtol": 1e-4, "atol": 1e-4}, torch.bfloat16: {"rtol": 0.03, "atol": 0.1}}
 LAST = torch.channels_last
 
