@@ -23,8 +23,6 @@ from tests.blender.window import Window, install
 
 PIXELS = (1640, 860)
 SCENE = ROOT / "docs" / "demo" / "castle_town.blend"
-HEADER = 26
-"""Of an editor, in pixels."""
 PROMPTS = (
     "a sandstone castle town on grass at noon",
     "a stone brick castle on snow at sunset, watercolor",
@@ -87,7 +85,7 @@ class Photographer:
         self.away()
         _, top, _, height = self.window.rectangle("VIEW_3D")
         seen = self.window.screen.shot()
-        return seen[top - HEADER : top + height, : PIXELS[0]]
+        return seen[top : top + height, : PIXELS[0]]
 
     def away(self) -> None:
         """Put the pointer where it lights nothing."""
