@@ -40,6 +40,8 @@ count = bpy.types.SpaceView3D.draw_handler_add(lambda: drawn.append(1), (), "WIN
 """
 # The stand-in makes a picture of 512 pixels of a viewport of a little more: an edge may be off by the blur of that.
 NEAR = 3
+EDGE = 60
+"""Pixels in which there are headers, and what is cut off for the picture's proportions."""
 CUBE = numpy.array((232, 90, 39))
 """The cube's colour on the screen."""
 
@@ -75,8 +77,9 @@ def commonest_two(pixels: numpy.ndarray) -> list[tuple[int, ...]]:
 
 
 def outline(pixels: numpy.ndarray, background: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of what is not background."""
-    rows, columns = numpy.nonzero(numpy.abs(pixels - background).max(axis=2) > 60)
+    """Left, top, right, bottom of what is not background, away from the edges, which the picture need not cover."""
+    inner = pixels[EDGE:-EDGE, EDGE:-EDGE]
+    rows, columns = numpy.nonzero(numpy.abs(inner - background).max(axis=2) > 60)
     return columns.min(), rows.min(), columns.max(), rows.max()
 
 
@@ -117,8 +120,8 @@ def test_colours_place_and_the_line(live: Live) -> None:
     assert run("overlay().split") == pytest.approx(0.5, abs=0.02), "the line did not follow the mouse"
     halves = viewport(live, "split")
     middle = width // 2
-    assert tuple(halves[20, middle - 30]) == pytest.approx(around, abs=1)
-    assert tuple(halves[20, middle + 30]) == pytest.approx([255 - value for value in around], abs=3)
+    assert tuple(halves[EDGE, middle - 30]) == pytest.approx(around, abs=1)
+    assert tuple(halves[EDGE, middle + 30]) == pytest.approx([255 - value for value in around], abs=3)
     live.rest()
     assert live.stats()["frames_sent"] == sent, "dragging the line sent frames"
     run("bpy.ops.ed.undo()")
@@ -138,7 +141,7 @@ def test_colours_place_and_the_line(live: Live) -> None:
 
     # Half of it: the scene shows through.
     run("overlay().split, overlay().opacity = 0, 0.5")
-    mixed = viewport(live, "half")[20, 100]
+    mixed = viewport(live, "half")[EDGE, 100]
     low, high = (numpy.minimum, numpy.maximum)
     inverted = 255 - numpy.array(around)
     assert (mixed >= low(around, inverted) - 3).all() and (mixed <= high(around, inverted) + 3).all()
