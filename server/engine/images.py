@@ -32,8 +32,13 @@ class Transfer:
         return staging.to(self._device, non_blocking=True)
 
     def download(self, picture: torch.Tensor) -> NDArray[np.uint8]:
-        """uint8 H x W x 3 on the device to an array that is the caller's own."""
-        return picture.cpu().numpy()
+        """uint8 H x W x 3 on the device to an array that is the caller's own. Waits for the device."""
+        if self._device.type != "cuda":
+            return picture.cpu().numpy()
+        staging = self._staging("picture", tuple(picture.shape), picture.dtype)  # what is not pinned is copied twice
+        staging.copy_(picture, non_blocking=True)
+        torch.cuda.current_stream(self._device).synchronize()
+        return staging.numpy().copy()
 
     def clear(self) -> None:
         self._buffers.clear()
