@@ -23,6 +23,9 @@ from tests.blender.window import Window, install
 
 PIXELS = (1640, 860)
 SCENE = ROOT / "docs" / "demo" / "castle_town.blend"
+TO_STYLE, TO_GALLERY, TILE = 98, 240, 105
+"""Pixels from the panel's first button to the style's thumbnail, from the panel's end to the gallery's, and one of
+those to choose from."""
 PROMPTS = (
     "a sandstone castle town on grass at noon",
     "a stone brick castle on snow at sunset, watercolor",
@@ -92,12 +95,6 @@ class Photographer:
         self.window.screen.move_to(PIXELS[0] // 2, 12)
         self.window.catch_up(8)
 
-    def sidebar(self) -> numpy.ndarray:
-        """What the sidebar shows."""
-        left, top, width, height = Sidebar(self.window).rectangle()
-        self.away()
-        return self.window.screen.shot()[top : top + height, left : left + width]
-
 
 def photograph(live: Live, out: Path) -> None:
     """Make all of the guide's pictures."""
@@ -120,7 +117,7 @@ def photograph(live: Live, out: Path) -> None:
         window.run("bpy.ops.draftglass.keep()")
     sidebar = Sidebar(window)
     x, y = sidebar.buttons()[0]
-    window.screen.click(x - 10, y + 98)
+    window.screen.click(x - 10, y + TO_STYLE)
     time.sleep(2)
     window.catch_up(8)
     left, top, width, height = window.rectangle("VIEW_3D")
@@ -128,7 +125,13 @@ def photograph(live: Live, out: Path) -> None:
     window.screen.key("Escape")
     window.catch_up()
     sidebar.scroll(40)
-    save(here.sidebar(), out / "gallery.png")
+    left, top, width, height = sidebar.rectangle()
+    window.screen.click(left + width // 2, top + height - TO_GALLERY)
+    time.sleep(2)
+    window.catch_up(8)
+    seen = window.screen.shot()
+    save(seen[top + height // 3 : top + height, left - 60 : left + 4 * TILE], out / "gallery.png")
+    window.screen.key("Escape")
 
 
 def main() -> int:
