@@ -11,10 +11,8 @@ from diffusers import AutoencoderTiny, DDIMScheduler, LCMScheduler, StableDiffus
 from numpy.typing import NDArray
 
 from server.training.diffusion import tokens_of
+from server.training.distill import LORA_FILE, guided
 from server.training.modules import depth_planes
-
-LORA_FILE = "lcm-lora.safetensors"
-GUIDANCE = 2.0  # of the base model without the LoRA: what was folded into the LoRA
 
 
 class Sampler:
@@ -42,7 +40,7 @@ class Sampler:
         """Return pictures, uint8 (N, H, W, 3), of inverse depths uint8 (N, H, W) at strength 1.
 
         Without `ddim` they are sampled as latent consistency models are, with no guidance; with it by DDIM over
-        trailing timesteps, guided.
+        trailing timesteps, guided by text and depth as the LoRA's teacher was.
         """
         if self.has_lora:
             (self.unet.enable_adapters if lora else self.unet.disable_adapters)()
@@ -64,18 +62,17 @@ class Sampler:
             features = self.adapter(planes.to(self.device, memory_format=torch.channels_last))
             text = self.text_encoder(tokens_of(self.tokenizer, captions).to(self.device))[0]
             if ddim:
-                empty = self.text_encoder(tokens_of(self.tokenizer, [""]).to(self.device))[0]
-                text = torch.cat([empty.expand_as(text), text])
-                features = [torch.cat([f, f]) for f in features]
+                empty = self.text_encoder(tokens_of(self.tokenizer, [""]).to(self.device))[0].expand_as(text)
+                text = torch.cat([empty, empty, text])
+                features = [torch.cat([torch.zeros_like(f), f, f]) for f in features]
             shape = (count, self.unet.config.in_channels, depths.shape[1] // 8, depths.shape[2] // 8)
             latents = torch.randn(shape, generator=generator).to(self.device)
             for t in scheduler.timesteps:
-                x = latents.repeat(2, 1, 1, 1) if ddim else latents
+                x = latents.repeat(3, 1, 1, 1) if ddim else latents
                 v = self.unet(x.contiguous(memory_format=torch.channels_last), t, encoder_hidden_states=text,
                               down_intrablock_additional_residuals=list(features)).sample.float()  # fmt: skip
                 if ddim:
-                    without, with_text = v.chunk(2)
-                    latents = scheduler.step(without + GUIDANCE * (with_text - without), t, latents).prev_sample
+                    latents = scheduler.step(guided(*v.chunk(3)), t, latents).prev_sample
                 else:
                     latents = scheduler.step(v, t, latents, generator=generator).prev_sample
             pictures = self.vae.decode(latents / self.vae.config.scaling_factor).sample.float()

@@ -1,6 +1,6 @@
 """Train the whole model, stage after stage, from rendered samples. torch, diffusers, transformers and peft; no bpy.
 
-    python -m server.training.train [--data DIR_OR_TAR ...] [--stage autoencoder|diffusion|distill|classifier ...]
+    python -m server.training.train [--data DIR_OR_TAR ...] [--stage NAME ...]
 
 Each stage goes on from its checkpoint in --work, and is passed over when that has all its steps already.
 """
@@ -21,9 +21,10 @@ from server.training.distill import distill
 from server.training.export import WORK, load_trained
 from server.training.latents import Latents, encode_samples
 from server.training.modules import new_tokenizer
+from server.training.sharpen import sharpen_decoder
 
-STAGES = ("autoencoder", "diffusion", "distill", "classifier")
-STEPS = {"autoencoder": 4000, "diffusion": 4000, "distill": 300}
+STAGES = ("autoencoder", "sharpen", "diffusion", "distill", "classifier")
+STEPS = {"autoencoder": 4000, "sharpen": 800, "diffusion": 4000, "distill": 1200}
 
 
 def latents_of(samples: Samples, work: Path) -> Latents:
@@ -40,6 +41,9 @@ def train(samples: Samples, work: Path, stages: tuple[str, ...], steps: dict[str
     if "autoencoder" in stages:
         vae = train_autoencoder(training, kept, work, steps["autoencoder"], device)
         vae.save_pretrained(work / "vae")
+    if "sharpen" in stages:
+        vae = AutoencoderTiny.from_pretrained(work / "vae")
+        sharpen_decoder(vae, training, kept, work, steps["sharpen"], device).save_pretrained(work / "vae")
     if "diffusion" in stages:
         tokenizer = new_tokenizer(work / "tokenizer")
         train_diffusion(latents_of(training, work), training.records, tokenizer, work, steps["diffusion"], device)

@@ -16,7 +16,18 @@ from server.training.attributes import ATTRIBUTES, is_held_out
 from server.training.dataset import load_samples
 
 ROOT = Path(__file__).resolve().parents[2]
-STEPS = ("--autoencoder-steps", "2", "--diffusion-steps", "2", "--distill-steps", "1", "--device", "cpu")
+STEPS = (
+    "--autoencoder-steps",
+    "2",
+    "--sharpen-steps",
+    "2",
+    "--diffusion-steps",
+    "2",
+    "--distill-steps",
+    "1",
+    "--device",
+    "cpu",
+)
 
 
 def run(*words: str) -> str:
@@ -69,11 +80,12 @@ def test_train_goes_on_where_it_was_cut_off_and_export_writes_a_model_that_draws
     rendered: Path, tmp_path: Path
 ) -> None:
     work, out = tmp_path / "work", tmp_path / "model"
-    stages = ("--stage", "autoencoder", "diffusion", "distill")  # the classifier's weights lie in the checkout
+    stages = ("--stage", "autoencoder", "sharpen", "diffusion", "distill")  # the classifier's lie in the checkout
     words = ("server.training.train", "--data", str(rendered), "--work", str(work), *stages)
     run(*words, *STEPS)
     first = torch.load(work / "diffusion.pt", weights_only=True)["model"]
-    run(*words, "--autoencoder-steps", "2", "--diffusion-steps", "3", "--distill-steps", "2", "--device", "cpu")
+    more = ("--sharpen-steps", "3", "--diffusion-steps", "3", "--distill-steps", "2")
+    run(*words, "--autoencoder-steps", "2", *more, "--device", "cpu")
     second = torch.load(work / "diffusion.pt", weights_only=True)["model"]
     moved = [name for name in first if not torch.equal(first[name], second[name])]
     assert moved, "one step more was made"
