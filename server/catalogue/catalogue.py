@@ -190,7 +190,7 @@ class Catalogue:
                 words = wrong or "An IP-Adapter: models of its family follow style pictures with it."
             elif one.purpose == "model" and not wrong and family not in lcm and not one.is_fast:
                 words = f"No LCM-LoRA for {family or 'it'} is here, so it takes 20 steps or more: put one into loras."
-            where = "of your folder" if one.path.is_file() else "of your folder, in diffusers' layout"
+            where = "of your folder, in diffusers' layout" if one.path.is_dir() else "of your folder"
             kind: Kind = "control" if one.purpose == "style" else one.purpose
             entries.append(Entry(one.name, one.name, kind, family, where, not wrong, sentence=words[:LONGEST]))
         return entries

@@ -60,7 +60,7 @@ class Own:
     def look(self) -> tuple[str, str]:
         """Its family ("" unknown), and why it cannot be used ("" when it can)."""
         try:
-            if self.path.is_file():
+            if not self.path.is_dir():
                 found, _ = recognise(self.path)
                 if found.kind not in KINDS[self.purpose]:
                     return found.family, f"This is {found.words}: it belongs into another folder."
@@ -72,7 +72,7 @@ class Own:
                 control_weights(self.path)
             else:
                 return "", "This is a folder of another kind of model: it belongs elsewhere."
-            if self.purpose == "model" and self.path.is_file():
+            if self.purpose == "model" and not self.path.is_dir():
                 look(ModelSpec(self.path))
             return family_of(self.path), ""
         except (EngineError, OSError) as error:
