@@ -51,9 +51,11 @@ def stop() -> None:
     if _session is not None:
         ended, _session = _session, None
         _last = ended.stats() | {"fps": 0.0}
-        ended.stop()
-        redraw_panels()
-        _call(on_beat)
+        try:
+            ended.stop()
+        finally:  # whatever that meets, live is off, and what shows it hears of it
+            redraw_panels()
+            _call(on_beat)
 
 
 def is_running() -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import bpy
 from bpy.app.handlers import persistent
@@ -130,8 +130,8 @@ def _borrow(space: bpy.types.SpaceView3D) -> None:
         bpy.app.handlers.save_pre.append(_on_save)
         bpy.app.handlers.load_pre.append(_forget)
     before = {("overlay", "show_overlays"): space.overlay.show_overlays, ("", "show_gizmo"): space.show_gizmo}
-    before |= {("shading", name): _kept(getattr(space.shading, name)) for name in _shading_names()}
-    before |= {("", name): getattr(space, name) for name in _visibility_names()}
+    before |= {("shading", name): _kept(getattr(space.shading, name)) for name in _shading_names(space)}
+    before |= {("", name): _kept(getattr(space, name)) for name in _visibility_names()}
     _lent[space.as_pointer()] = before
 
 
@@ -161,7 +161,7 @@ def without_overlays(space: bpy.types.SpaceView3D, solid: bool = False) -> Itera
 
 def looks(space: bpy.types.SpaceView3D) -> tuple[Any, ...]:
     """All settings of ``space`` that change what a capture shows, as plain values that can be compared."""
-    values: list[Any] = [_plain(getattr(space.shading, name)) for name in _shading_names()]
+    values: list[Any] = [_plain(getattr(space.shading, name)) for name in _shading_names(space)]
     values += [_plain(getattr(space, name)) for name in _visibility_names()]
     values.append(space.local_view is not None)
     return tuple(values)
@@ -173,7 +173,7 @@ def _hide_overlays(space: bpy.types.SpaceView3D) -> None:
 
 
 def _copy_looks(source: bpy.types.SpaceView3D, target: bpy.types.SpaceView3D) -> None:
-    names = _shading_names()
+    names = _shading_names(source)
     # the type and the light decide which of the others exist, so they go first
     for name in sorted(names, key=_rank):
         _set(target.shading, name, getattr(source.shading, name))
@@ -189,8 +189,15 @@ def _rank(name: str) -> tuple[bool, bool]:
     return name != "type", name != "light"
 
 
+def _shading_names(space: bpy.types.SpaceView3D) -> tuple[str, ...]:
+    """What there is to be read of its shading. Where no studio light is used, asking for it is an error to Blender."""
+    names, shading = _all_shading_names(), space.shading
+    lit = shading.light in {"STUDIO", "MATCAP"} if shading.type == "SOLID" else shading.type != "WIREFRAME"
+    return names if lit else tuple(name for name in names if name != "studio_light")
+
+
 @cache
-def _shading_names() -> tuple[str, ...]:
+def _all_shading_names() -> tuple[str, ...]:
     """Asked for once: looking up the names takes longer than all their values do."""
     properties = bpy.types.View3DShading.bl_rna.properties
     return tuple(prop.identifier for prop in properties if not prop.is_readonly and prop.type != "POINTER")
@@ -204,6 +211,8 @@ def _visibility_names() -> tuple[str, ...]:
 
 def _set(owner: Any, name: str, value: Any) -> None:
     """Set only what differs: each write redraws every viewport. An enum value that the twin can't take is left."""
+    if isinstance(value, _Object):
+        value = bpy.data.objects.get((value.name, value.library))
     if _plain(getattr(owner, name)) != _plain(value):
         try:
             setattr(owner, name, set(value) if isinstance(value, frozenset) else value)
@@ -211,9 +220,18 @@ def _set(owner: Any, name: str, value: Any) -> None:
             return
 
 
+class _Object(NamedTuple):
+    """What tells an object of the file: a reference to it dies with an undo."""
+
+    name: str
+    library: str | None
+
+
 def _kept(value: Any) -> Any:
     """``value`` as it may be kept: vectors and colours are views of what is about to change."""
-    return value if isinstance(value, bpy.types.ID) else _plain(value)
+    if isinstance(value, bpy.types.ID):
+        return _Object(value.name, value.library.filepath if value.library is not None else None)
+    return _plain(value)
 
 
 def _plain(value: Any) -> Any:

@@ -136,6 +136,25 @@ def test_overlays_and_xray_change_neither_colours_nor_depth(scene: Any) -> None:
     assert view.space.shading.show_xray
 
 
+def test_a_camera_that_a_borrowed_space_had_may_go(scene: Any) -> None:
+    """As an undo or a click lets it go: references to it are dead then."""
+    import bpy
+
+    from addon.blender import spaces
+
+    other = bpy.data.objects.new("Other", bpy.data.cameras.new("Other"))
+    scene.collection.objects.link(other)
+    for _, space in spaces.view_spaces():
+        space.use_local_camera, space.camera = True, other
+    (_, mine), *rest = spaces.view_spaces()
+    mine.camera, mine.overlay.show_overlays = scene.camera, True
+    twin = spaces.colour_space(mine)
+    assert twin is not None and twin != mine and twin.camera == scene.camera
+    bpy.data.objects.remove(other)
+    spaces.release()
+    assert all(space.camera is None for _, space in rest)
+
+
 def test_borrowed_spaces_are_given_back_as_they_were(scene: Any) -> None:
     from addon.blender import spaces
     from addon.blender.capture import Capturer, view_from_camera
