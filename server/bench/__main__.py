@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import platform
 import re
@@ -15,6 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from server.engine.devices import choose, cpu_threads
@@ -72,6 +74,31 @@ def facts(device: torch.device, given: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+class Others:
+    """How busy everything else on the machine is from when this is made: figures taken then are worth less."""
+
+    def __init__(self) -> None:
+        self._begun, self._all, self._own = time.monotonic(), self._busy(), self._of_ours()
+
+    @staticmethod
+    def _busy() -> float:
+        times = psutil.cpu_times()
+        return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0))
+
+    @staticmethod
+    def _of_ours() -> float:
+        total = 0.0
+        for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                total += sum(process.cpu_times()[:4])  # with children that have ended
+        return total
+
+    def __str__(self) -> str:
+        passed = (time.monotonic() - self._begun) * (psutil.cpu_count() or 1)
+        share = (self._busy() - self._all - self._of_ours() + self._own) / max(passed, 1e-3)
+        return f"took {100 * min(1.0, max(0.0, share)):.0f} % of the processors' time meanwhile"
+
+
 def _version(package: str) -> str:
     try:
         return metadata.version(package)
@@ -96,14 +123,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if device.type == "cpu":
         torch.set_num_threads(cpu_threads())
     chosen = given.model or (["embedded", *models.RANDOM] if device.type == "cuda" else ["embedded"])
-    known = facts(device, given)
+    known, others = facts(device, given), Others()
     with tempfile.TemporaryDirectory(prefix="draftglass-bench-") as work:
         bench = Bench(device, Path(work), given)
         for name in chosen:
             bench.model(name)
+            known["other programs"] = str(others)
             _write(given, known, bench)  # what there is, should the rest be cut off
         if not given.no_growth:
             bench.growth(chosen)
+    known["other programs"] = str(others)
     page = _write(given, known, bench)
     print(table([*bench.rows, *bench.grown]))
     print(f"\n{page}")

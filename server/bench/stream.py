@@ -34,8 +34,7 @@ def stream_diffusion(parts: Parts, device: torch.device, dtype: torch.dtype, bat
             made[key] = _Stream(StreamDiffusion, pipeline, parts, request, dtype, batch)
         return made[key]
 
-    name = f"StreamDiffusion, stream batch {'on' if batch else 'off'}"
-    arm = Arm(name, lambda request: stream(request).render(request))
+    arm = Arm(_name(batch), lambda request: stream(request).render(request))
     if batch:
 
         def fill_up(request: Request) -> None:
@@ -47,6 +46,19 @@ def stream_diffusion(parts: Parts, device: torch.device, dtype: torch.dtype, bat
     if parts.schedule.prediction != "epsilon":
         arm.same_noise = False  # it takes every model's output for noise: speed is all that it can be compared by
     return arm
+
+
+def missing(batch: bool) -> Arm:
+    """What stands for the arm in the table where StreamDiffusion is not installed: a row that says so."""
+
+    def render(request: Request) -> Picture:
+        raise ImportError("not installed: pip install --no-deps streamdiffusion==0.1.1")
+
+    return Arm(_name(batch), render)
+
+
+def _name(batch: bool) -> str:
+    return f"StreamDiffusion, stream batch {'on' if batch else 'off'}"
 
 
 def _text_to_image(img2img: Any) -> Any:

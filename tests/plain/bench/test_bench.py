@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 import torch
 
 from server.bench import frames, models
+from server.bench.__main__ import Others
 from server.bench.arms import Arm, Stock, copied, load, one_noise, ours, psnr
 from server.bench.measure import Row, fill, interleave, void
 from server.bench.report import draw, table, write
+from server.bench.stream import missing
 from server.engine import StableDiffusionLcm
 
 CPU = torch.device("cpu")
@@ -59,6 +62,14 @@ def test_an_arm_that_fails_costs_the_others_nothing() -> None:
     assert not rows[1].failed and rows[1].frames == 6
 
 
+def test_what_is_not_installed_is_told_in_the_table() -> None:
+    arms = [missing(batch) for batch in (False, True)]
+    rows = [Row("m", 64, 1, arm.name) for arm in arms]
+    interleave(arms, lambda index, depth: frames.request(index, 64, 1, depth), rows, rounds=1, frames=1, warm=1)
+    assert table(rows).count("not installed: pip install --no-deps streamdiffusion") == 2
+    assert not void(rows)
+
+
 def test_a_delayed_picture_counts_as_late() -> None:
     picture = np.zeros((64, 64, 3), np.uint8)
     arm = Arm("batch", lambda request: picture, delay_frames=lambda request: 3)
@@ -79,6 +90,11 @@ def test_figures_and_files(tmp_path: Path) -> None:
     data = json.loads((tmp_path / "here.json").read_text())
     assert data["rows"][1]["median"] == 10 and len(data["growth"]) == 2
     assert np.asarray(draw(grown)).min() < 100
+
+
+def test_other_programs_are_told_by_their_share() -> None:
+    words = re.fullmatch(r"took (\d+) % of the processors' time meanwhile", str(Others()))
+    assert words is not None and 0 <= int(words[1]) <= 100
 
 
 def test_views_move_and_span_their_depth() -> None:
