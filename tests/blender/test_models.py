@@ -22,6 +22,9 @@ def checksum():
 """
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture
 def live(screen: Screen, home: Path, shots: Path, tmp_path: Path) -> Iterator[Live]:
     """Live with the embedded model, and a folder of the user's own: a model, a LoRA, and a file that is neither."""
