@@ -1,5 +1,6 @@
 """Somebody with only Blender: the server set up by clicks, through every state; cancelled, failed, live after it."""
 
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -206,6 +207,8 @@ def test_blender_killed_in_mid_set_up(artist: Artist) -> None:
     """Nobody is left to roll it back but the set-up itself."""
     artist.window.run("bpy.context.preferences.system.use_online_access = True")
     server = Path(artist.window.run("str(process.user_folder() / 'server')"))
+    silent = socket.create_server(("127.0.0.1", 0))  # an index that never answers: the set-up does not get to its end
+    artist.choose("small-one", options=f"--index-url http://127.0.0.1:{silent.getsockname()[1]}/simple --timeout 3000")
     artist.window.run(KILL)
     end = time.monotonic() + 600
     while artist.window.process.poll() is None and time.monotonic() < end:
@@ -214,4 +217,5 @@ def test_blender_killed_in_mid_set_up(artist: Artist) -> None:
     end = time.monotonic() + 600
     while [entry for entry in server.iterdir() if entry.is_dir()] and time.monotonic() < end:
         time.sleep(0.2)
+    silent.close()
     assert [entry for entry in server.iterdir() if entry.is_dir()] == []
