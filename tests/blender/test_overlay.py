@@ -78,7 +78,7 @@ def commonest_two(pixels: numpy.ndarray) -> list[tuple[int, ...]]:
 
 def outline(pixels: numpy.ndarray, background: tuple[int, ...]) -> tuple[int, int, int, int]:
     """Left, top, right, bottom of what is not background, away from the edges, which the picture need not cover."""
-    inner = pixels[EDGE:-EDGE, EDGE:-EDGE]
+    inner = pixels[EDGE:-EDGE, EDGE : -2 * EDGE]  # without the buttons on the right
     rows, columns = numpy.nonzero(numpy.abs(inner - background).max(axis=2) > 60)
     return columns.min(), rows.min(), columns.max(), rows.max()
 
