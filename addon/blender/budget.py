@@ -13,7 +13,7 @@ import statistics
 from collections import deque
 from collections.abc import Hashable
 
-SHARE = 0.15
+SHARE = 0.12
 """Of the time while the view changes. The viewport keeps the rest; the aim is at 80 %, and nothing is exact here."""
 STILL, QUIET = 0.15, 3
 """Seconds, and heartbeats, without a change after which the view rests; or twice as long as a capture takes.
@@ -27,7 +27,8 @@ WINDOW = 9
 FRESH = 1.0
 """Seconds of a movement after which live leaves one pause undisturbed, to see what is usual now."""
 BLAMED = 0.1
-"""Seconds beyond its own time that one piece of work is blamed for at most: a hand may have stopped for a moment."""
+"""Seconds beyond its own time that one piece of work is blamed for at most, or as long as a frame takes, where that is
+longer: a hand may have stopped for a moment."""
 
 
 class Budget:
@@ -87,7 +88,7 @@ class Budget:
             self._undisturbed.append(passed)
             self.usual, self._learned = statistics.median(self._undisturbed), self._changed + passed
         elif self.usual is not None:
-            more = min(passed - self.usual - self._since_change, BLAMED)
+            more = min(passed - self.usual - self._since_change, max(BLAMED, self.usual))
             if more > 0:
                 self._charge(self._changed + passed, more, LONGEST)
 

@@ -99,6 +99,8 @@ def line(found: dict) -> str:
 
 def put(file: Path, new: str) -> None:
     """Put a line into the table in ``file``, in place of that of the same version, scene and size."""
+    if not file.exists():
+        file.write_text(f"# What live costs the viewport\n\n`python -m tests.blender.frame_rate`\n\n{HEAD}", "utf-8")
     lines = file.read_text("utf-8").splitlines(keepends=True)
     key = new.split("|")[1:4]
     same = [number for number, old in enumerate(lines) if old.split("|")[1:4] == key]
