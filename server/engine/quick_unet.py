@@ -170,9 +170,7 @@ class _Kept:
     def get(self, tensors: Tensors) -> Any:
         entry = self._made.get(tuple(id(tensor) for tensor in tensors), list)
         # an id is nobody else's while its tensor is kept too; other values may have been copied into it
-        if not entry or not all(
-            a is b or (a is not None and torch.equal(a, b)) for a, b in zip(*entry[0][:2], strict=True)
-        ):
+        if not entry or not all(map(_same, *entry[0][:2])):
             copies = tuple(None if tensor is None else tensor.clone() for tensor in tensors)
             entry[:] = [(tensors, copies, self._make(tensors))]
         return entry[0][2]
@@ -251,7 +249,8 @@ class _Block:
         _need(type(block) is BasicTransformerBlock, block.norm_type == "layer_norm", block.pos_embed is None)
         _need(not block.only_cross_attention, block.attn2 is not None, not block.double_self_attention)
         _need(not hasattr(block, "fuser"), type(block.ff.net[0]).__name__ == "GEGLU", len(block.ff.net) == 3)
-        self._norms = [(norm.normalized_shape, norm.weight, norm.bias, norm.eps) for norm in _norms_of(block)]
+        norms = block.norm1, block.norm2, block.norm3
+        self._norms = [(norm.normalized_shape, norm.weight, norm.bias, norm.eps) for norm in norms]
         own, other = block.attn1, block.attn2
         for attention in (own, other):
             _need(type(attention.processor) in (AttnProcessor, AttnProcessor2_0), not attention.residual_connection)
@@ -288,10 +287,6 @@ class _Block:
 
 def _same(one: Any, other: Any) -> bool:
     return one is other if one is None or other is None else torch.equal(one, other)
-
-
-def _norms_of(block: Any) -> list[Any]:
-    return [block.norm1, block.norm2, block.norm3]
 
 
 def _linear(layer: Any, pack: bool) -> Linear:

@@ -86,7 +86,7 @@ LAYERS = (
     # It measures the whole way of a frame, so that it may use both ends of it.
     Layer(
         "server/bench",
-        NUMPY | MODELS | {"PIL", "streamdiffusion"},
+        NUMPY | MODELS | {"PIL", "psutil", "streamdiffusion"},
         ("addon.headless", "addon.live", "addon.wire", "server.bench", "server.engine"),
         SOCKETS | PICKLES,
     ),
