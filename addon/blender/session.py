@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-import zlib
 from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Any
@@ -16,6 +15,7 @@ import bpy
 
 from .. import __version__
 from ..live import FAILED, LIVE, Address, LiveLoop, Want, failures
+from ..live.alike import are_alike
 from ..live.errors import written
 from ..live.failures import Problem
 from ..wire import Frame, Picture, ProtocolError, Request, Style
@@ -64,7 +64,7 @@ class Session:
         self._hold = ""  # why nothing is followed now
         self._asked: dict[int, tuple[Request, Origin]] = {}  # of frames under way
         self._panels: tuple[str, float] = ("", 0.0)  # what the sidebars show, and since when
-        self._sent: tuple[int, Hashable] | None = None  # what the last frame sent looked like, and its key
+        self._sent: tuple[Draft, Style, Hashable] | None = None  # the last frame sent, and its key
         self._same: tuple[Hashable, Hashable] | None = None  # a key whose capture equals that of an older key
         self._ticks: deque[float] = deque(maxlen=300)
         self._longest_tick = 0.0
@@ -173,7 +173,7 @@ class Session:
         key = None if viewport is None else self._key(viewport)
         if viewport is not None:
             self.region = viewport.region.as_pointer()
-            self.behind = self._sent is not None and key != self._sent[1]
+            self.behind = self._sent is not None and key != self._sent[2]
         began = time.perf_counter()
         self._budget.see(began, key)
         want = self.loop.poll(key)
@@ -259,9 +259,9 @@ class Session:
         self._drew = draft.draw_ms
         self.loop.statistics.add("draw", draft.draw_ms)
         self.loop.statistics.add("read", draft.read_ms)
-        look = _checksum(draft, style)
-        if not want.settle and self._sent is not None and self._sent[0] == look:
-            self._same, self.behind = (key, self._sent[1]), False
+        asked = style
+        if not want.settle and self._sent is not None and _is_same(self._sent, draft, style):
+            self._same, self.behind = (key, self._sent[2]), False
             return
         if want.settle:
             style = dataclasses.replace(style, steps=max(style.steps, viewport.scene.draftglass.settle_steps))
@@ -276,7 +276,7 @@ class Session:
             return
         self.trouble = ""
         self._asked[want.id] = request, origin_of(viewport)
-        self._sent, self._same = (look, key), None
+        self._sent, self._same = (draft, asked, key), None
 
 
 def _style(viewport: Viewport) -> Style:
@@ -288,8 +288,12 @@ def _view(viewport: Viewport) -> View:
     return View(viewport.scene, viewport.view_layer, viewport.space, viewport.region, matrix, projection)
 
 
-def _checksum(draft: Draft, style: Style) -> int:
-    total = zlib.crc32(draft.image)
-    if draft.inverse_depth is not None:
-        total = zlib.crc32(draft.inverse_depth, total)
-    return hash((total, style, draft.view, draft.projection))
+def _is_same(sent: tuple[Draft, Style, Hashable], draft: Draft, style: Style) -> bool:
+    before, same_style = sent[0], sent[1] == style
+    same_place = (before.view, before.projection) == (draft.view, draft.projection)
+    return (
+        same_style
+        and same_place
+        and are_alike(before.image, draft.image)
+        and are_alike(before.inverse_depth, draft.inverse_depth)
+    )

@@ -45,8 +45,6 @@ EDGE = 60
 CUBE = numpy.array((232, 90, 39))
 """The cube's colour on the screen."""
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 def live(screen: Screen, home: Path, shots: Path, tmp_path: Path) -> Iterator[Live]:
