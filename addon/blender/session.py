@@ -260,7 +260,7 @@ class Session:
         self.loop.statistics.add("draw", draft.draw_ms)
         self.loop.statistics.add("read", draft.read_ms)
         asked = style
-        if not want.settle and self._sent is not None and _is_same(self._sent, draft, style):
+        if not want.must_send and self._sent is not None and _is_same(self._sent, draft, style):
             self._same, self.behind = (key, self._sent[2]), False
             return
         if want.settle:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import statistics
 from collections import deque
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 MOST_UNDER_WAY = 2
 WINDOW = 8
@@ -28,10 +28,14 @@ AGAIN_AFTER = 0.25
 
 @dataclass(frozen=True)
 class Want:
-    """Capture the view now and send it as frame ``id``; ``settle`` asks for the better picture of a view at rest."""
+    """Capture the view now and send it as frame ``id``; ``settle`` asks for the better picture of a view at rest.
+
+    ``must_send``: even if it looks just as it did in the last frame, whose picture was lost or is another model's.
+    """
 
     id: int
     settle: bool = False
+    must_send: bool = field(default=True, compare=False)
 
 
 @dataclass
@@ -175,7 +179,7 @@ class Pace:
 
     def _give(self, now: float, settle: bool) -> Want:
         self._id += 1
-        want = Want(self._id, settle)
+        want = Want(self._id, settle, settle or self._sent_key is None)
         self._want = (want, self._key, now)
         return want
 

@@ -119,6 +119,16 @@ def test_a_session_from_start_to_stop(session: Any, scene: Any) -> None:
     assert not bpy.app.timers.is_registered(session._heartbeat)
 
 
+def test_a_view_is_sent_again_for_another_model_though_it_looks_the_same(session: Any, scene: Any) -> None:
+    cube(scene, (0, 0, 0))
+    at_rest(session)
+    scene.draftglass.settle = False
+    before = beats(session)["frames_sent"]
+    session.loop()._pace.retry()  # what the loop does when the server's model is another one
+    assert beat_until(session, lambda s: s["frames_sent"] > before and s["pictures"] + s["dropped"] == s["frames_sent"])
+    assert beats(session)["frames_sent"] == before + 1, "sent again and again"
+
+
 def test_the_image_holds_the_picture_row_for_row(addon: Any, scene: Any) -> None:
     import bpy
 
