@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from addon.wire import Request, Status
+from addon.wire import LOADED, Request, Status
 
 from .engine import EngineError
 from .metrics import Metrics
@@ -156,7 +156,7 @@ class Holder:
             old.close()
             self._adopt(wish, result)
         elif isinstance(result, Abandoned):
-            self._say(old, "The model is loaded.")
+            self._say(old, LOADED)
         elif isinstance(result, EngineError) and result.code == "out_of_memory":
             name = self._close()
             first = f"There is too little memory for both: {name} is released before {wish.model} is loaded."
@@ -216,7 +216,7 @@ class Holder:
     def _adopt(self, wish: _Wish, engine: Engine) -> None:
         self._engine, self._now = engine, wish
         self.used = time.perf_counter()
-        self._say(engine, "The model is loaded.")
+        self._say(engine, LOADED)
 
     def _say(self, engine: Engine, words: str) -> None:
         self._set(Status("ready", 100, line(engine.name, 400), line(words, 4000)))

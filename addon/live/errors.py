@@ -10,6 +10,7 @@ import math
 import os
 from pathlib import Path
 
+from ..wire import LOADED
 from .failures import FAILURES, Problem, problem
 
 CONNECTING = "connecting"
@@ -140,8 +141,10 @@ def connecting(place: str) -> str:
     return f"Connecting to the server at {place}."
 
 
-def live(model: str) -> str:
-    """The sentence while all is well."""
+def live(model: str, said: str = "") -> str:
+    """The sentence while pictures come. ``said``: the server's, such as of another model that is being loaded."""
+    if said not in ("", LOADED):
+        return written(said)
     return f"Live with the model {model}." if model else "Live."
 
 

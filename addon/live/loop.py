@@ -156,7 +156,7 @@ class LiveLoop:
             return errors.written(self._status.sentence) or errors.NO_REASON
         if self.state == LOADING:
             return errors.loading(self._status.percent, self._status.sentence)
-        return errors.written(self._failure) or errors.live(self.model)
+        return errors.written(self._failure) or errors.live(self.model, self._status.sentence)
 
     @property
     def problem(self) -> Problem | None:

@@ -79,10 +79,10 @@ def test_models_and_loras(live: Live) -> None:
     first = settled(live)
     window.run("bpy.ops.draftglass.use_model(name='mine')")
     window.until("live.loop().model == 'mine' and live.picture().model == 'mine'")
-    window.run("settings.strength, settings.steps = 0.9, 2")
+    window.run("settings.strength, settings.steps, settings.size = 0.9, 2, 256")
     assert settled(live) == first, "the same weights by another name must make the same picture"
     window.run("bpy.ops.draftglass.use_model(name='broken')")
-    window.until("'broken' in live.loop().model_failure")
+    window.until("live.sentence().startswith('Broken could not be loaded, so mine stays')")
     sent = live.stats()["frames_sent"]
     window.run("settings.seed = 5")
     live.wait_for("a frame", lambda stats: stats["frames_sent"] > sent)
@@ -90,8 +90,10 @@ def test_models_and_loras(live: Live) -> None:
     assert settled(live) == first and window.run("live.picture().model") == "mine"
     sidebar.scroll(30)
     live.shot("a model that cannot be used")
-    window.run("bpy.ops.draftglass.use_model(name='embedded')\nsettings.strength, settings.steps = 0.9, 2")
-    window.until("live.loop().model == 'embedded' and not live.loop().model_failure")
+    window.run(
+        "bpy.ops.draftglass.use_model(name='embedded')\nsettings.strength, settings.steps, settings.size = 0.9, 2, 256"
+    )
+    window.until("live.sentence() == 'Live with the model embedded.'")
 
     # A LoRA at two weights, and off.
     window.run("bpy.ops.draftglass.add_lora(name='more-of-it')")

@@ -158,7 +158,7 @@ def test_files_that_are_none(live: Any, tmp_path: Path) -> None:
     model = live("SD1.5")
     refused(model, place("SD1.5", "checkpoint"), r"is a whole checkpoint for SD1\.5, but a LoRA must be a LoRA")
     refused(model, place("SD1.5", "controlnet_file"), "is a ControlNet, but")
-    refused(model, next(place("SD1.5", "adapter").glob("*.safetensors")), "is a T2I-Adapter, but")
+    refused(model, next(place("SD1.5", "adapter").glob("*.safetensors")), r"is a T2I-Adapter for SD1\.5, but")
     refused(model, place("SD1.5", "ip"), "is an IP-Adapter, but")
     refused(model, next((place("SD1.5", "model") / "vae").glob("*.safetensors")), "is a VAE, but")
     refused(model, tmp_path / "gone.safetensors", "does not exist")

@@ -60,6 +60,8 @@ class Shop:
             return [ModelProgress("sd15", "pulling", part, 4) for part in range(4)] + [
                 ModelProgress("sd15", "done", 4, 4)
             ]
+        if message == LoadModel("broken"):
+            return [Status("ready", 100, "simulated", "broken could not be loaded, so simulated stays: it is cut off")]
         if isinstance(message, LoadModel):
             return [Status("ready", 100, message.name)]
         return []
@@ -96,6 +98,21 @@ def test_a_wish_that_fails_is_no_failure_of_a_frame() -> None:
         assert viewer.loop.model_failure == "There is no model 'nothing'."
         assert viewer.loop.statistics.failures == 0 and viewer.loop.problem is None
         assert viewer.loop.sentence == "Live with the model simulated."
+        viewer.loop.stop()
+
+
+def test_a_model_that_cannot_be_loaded_is_told_while_the_other_goes_on() -> None:
+    with script(Shop()) as address:
+        viewer = Viewer(LiveLoop(address, settle=False))
+        viewer.until(lambda: viewer.pictures)
+        assert viewer.loop.sentence == "Live with the model simulated."
+        viewer.loop.tell(LoadModel("broken"))
+        viewer.until(lambda: viewer.loop.sentence != "Live with the model simulated.")
+        assert viewer.loop.sentence == "Broken could not be loaded, so simulated stays: it is cut off."
+        viewer.key = "another view"
+        viewer.until(lambda: len(viewer.pictures) == 2)
+        viewer.loop.tell(LoadModel("sd15"))
+        viewer.until(lambda: viewer.loop.sentence == "Live with the model sd15.")
         viewer.loop.stop()
 
 
