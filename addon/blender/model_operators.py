@@ -54,7 +54,7 @@ class DRAFTGLASS_OT_use_model(bpy.types.Operator):
         settings = context.scene.draftglass
         settings.models.model = self.name
         entry = models.entry_of(self.name)
-        if entry is not None:
+        if entry is not None and entry.installed:
             models.suit(settings, entry)
         return {"FINISHED"}
 
