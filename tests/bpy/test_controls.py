@@ -164,7 +164,8 @@ def test_a_model_brings_what_suits_it(addon: Any, scene: Any, monkeypatch: pytes
     from addon.blender import models
     from addon.wire import Entry
 
-    known = {"sd15": Entry("sd15", family="SD1.5", steps=4, guidance=1.5, strength=0.6), "embedded": Entry("embedded")}
+    suiting = Entry("sd15", family="SD1.5", installed=True, steps=4, guidance=1.5, strength=0.6)
+    known = {"sd15": suiting, "broken": Entry("broken", steps=9)}
     monkeypatch.setattr(models, "entry_of", known.get)
     bpy.ops.draftglass.use_model(name="sd15")
     settings = scene.draftglass
@@ -172,6 +173,8 @@ def test_a_model_brings_what_suits_it(addon: Any, scene: Any, monkeypatch: pytes
     assert (settings.guidance, settings.strength) == (pytest.approx(1.5), pytest.approx(0.6))
     bpy.ops.draftglass.use_model(name="unheard of")
     assert (settings.models.model, settings.steps) == ("unheard of", 4)
+    bpy.ops.draftglass.use_model(name="broken")
+    assert (settings.models.model, settings.steps) == ("broken", 4), "one that can't be used changes no settings"
     with pytest.raises(RuntimeError, match="Live is off"):
         bpy.ops.draftglass.pull_model(name="sd15")
 
