@@ -45,12 +45,17 @@ class User:
         out, err = process.communicate(timeout=PATIENCE)
         return process.returncode, out + err
 
+    def files(self) -> list[Path]:
+        """All that lies in the cache now. A pull may be at work in it, and a folder it takes away is passed over
+        by os.walk, where rglob raises."""
+        return [Path(folder, name) for folder, _, names in os.walk(self.home / "hf") for name in names]
+
     def blobs(self) -> list[Path]:
-        return [path for path in (self.home / "hf").rglob("blobs/*") if path.is_file()]
+        return [path for path in self.files() if path.parent.name == "blobs"]
 
     def partials(self) -> list[Path]:
         """Files that came in part; not the empty ones that were only begun."""
-        return [path for path in (self.home / "hf").rglob("*.draftglass.incomplete") if self.size(path)]
+        return [path for path in self.files() if path.name.endswith(".draftglass.incomplete") and self.size(path)]
 
     @staticmethod
     def size(path: Path) -> int:
@@ -60,7 +65,7 @@ class User:
             return 0
 
     def weights(self) -> list[str]:
-        return [path.name for path in (self.home / "hf").rglob("snapshots/**/*.safetensors")]
+        return [path.name for path in self.files() if "snapshots" in path.parts and path.suffix == ".safetensors"]
 
 
 @pytest.fixture
@@ -233,7 +238,7 @@ def test_offline_says_what_is_missing(user: User) -> None:
     code, text = user.run("pull", "sd15", HF_HUB_OFFLINE="1")
     assert code == 1 and "downloads are off (HF_HUB_OFFLINE)" in text
     assert user.run("pull", "sd15")[0] == 0
-    next(iter((user.home / "hf").rglob("pytorch_lora_weights.safetensors"))).unlink()
+    next(path for path in user.files() if path.name == "pytorch_lora_weights.safetensors").unlink()
     code, text = user.run("pull", "sd15", HF_HUB_OFFLINE="1")
     assert code == 1 and "pytorch_lora_weights.safetensors" in text
 
