@@ -29,6 +29,9 @@ from tqdm import tqdm
 from .presets import Part
 from .records import Pulled
 
+# The library's own 10 MiB at a time would let progress and cancel wait long on a slow line.
+constants.DOWNLOAD_CHUNK_SIZE = 1 << 20
+
 SUFFIXES = (".safetensors", ".json", ".txt")
 CHUNK = 1 << 22
 LOCK_SECONDS = 3.0

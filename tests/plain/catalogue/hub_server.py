@@ -35,6 +35,8 @@ class Hub:
     """Whether a part of a file can be had; some proxies send the whole."""
     pause: float = 0.0
     """Seconds between pieces of 64 KiB."""
+    hold_after: int | None = None
+    """Bytes after which a weight file stands still until this is None again."""
     asked: list[str] = field(default_factory=list)
     ranges: list[str] = field(default_factory=list)
 
@@ -116,6 +118,8 @@ def serve(hub: Hub) -> Iterator[Hub]:
                         self.close_connection = True
                         self.connection.shutdown(2)
                         return
+                    while weights and hub.hold_after is not None and at >= hub.hold_after:
+                        time.sleep(0.01)
                     self.wfile.write(body[at : at + (1 << 16)])
                     if weights and hub.pause:
                         time.sleep(hub.pause)
