@@ -65,6 +65,13 @@ def parse(arguments: Sequence[str] | None) -> tuple[Config, int | None]:
         metavar="SECONDS",
         help="give the model's memory back after so long without a frame; 0, the default, is never",
     )
+    parser.add_argument(
+        "--batch",
+        type=int,
+        default=1,
+        metavar="N",
+        help="compute up to N pictures of different clients in one go: more a second, each later (%(default)s)",
+    )
     parser.add_argument("--version", action="version", version=__version__)
     given = parser.parse_args(arguments)
     try:
@@ -77,6 +84,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[Config, int | None]:
             tuple(given.allow_origin),
             given.models_dir.expanduser(),
             given.idle_release,
+            given.batch,
         )
         Catalogue(config.models_dir).check(config.model)
     except (ValueError, EngineError) as error:

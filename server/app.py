@@ -84,7 +84,7 @@ def create_app(config: Config, token: str, load: Load) -> FastAPI:
             loops[0].call_soon_threadsafe(tell)
 
     catalogue = Catalogue(config.models_dir)
-    worker = Worker(load, config.model, metrics, broadcast, config.idle_release, catalogue.lora)
+    worker = Worker(load, config.model, metrics, broadcast, config.idle_release, catalogue.lora, config.batch)
     desk = Desk(catalogue, worker, lambda spec: load_spec(spec, config.device))
 
     @contextlib.asynccontextmanager

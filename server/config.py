@@ -13,6 +13,7 @@ EMBEDDED = "embedded"
 DEFAULT_PORT = 8765
 """Of a server that is started by hand; one that a program starts should take a free port, 0, and be asked."""
 DEVICES = ("auto", "cpu", "cuda", "mps")
+MOST_BATCH = 8
 MODELS = Path(__file__).resolve().parent / "models"
 """Where the models lie that come with the server, one folder each."""
 
@@ -31,7 +32,8 @@ class Config:
     thing is for the catalogue to say. ``device``: one of ``DEVICES``. ``token_file``: where the
     token for clients is written. ``allow_origins``: the web pages, as ``scheme://host[:port]``, that may connect.
     ``models_dir``: the user's own models. ``idle_release``: seconds without a frame after which the model's memory is
-    given back, 0 for never; the next frame loads it again.
+    given back, 0 for never; the next frame loads it again. ``batch``: how many pictures of different clients are
+    computed in one go, at most.
     """
 
     host: str = "127.0.0.1"
@@ -42,6 +44,7 @@ class Config:
     allow_origins: tuple[str, ...] = ()
     models_dir: Path = field(default_factory=default_models_dir)
     idle_release: float = 0.0
+    batch: int = 1
 
     def __post_init__(self) -> None:
         if not self.host or any(character.isspace() for character in self.host):
@@ -56,6 +59,8 @@ class Config:
             raise ValueError(f"model is {self.model!r}, whose name is no UTF-8: rename it") from None
         if not 0 <= self.idle_release < float("inf"):
             raise ValueError(f"idle release is {self.idle_release}, but must be seconds, or 0 for never")
+        if not 1 <= self.batch <= MOST_BATCH:
+            raise ValueError(f"batch is {self.batch}, but must be from 1 to {MOST_BATCH}")
         for origin in self.allow_origins:
             parts = urlsplit(origin)
             if not parts.scheme or not parts.netloc or parts.path or parts.query or parts.fragment:

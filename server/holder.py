@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,6 +18,8 @@ from addon.wire import LOADED, Request, Status
 from .engine import EngineError
 from .metrics import Metrics
 from .outfit import Dressable
+
+OnStep = Callable[[int, int], None]
 
 
 class Rendered(Protocol):
@@ -34,7 +36,8 @@ class Engine(Dressable, Protocol):
 
     @property
     def name(self) -> str: ...
-    def render(self, request: Request, on_step: Callable[[int, int], None] | None = None) -> Rendered: ...
+    def render(self, request: Request, on_step: OnStep | None = None) -> Rendered: ...
+    def render_together(self, requests: Sequence[Request], on_step: OnStep | None = None) -> Sequence[Rendered]: ...
     def close(self) -> None: ...
 
 

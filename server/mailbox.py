@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 Client = TypeVar("Client")  # told apart by hash and equality
@@ -45,6 +46,12 @@ class Mailboxes(Generic[Client, Letter]):
             self._changed.wait_for(lambda: self._waiting or self._closed or self._woken, seconds)
             self._woken, woken = False, self._woken
             return None if self._closed or woken or not self._waiting else self._waiting.popitem(last=False)
+
+    def take_more(self, fits: Callable[[Letter], bool], most: int) -> list[tuple[Client, Letter]]:
+        """Take up to ``most`` of the letters that wait now, those that ``fits`` is true of, in turn."""
+        with self._changed:
+            chosen = [client for client, letter in self._waiting.items() if fits(letter)][:most]
+            return [(client, self._waiting.pop(client)) for client in chosen]
 
     def wake(self) -> None:
         """Let whoever waits in :meth:`take`, or does so next, have None once."""

@@ -6,8 +6,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -44,7 +44,8 @@ class Letter:
 
 
 class Worker:
-    """Renders what the mailboxes give out, one request at a time, with the model that its :class:`Holder` holds.
+    """Renders what the mailboxes give out with the model that its :class:`Holder` holds: one request at a time, or with
+    ``batch`` above 1 up to so many of different clients in one go, where they ask for alike pictures.
 
     ``status`` may be read from any thread; ``on_status`` is called at each change, from any thread.
     A request that fails, for whatever reason, is answered by a Failure and the worker goes on.
@@ -59,12 +60,14 @@ class Worker:
         on_status: Callable[[Status], None],
         idle_release: float = 0.0,
         find_lora: FindLora | None = None,
+        batch: int = 1,
     ) -> None:
         self.mailboxes: Mailboxes[Client, Letter] = Mailboxes()
         self._metrics = metrics
         self._holder = Holder(load, model, metrics, on_status, lambda: self.mailboxes.wake())
         self._outfit = Outfit(find_lora)
         self._idle_release = idle_release
+        self._batch = batch
         # a daemon, so that a frame or a load under way, which nothing can interrupt, doesn't keep the process alive
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
@@ -111,7 +114,7 @@ class Worker:
                 self._outfit.clear()
             taken = self.mailboxes.take(self._holder.idle_in(self._idle_release))
             if taken is not None:
-                self._answer(*taken)
+                self._answer_with_others(*taken)
                 self._holder.used = time.perf_counter()  # idle from here on, however long the frame took
             elif self.mailboxes.closed:
                 break
@@ -120,46 +123,78 @@ class Worker:
                 self._outfit.clear()
         self._holder.close()
 
-    def _answer(self, client: Client, letter: Letter) -> None:
+    def _answer_with_others(self, client: Client, letter: Letter) -> None:
+        taken = [(client, letter)]
+        if self._batch > 1:
+            taken += self.mailboxes.take_more(lambda other: alike(letter.request, other.request), self._batch - 1)
+        if len(taken) == 1 or not self._answer(taken):
+            for one in taken:
+                self._answer([one])
+
+    def _answer(self, taken: Sequence[tuple[Client, Letter]]) -> bool:
+        """Answer the letters of ``taken``, rendered in one go; False where that failed for several of them."""
+        answers: Sequence[Picture | Failure]
         try:
             engine = self._holder.engine()
-            answer = self._failed() if engine is None else self._render(engine, client, letter)
+            answers = [self._failed()] * len(taken) if engine is None else self._render(engine, taken)
         except Abandoned:
-            self._metrics.abandoned.inc()
-            return
-        except Exception as error:  # whatever it is, it belongs to this one request
-            answer = _failure_of(error)
-        if isinstance(answer, Failure):
-            self._metrics.failures.labels(answer.code).inc()
-            answer = Failure(answer.sentence, answer.code, letter.request.frame.id)
-        else:
-            self._metrics.pictures.inc()
-            self._metrics.observe(answer.timings)
-        client.deliver(answer)
+            self._metrics.abandoned.inc(len(taken))
+            return True
+        except Exception as error:  # whatever it is, it belongs to these requests
+            if len(taken) > 1:
+                return False
+            answers = [_failure_of(error)]
+        for (client, letter), answer in zip(taken, answers, strict=True):
+            if isinstance(answer, Failure):
+                self._metrics.failures.labels(answer.code).inc()
+                answer = Failure(answer.sentence, answer.code, letter.request.frame.id)
+            else:
+                self._metrics.pictures.inc()
+                self._metrics.observe(answer.timings)
+            client.deliver(answer)
+        return True
 
     def _failed(self) -> Failure:
         return Failure(f"The model could not be loaded: {self.status.sentence}"[:4000], "model_failed")
 
-    def _render(self, engine: Engine, client: Client, letter: Letter) -> Picture:
-        request, started = letter.request, time.perf_counter()
-        frame = request.frame
+    def _render(self, engine: Engine, taken: Sequence[tuple[Client, Letter]]) -> list[Picture]:
+        started = time.perf_counter()
+        requests = [letter.request for _, letter in taken]
 
         def on_step(step: int, steps: int) -> None:
-            if self._holder.stopping or client.gone:
+            if self._holder.stopping or all(client.gone for client, _ in taken):
                 raise Abandoned
-            client.deliver(Progress(frame.id, step, steps))
+            for client, letter in taken:
+                client.deliver(Progress(letter.request.frame.id, step, steps))
 
-        if client.gone:
+        if all(client.gone for client, _ in taken):
             raise Abandoned
-        self._outfit.put_on(engine, request.style, letter.picture)
-        rendered = engine.render(request, on_step)
+        self._outfit.put_on(engine, requests[0].style, taken[0][1].picture)
+        if len(taken) == 1:
+            made: Sequence[Rendered] = [engine.render(requests[0], on_step)]
+        else:
+            made = engine.render_together(requests, on_step)
         ended = time.perf_counter()
-        if client.gone:
+        if all(client.gone for client, _ in taken):
             raise Abandoned
-        timings = {"engine": 1000 * (ended - started), **rendered.timings}
-        timings["queue"] = 1000 * (started - letter.arrived)
-        name = line(engine.name, 400)
-        return Picture(frame.id, rendered.image, frame.captured, request.settle, name, timings, letter.arrived)
+        return [
+            _picture(engine, letter, rendered, started, ended)
+            for (_, letter), rendered in zip(taken, made, strict=True)
+        ]
+
+
+def alike(one: Request, other: Request) -> bool:
+    """Whether both can be rendered in one go: they differ in nothing but the pixels, the words and the seed."""
+    same = replace(other.style, prompt=one.style.prompt, negative_prompt=one.style.negative_prompt, seed=one.style.seed)
+    return same == one.style and (one.frame.inverse_depth is None) == (other.frame.inverse_depth is None)
+
+
+def _picture(engine: Engine, letter: Letter, rendered: Rendered, started: float, ended: float) -> Picture:
+    request, frame = letter.request, letter.request.frame
+    timings = {"engine": 1000 * (ended - started), **rendered.timings}
+    timings["queue"] = 1000 * (started - letter.arrived)
+    name = line(engine.name, 400)
+    return Picture(frame.id, rendered.image, frame.captured, request.settle, name, timings, letter.arrived)
 
 
 def _failure_of(error: Exception) -> Failure:

@@ -6,7 +6,7 @@ A frame goes: upload, draft to latent (encode), depth to features (once a frame)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,16 +23,17 @@ from .errors import EngineError
 from .fast import pack_module, quicken_autoencoder
 from .graphs import CudaGraphs, RecordedPipeline
 from .images import Transfer
-from .inputs import Inputs
+from .inputs import Inputs, Recipe
 from .loading import Parts, Progress, load_parts
 from .look import look
-from .memory import check_memory, loading_dtype
+from .memory import check_memory, loading_dtype, shortage_told
 from .pipeline import Depth, Guide, Pipeline
 from .quick_unet import quicken_unet
 from .quiet import quiet
 from .spec import LoraFile, ModelSpec
 from .style_picture import StylePicture
 from .text import PromptEncoder
+from .together import join_calls, join_depths, join_guides
 
 OnStep = Callable[[int, int], None]
 
@@ -121,13 +122,11 @@ class StableDiffusionLcm:
         place = choose(device, dtype)  # a wrong device is told at once, not after minutes of loading
         files = look(spec)
         check_memory(files, place)
-        try:
+        with shortage_told(f"loading model {str(spec.base)!r}"):
             with quiet():
                 engine = cls(load_parts(files, report, loading_dtype(files, place)), device, dtype)
             report(0.97, "warming up")
             engine._warm_up()
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            raise _out_of_memory(f"loading model {str(spec.base)!r}") from error
         report(1.0, "ready")
         return engine
 
@@ -172,18 +171,19 @@ class StableDiffusionLcm:
         ``on_step(step, steps)`` is called with step 0 at the start and after each UNet call. The draft and its
         depth are stretched to the style's width and height. At strength 1 the draft's colours play no part.
         """
-        style = request.style
-        self._check(request)
-        try:
-            return self._render(request.frame, style, on_step or (lambda step, steps: None))
-        except torch.OutOfMemoryError as error:
-            self._free()
-            raise _out_of_memory(f"a picture of {style.width} x {style.height}") from error
-        except RuntimeError as error:
-            if "alloc" in str(error) and "memory" in str(error):  # the CPU allocator's plain RuntimeError
-                self._free()
-                raise _out_of_memory(f"a picture of {style.width} x {style.height}") from error
-            raise
+        return self.render_together([request], on_step)[0]
+
+    def render_together(self, requests: Sequence[Request], on_step: OnStep | None = None) -> list[Rendered]:
+        """The pictures of ``requests``, with their UNet calls in one go. Raises EngineError.
+
+        Their styles differ in nothing but words and seed, and all have depth or none. Otherwise as :meth:`render`;
+        each picture may differ from that in rounding. ``timings`` are those of all.
+        """
+        style = requests[0].style
+        for request in requests:
+            self._check(request)
+        with shortage_told(f"a picture of {style.width} x {style.height}", self._free):
+            return self._render(requests, on_step or (lambda step, steps: None))
 
     def close(self) -> None:
         """Give the model's memory back. The engine cannot be used afterwards."""
@@ -193,43 +193,61 @@ class StableDiffusionLcm:
         give_back_freed()
 
     @torch.inference_mode()
-    def _render(self, frame: Frame, style: Style, on_step: OnStep) -> Rendered:
-        height, width = style.height, style.width
+    def _render(self, requests: Sequence[Request], on_step: OnStep) -> list[Rendered]:
+        style = requests[0].style
         pipeline, watch = self._sums, Stopwatch(self._device)
         if isinstance(pipeline, RecordedPipeline):
             pipeline.begin()
-        weight = sum(control.weight for control in style.controls if control.kind == "depth")
         on_step(0, style.steps)
+        with watch.stage("text"):
+            guide = join_guides([self._guide(request.style) for request in requests])
+        if guide is None:  # a longer text would have the shorter ones' pictures changed
+            return [rendered for request in requests for rendered in self._render([request], on_step)]
+        recipes, latents, depths = [], [], []
+        rows = guide.text.shape[0] // len(requests)
+        for slot, request in enumerate(requests):
+            recipe, latent, depth = self._prepare(request, slot, rows, watch)
+            recipes.append(recipe)
+            latents.append(latent)
+            depths.append(depth)
+        with watch.stage("unet"):
+            latent = latents[0] if len(latents) == 1 else torch.cat(latents)
+            depth = join_depths(depths)
+            for index, calls in enumerate(zip(*(recipe.calls for recipe in recipes), strict=True)):
+                with watch.stage(f"step {index + 1}"):
+                    latent = pipeline.step(latent, join_calls(calls), guide, depth)
+                on_step(index + 1, style.steps)
+        images = []
+        for each in latent.split(1):
+            with watch.stage("decode"):
+                picture, sound = pipeline.decode(each)
+            with watch.stage("download"):
+                images.append(self._transfer.download(picture))
+            if not bool(sound):
+                raise EngineError(
+                    f"the model {self.name} computed values that are no numbers in {self._dtype}: "
+                    "its weights are damaged, or need a higher precision"
+                )
+        timings = watch.read(STAGES)
+        return [Rendered(image, dict(timings)) for image in images]
+
+    def _prepare(self, request: Request, slot: int, rows: int, watch: Stopwatch) -> tuple[Recipe, torch.Tensor, Depth]:
+        """All of one frame that comes before the UNet: its recipe, its latent, and what its depth gives."""
+        frame, style, pipeline = request.frame, request.style, self._sums
+        weight = sum(control.weight for control in style.controls if control.kind == "depth")
         with watch.stage("upload"):
             recipe = self._inputs.recipe(style)
-            image = None if recipe.signal is None else self._transfer.upload_image(frame.image)
+            image = None if recipe.signal is None else self._transfer.upload_image(frame.image, slot)
             plane = frame.inverse_depth if weight > 0 else None
-            near = None if plane is None else self._transfer.upload_depth(plane)
-        with watch.stage("text"):
-            guide = self._guide(style)
-        with watch.stage("encode"):
-            latent = recipe.start
-            if image is not None and recipe.signal is not None:
-                latent = pipeline.encode(image, height, width, recipe.signal, recipe.start)
-        with watch.stage("depth"):
-            depth = Depth()
-            if near is not None:
-                depth = pipeline.look(near, height, width, self._inputs.number(weight), guide.text.shape[0])
-        with watch.stage("unet"):
-            for index, call in enumerate(recipe.calls):
-                with watch.stage(f"step {index + 1}"):
-                    latent = pipeline.step(latent, call, guide, depth)
-                on_step(index + 1, style.steps)
-        with watch.stage("decode"):
-            picture, sound = pipeline.decode(latent)
-        with watch.stage("download"):
-            result = self._transfer.download(picture)
-        if not bool(sound):
-            raise EngineError(
-                f"the model {self.name} computed values that are no numbers in {self._dtype}: "
-                "its weights are damaged, or need a higher precision"
-            )
-        return Rendered(result, watch.read(STAGES))
+            near = None if plane is None else self._transfer.upload_depth(plane, slot)
+        latent, depth = recipe.start, Depth()
+        if image is not None and recipe.signal is not None:
+            with watch.stage("encode"):
+                latent = pipeline.encode(image, style.height, style.width, recipe.signal, recipe.start)
+        if near is not None:
+            with watch.stage("depth"):
+                depth = pipeline.look(near, style.height, style.width, self._inputs.number(weight), rows)
+        return recipe, latent, depth
 
     def _guide(self, style: Style) -> Guide:
         inputs, width = self._inputs, self._pipeline.unet.config.time_cond_proj_dim
@@ -269,7 +287,8 @@ class StableDiffusionLcm:
         """One small picture, so that the first one asked for does not pay for setting up the libraries."""
         side = 32 * self._size_step
         frame = Frame(0, np.zeros((side, side, 3), np.uint8))
-        self._render(frame, Style(strength=0.5, steps=1, width=side, height=side), lambda step, steps: None)
+        style = Style(strength=0.5, steps=1, width=side, height=side)
+        self._render([Request(frame, style)], lambda step, steps: None)
 
     def _free(self) -> None:
         self._inputs.clear()
@@ -278,10 +297,3 @@ class StableDiffusionLcm:
             self._sums.clear()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
-
-
-def _out_of_memory(what: str) -> EngineError:
-    return EngineError(
-        f"there is too little memory for {what}: use a smaller size, close other programs or take --device cpu",
-        "out_of_memory",
-    )

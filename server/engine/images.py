@@ -9,25 +9,29 @@ from numpy.typing import NDArray
 
 from .cache import Recent
 
-KEPT_BUFFERS = 8
+KEPT_BUFFERS = 24
 
 
 class Transfer:
-    """Moves planes to the device and pictures back; staging buffers are kept, pinned for CUDA."""
+    """Moves planes to the device and pictures back; staging buffers are kept, pinned for CUDA.
+
+    ``slot``: which of the frames that are made in one go a plane belongs to; each has a buffer, as its copy may still
+    be under way when the next is uploaded.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._buffers: Recent[torch.Tensor] = Recent(KEPT_BUFFERS)
 
-    def upload_image(self, image: NDArray[np.uint8]) -> torch.Tensor:
+    def upload_image(self, image: NDArray[np.uint8], slot: int = 0) -> torch.Tensor:
         """uint8 H x W x 3 to uint8 H x W x 3 on the device."""
-        staging = self._staging("image", image.shape, torch.uint8)
+        staging = self._staging(f"image {slot}", image.shape, torch.uint8)
         np.copyto(staging.numpy(), image)
         return staging.to(self._device, non_blocking=True)
 
-    def upload_depth(self, inverse_depth: NDArray[np.uint16]) -> torch.Tensor:
+    def upload_depth(self, inverse_depth: NDArray[np.uint16], slot: int = 0) -> torch.Tensor:
         """uint16 H x W to float32 0..1 (near is 1), H x W, on the device."""
-        staging = self._staging("depth", inverse_depth.shape, torch.float32)
+        staging = self._staging(f"depth {slot}", inverse_depth.shape, torch.float32)
         np.multiply(inverse_depth, np.float32(1 / 65535), out=staging.numpy())
         return staging.to(self._device, non_blocking=True)
 

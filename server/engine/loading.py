@@ -18,6 +18,7 @@ from .files import Weights, check_safetensors, read_json, read_through
 from .fit import check_fit
 from .look import Files, check_kind
 from .lora import LoraStack
+from .memory import is_shortage
 from .schedule import Schedule
 from .single_file import load_texts, load_unet, load_vae
 
@@ -79,10 +80,11 @@ def load_parts(files: Files, progress: Progress, dtype: torch.dtype = torch.floa
     load_base = _load_folder if files.found is None else _load_file
     try:
         parts = load_base(files, bar, dtype)
-    except (EngineError, torch.OutOfMemoryError, MemoryError):
+    except EngineError:
         raise
     except (KeyError, ValueError, RuntimeError, TypeError, IndexError, StopIteration, SafetensorError) as error:
-        _raise_for_memory(error)
+        if is_shortage(error):
+            raise
         words = f"{files.base} is damaged, or of a kind that is not known here: {_first_line(error)}"
         raise EngineError(words) from error
     if spec.control is not None:
@@ -177,10 +179,9 @@ class _Bar:
             module = load()
         except EngineError:
             raise
-        except (torch.OutOfMemoryError, MemoryError):
-            raise
         except Exception as error:  # each library has its own exceptions for a config and weights that do not fit
-            _raise_for_memory(error)
+            if is_shortage(error):
+                raise
             where = weights.files[0].parent
             raise EngineError(f"{part} of {where} cannot be loaded: {_first_line(error)}") from error
         self.done(part, weights)
@@ -205,12 +206,6 @@ def _tokenizer(where: Path) -> CLIPTokenizer:
         return CLIPTokenizer.from_pretrained(where, local_files_only=True)
     except Exception as error:
         raise EngineError(f"tokenizer of {where.parent} cannot be loaded: {_first_line(error)}") from error
-
-
-def _raise_for_memory(error: Exception) -> None:
-    """Raise MemoryError where ``error`` is that: the CPU's allocator raises a plain RuntimeError."""
-    if isinstance(error, RuntimeError) and "alloc" in str(error) and "memory" in str(error):
-        raise MemoryError(_first_line(error)) from error
 
 
 def _first_line(error: Exception) -> str:

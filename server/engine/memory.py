@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import psutil
 import torch
@@ -54,3 +56,25 @@ def _check(files: Files, needed: int, free: int, where: str, otherwise: str) -> 
         f"{free / GIB:.1f} GB free: use {smaller}, close other programs or {otherwise}",
         "out_of_memory",
     )
+
+
+def is_shortage(error: Exception) -> bool:
+    """Whether ``error`` says that memory ran out; the CPU's allocator raises a plain RuntimeError."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "alloc" in str(error) and "memory" in str(error)
+
+
+@contextmanager
+def shortage_told(what: str, free: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Where memory runs out meanwhile, call ``free`` and raise the EngineError that says so of ``what``."""
+    try:
+        yield
+    except Exception as error:
+        if not is_shortage(error):
+            raise
+        free()
+        raise EngineError(
+            f"there is too little memory for {what}: use a smaller size, close other programs or take --device cpu",
+            "out_of_memory",
+        ) from error

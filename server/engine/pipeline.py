@@ -20,7 +20,7 @@ FLAT = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """The numbers of one UNet call: ``next latent = keep * latent + use * output (+ noise)``.
+    """The numbers of one UNet call, of one frame or of N: ``next latent = keep * latent + use * output (+ noise)``.
 
     ``timestep``: int64, 0-d. ``keep``, ``use``: fp32, 0-d. ``noise``: fp32, of the latent's shape, already scaled;
     None at the last call.
@@ -34,7 +34,9 @@ class Call:
 
 @dataclass(frozen=True, eq=False)
 class Guide:
-    """What the prompt gives to each UNet call. B is 1, or 2 with classifier-free guidance, the negative one first.
+    """What the prompt gives to each UNet call.
+
+    B is 1, or 2 with classifier-free guidance, the negative one first; N or 2 N for N frames in one call.
 
     ``text``: B x tokens x width. ``pooled``, ``times``: SDXL's, B x width and B x 6 (size, crop, size), or None.
     ``picture``: the encoded style picture of an IP-Adapter, B x 1 x ..., or None where the UNet has none.
@@ -107,14 +109,17 @@ class Pipeline:
         return Depth(features=tuple((feature * weight).expand(rows, -1, -1, -1) for feature in features))
 
     def step(self, latent: torch.Tensor, call: Call, guide: Guide, depth: Depth) -> torch.Tensor:
-        """The latent (fp32) after one UNet call."""
+        """The latent (fp32, N x ...) after one UNet call."""
         output = self.predict(latent, call.timestep, guide, depth)
         latent = latent * call.keep + output * call.use
         return latent if call.noise is None else latent + call.noise
 
     def predict(self, latent: torch.Tensor, timestep: torch.Tensor, guide: Guide, depth: Depth) -> torch.Tensor:
         """The UNet's output for ``latent``, in fp32."""
-        sample = latent.to(self.dtype).expand(guide.text.shape[0], -1, -1, -1)
+        sample = latent.to(self.dtype)
+        times = guide.text.shape[0] // latent.shape[0]
+        if times > 1:
+            sample = torch.cat([sample] * times)
         added: dict[str, Any] = {}
         if guide.pooled is not None:
             added |= {"text_embeds": guide.pooled, "time_ids": guide.times}

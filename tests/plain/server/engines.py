@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,11 @@ class Lent:
 
     def render(self, request: Request, on_step: OnStep = None) -> Rendered:
         rendered = self._engine.render(request, on_step)
+        time.sleep(self._seconds)
+        return rendered
+
+    def render_together(self, requests: Sequence[Request], on_step: OnStep = None) -> Sequence[Rendered]:
+        rendered = self._engine.render_together(requests, on_step)
         time.sleep(self._seconds)
         return rendered
 
