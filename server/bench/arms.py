@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class Arm:
 
     ``before``: what is done once before the first timed frame of a configuration, untimed. ``latency``: milliseconds
     from input to its own output where that is not the time of a call. ``same_noise``: whether its picture must equal
-    the stock pipeline's.
+    the stock pipeline's. ``together``: makes ``batch`` pictures in one call, in place of ``render``.
     """
 
     name: str
@@ -41,7 +41,8 @@ class Arm:
     before: Callable[[Request], None] = lambda request: None
     delay_frames: Callable[[Request], int] = lambda request: 0
     same_noise: bool = True
-    notes: list[str] = field(default_factory=list)
+    batch: int = 1
+    together: Callable[[list[Request]], list[Picture]] | None = None
 
 
 def load(folder: Path) -> Parts:
@@ -59,6 +60,17 @@ def copied(parts: Parts) -> Parts:
 
 def ours(engine: StableDiffusionLcm, name: str, depth: bool, before: Callable[[Request], None] | None = None) -> Arm:
     return Arm(name, lambda request: engine.render(request).image, depth, before or (lambda request: None))
+
+
+def ours_batched(engine: StableDiffusionLcm, name: str, depth: bool, batch: int) -> Arm:
+    """Our engine with ``batch`` frames in one go: the first of them waits until the last is there."""
+
+    def together(requests: list[Request]) -> list[Picture]:
+        return [rendered.image for rendered in engine.render_together(requests)]
+
+    arm = Arm(name, lambda request: together([request] * batch)[-1], depth, batch=batch, together=together)
+    arm.delay_frames = lambda request: 2 * (batch - 1)
+    return arm
 
 
 class Stock:

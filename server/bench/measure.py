@@ -83,10 +83,14 @@ def interleave(
         for number in order if turn % 2 == 0 else reversed(order):
             arm = arms[number]
             made = [requests(index + each, arm.depth) for each in range(frames)]
-            for request in made:
+            for begin in range(0, frames, arm.batch):
+                few = made[begin : begin + arm.batch]
                 begun = time.perf_counter()
-                arm.render(request)
-                times[number].append((time.perf_counter() - begun) * 1e3)
+                if arm.together is None:
+                    arm.render(few[0])
+                else:
+                    arm.together(few)
+                times[number] += [(time.perf_counter() - begun) * 1e3 / len(few)] * len(few)
         index += frames
         if enough():
             break

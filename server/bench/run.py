@@ -18,11 +18,13 @@ from server.engine.devices import best_dtype
 from server.engine.loading import Parts
 
 from . import frames, models
-from .arms import Arm, Stock, copied, load, one_noise, ours
+from .arms import Arm, Stock, copied, load, one_noise, ours, ours_batched
 from .loop import Loops
 from .measure import Row, fill, interleave
 from .report import floor
 from .stream import missing, stream_diffusion
+
+BATCH = 4
 
 
 class Bench:
@@ -112,7 +114,7 @@ class Bench:
 
     @property
     def _frames(self) -> int:
-        return 20 if self._cuda else 6 if self._given.quick else 8
+        return 20 if self._cuda else 8
 
     @property
     def _warm(self) -> int:
@@ -148,6 +150,7 @@ class Bench:
         arms.append(ours(engine, f"ours, {short}", depth=False))
         if parts.control is not None:
             arms.append(ours(engine, f"ours, {short}, depth", depth=True))
+        arms.append(ours_batched(engine, f"ours, {short}, {BATCH} frames in one go", depth=False, batch=BATCH))
         return arms, made
 
     def _start_loops(self, name: str, folder: Path) -> Loops | None:

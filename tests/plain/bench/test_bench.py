@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from addon.wire import Request
 from server.bench import frames, models
 from server.bench.__main__ import Others
-from server.bench.arms import Arm, Stock, copied, load, one_noise, ours, psnr
+from server.bench.arms import Arm, Picture, Stock, copied, load, one_noise, ours, ours_batched, psnr
 from server.bench.measure import Row, fill, interleave, void
 from server.bench.report import draw, table, write
 from server.bench.stream import missing
@@ -31,12 +33,13 @@ def test_arms_make_the_same_picture(family: str, tmp_path: Path) -> None:
         Arm("stock with depth", stock.render, depth=True),
         ours(engine, "ours", depth=False),
         ours(engine, "ours with depth", depth=True),
+        ours_batched(engine, "ours, 3 in one go", depth=False, batch=3),
     ]
     rows = [Row(family, 64, 2, arm.name) for arm in arms]
     with one_noise():
         interleave(arms, lambda index, depth: frames.request(index, 64, 2, depth), rows, rounds=1, frames=1, warm=1)
-    assert [row.failed for row in rows] == [""] * 4
-    assert [row.decibels is None for row in rows] == [True, True, False, False]
+    assert [row.failed for row in rows] == [""] * 5
+    assert [row.decibels is None for row in rows] == [True, True, False, False, False]
     assert not void(rows)
     plain, deep = (stock.render(frames.request(3, 64, 2, depth)) for depth in (False, True))
     assert plain.std() > 5 and psnr(plain, deep) < 60, "flat or equal pictures would hide a difference"
@@ -76,6 +79,24 @@ def test_a_delayed_picture_counts_as_late() -> None:
     row = Row("m", 64, 4, "batch")
     interleave([arm], lambda index, depth: frames.request(index, 64, 4, depth), [row], rounds=1, frames=3, warm=1)
     assert row.latency == pytest.approx(4 * row.median)
+
+
+def test_frames_made_in_one_go_share_its_time() -> None:
+    picture = np.zeros((64, 64, 3), np.uint8)
+    calls: list[float] = []
+
+    def together(requests: list[Request]) -> list[Picture]:
+        begun = time.perf_counter()
+        time.sleep(0.03 * len(requests))
+        calls.append((time.perf_counter() - begun) * 1e3)
+        return [picture] * len(requests)
+
+    arm = Arm("four", lambda request: picture, batch=4, together=together, delay_frames=lambda request: 6)
+    row = Row("m", 64, 1, "four")
+    interleave([arm], lambda index, depth: frames.request(index, 64, 1, depth), [row], rounds=1, frames=8, warm=1)
+    assert len(calls) == 2 and row.frames == 8
+    assert min(calls) / 4 <= row.median < min(calls), "a share of the call, not the call"
+    assert row.latency == pytest.approx(7 * row.median)
 
 
 def test_figures_and_files(tmp_path: Path) -> None:
