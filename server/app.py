@@ -53,14 +53,14 @@ class Models(BaseModel):
     available: list[Model]
 
 
-def load_spec(spec: ModelSpec, device: str) -> Load:
-    """Return what loads the engine of ``spec``."""
+def load_spec(spec: ModelSpec, config: Config) -> Load:
+    """Return what loads the engine of ``spec`` as ``config`` has it."""
 
     def load(progress: Report) -> Engine:
         progress(0.0, "The engine is being started.")
         from .engine import StableDiffusionLcm  # here, as importing torch takes seconds
 
-        return StableDiffusionLcm.load(spec, device, progress)
+        return StableDiffusionLcm.load(spec, config.device, progress, compiled=config.compile)
 
     return load
 
@@ -85,7 +85,7 @@ def create_app(config: Config, token: str, load: Load) -> FastAPI:
 
     catalogue = Catalogue(config.models_dir)
     worker = Worker(load, config.model, metrics, broadcast, config.idle_release, catalogue.lora, config.batch)
-    desk = Desk(catalogue, worker, lambda spec: load_spec(spec, config.device))
+    desk = Desk(catalogue, worker, lambda spec: load_spec(spec, config))
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -33,7 +33,7 @@ class Config:
     token for clients is written. ``allow_origins``: the web pages, as ``scheme://host[:port]``, that may connect.
     ``models_dir``: the user's own models. ``idle_release``: seconds without a frame after which the model's memory is
     given back, 0 for never; the next frame loads it again. ``batch``: how many pictures of different clients are
-    computed in one go, at most.
+    computed in one go, at most. ``compile``: whether torch.compile is to make the UNet faster, on CUDA.
     """
 
     host: str = "127.0.0.1"
@@ -45,6 +45,7 @@ class Config:
     models_dir: Path = field(default_factory=default_models_dir)
     idle_release: float = 0.0
     batch: int = 1
+    compile: bool = False
 
     def __post_init__(self) -> None:
         if not self.host or any(character.isspace() for character in self.host):

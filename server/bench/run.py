@@ -18,7 +18,7 @@ from server.engine.devices import best_dtype
 from server.engine.loading import Parts
 
 from . import frames, models
-from .arms import Arm, Stock, copied, load, one_noise, ours, ours_batched
+from .arms import Arm, Stock, compile_first, copied, load, one_noise, ours, ours_batched
 from .loop import Loops
 from .measure import Row, fill, interleave
 from .report import floor
@@ -145,6 +145,9 @@ class Bench:
         if self._cuda:
             made.append(self._engine(parts, record=False))
             arms.append(ours(made[0], f"ours, {short}, eager", depth=False))
+            if not self._given.no_compiled:
+                made.append(self._engine(parts, compiled=True))
+                arms.append(ours(made[1], f"ours, {short}, compiled", depth=False, before=compile_first(made[1])))
         engine = self._engine(parts)
         made.append(engine)
         arms.append(ours(engine, f"ours, {short}", depth=False))

@@ -29,6 +29,10 @@ class Recent(Generic[Value]):
             self._values.popitem(last=False)
         return value
 
+    def peek(self, key: Hashable) -> Value | None:
+        """The value kept under ``key``, if any; that it was asked for does not count as used."""
+        return self._values.get(key)
+
     def clear(self) -> None:
         self._values.clear()
 

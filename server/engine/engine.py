@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 
 from addon.wire import Frame, Request, Style
 
+from .compiled import Compiler
 from .devices import Stopwatch, choose, cpu_threads, give_back_freed
 from .errors import EngineError
 from .fast import pack_module, quicken_autoencoder
+from .fit import check_request
 from .graphs import CudaGraphs, RecordedPipeline
 from .images import Transfer
 from .inputs import Inputs, Recipe
@@ -60,9 +62,14 @@ class StableDiffusionLcm:
     """
 
     def __init__(
-        self, parts: Parts, device: str = "auto", dtype: torch.dtype | None = None, record: bool = True
+        self,
+        parts: Parts,
+        device: str = "auto",
+        dtype: torch.dtype | None = None,
+        record: bool = True,
+        compiled: bool = False,
     ) -> None:
-        """``record``: repeat recorded kernels on CUDA, in place of launching them one by one."""
+        """``record``: repeat recorded kernels, on CUDA; ``compiled``: torch.compile's, from when it is done."""
         place = choose(device, dtype)
         self._device, self._dtype = place.device, place.dtype
         if self._device.type == "cpu":
@@ -93,7 +100,8 @@ class StableDiffusionLcm:
                     pack_module(module)
         self._sums: Pipeline | RecordedPipeline = self._pipeline
         if self._device.type == "cuda" and record:
-            self._sums = RecordedPipeline(self._pipeline, CudaGraphs())
+            compiler = Compiler(self._pipeline, mode="max-autotune-no-cudagraphs") if compiled else None
+            self._sums = RecordedPipeline(self._pipeline, CudaGraphs(), compiler=compiler)
         self._size_step = parts.size_step
         texts = [(tokenizer, self._place(encoder)) for tokenizer, encoder in parts.texts]
         self._text = PromptEncoder(texts, self._device, self._dtype, parts.blank_negative)
@@ -110,11 +118,13 @@ class StableDiffusionLcm:
         device: str = "auto",
         progress: Progress | None = None,
         dtype: torch.dtype | None = None,
+        compiled: bool = False,
     ) -> StableDiffusionLcm:
         """Load the model ``source``, a spec or the path of its base. Raises EngineError.
 
         ``progress`` is called with a fraction from 0 to 1 that never falls, and words. ``dtype`` overrides the
-        precision that suits the device.
+        precision that suits the device. ``compiled``: have torch.compile make the UNet faster, on CUDA, while frames
+        are made already.
         """
         report = progress or (lambda fraction, words: None)
         report(0.0, "looking at the model")
@@ -124,7 +134,8 @@ class StableDiffusionLcm:
         check_memory(files, place)
         with shortage_told(f"loading model {str(spec.base)!r}"):
             with quiet():
-                engine = cls(load_parts(files, report, loading_dtype(files, place)), device, dtype)
+                parts = load_parts(files, report, loading_dtype(files, place))
+                engine = cls(parts, device, dtype, compiled=compiled)
             report(0.97, "warming up")
             engine._warm_up()
         report(1.0, "ready")
@@ -138,6 +149,11 @@ class StableDiffusionLcm:
         if self._style is not None:
             modules.append(self._style.encoder)
         return sum(weight.nbytes for module in modules if module is not None for weight in module.state_dict().values())
+
+    @property
+    def compiling(self) -> bool:
+        """Whether something is being compiled beside the frames, which will be faster then."""
+        return isinstance(self._sums, RecordedPipeline) and self._sums.compiling
 
     def use_loras(self, loras: tuple[LoraFile, ...]) -> None:
         """Have exactly ``loras`` in the next picture, beside those that the model was loaded with.
@@ -180,8 +196,9 @@ class StableDiffusionLcm:
         each picture may differ from that in rounding. ``timings`` are those of all.
         """
         style = requests[0].style
+        has_depth = self._pipeline.adapter is not None or self._pipeline.control is not None
         for request in requests:
-            self._check(request)
+            check_request(request, self.name, self._size_step, has_depth)
         with shortage_told(f"a picture of {style.width} x {style.height}", self._free):
             return self._render(requests, on_step or (lambda step, steps: None))
 
@@ -262,23 +279,6 @@ class StableDiffusionLcm:
         times = None if prompt.pooled is None else inputs.times(style.height, style.width, rows)
         picture = None if self._style is None else self._style.rows(rows)
         return Guide(prompt.text, prompt.pooled, times, picture, guidance, embedded)
-
-    def _check(self, request: Request) -> None:
-        style, step = request.style, self._size_step
-        for name, value in (("width", style.width), ("height", style.height)):
-            if value % step:
-                raise EngineError(
-                    f"{name} is {value}, but the model {self.name} needs a multiple of {step}: "
-                    f"use {value // step * step or step} or {(value // step + 1) * step}",
-                    "bad_request",
-                )
-        controlled = any(control.kind == "depth" and control.weight > 0 for control in style.controls)
-        if controlled and self._pipeline.adapter is None and self._pipeline.control is None:
-            raise EngineError(
-                f"depth control is asked for, but the model {self.name} has no depth adapter or ControlNet: set the "
-                "depth weight to 0, or add a T2IAdapter as the folder 'adapter' of the model",
-                "bad_request",
-            )
 
     def _place(self, module: Any, dtype: torch.dtype | None = None) -> Any:
         return module.to(device=self._device, dtype=dtype or self._dtype, memory_format=torch.channels_last)

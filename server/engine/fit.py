@@ -1,4 +1,4 @@
-"""Whether the parts of a model belong together. diffusers' modules, handed in; no files.
+"""Whether the parts of a model belong together, and a request to them. diffusers' modules, handed in; no files.
 
 What does not fit would fail in the middle of a frame, or make pictures of nothing.
 """
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffusers import T2IAdapter
+
+from addon.wire import Request
 
 from .errors import EngineError
 
@@ -67,3 +69,24 @@ def _check_controlnet(config: Any, unet: Any, base: Path) -> None:
                 f"the ControlNet was made for another base model: its {words} are {given} wide, those of {base} "
                 f"{taken}; use one made for this model's family"
             )
+
+
+def check_request(request: Request, name: str, size_step: int, has_depth: bool) -> None:
+    """Raise EngineError where the model ``name`` cannot make the picture of ``request``.
+
+    ``size_step``: what width and height must be a multiple of. ``has_depth``: whether the model has a depth control.
+    """
+    style = request.style
+    for side, value in (("width", style.width), ("height", style.height)):
+        if value % size_step:
+            raise EngineError(
+                f"{side} is {value}, but the model {name} needs a multiple of {size_step}: "
+                f"use {value // size_step * size_step or size_step} or {(value // size_step + 1) * size_step}",
+                "bad_request",
+            )
+    if not has_depth and any(control.kind == "depth" and control.weight > 0 for control in style.controls):
+        raise EngineError(
+            f"depth control is asked for, but the model {name} has no depth adapter or ControlNet: set the "
+            "depth weight to 0, or add a T2IAdapter as the folder 'adapter' of the model",
+            "bad_request",
+        )

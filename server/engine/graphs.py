@@ -9,13 +9,14 @@ steps, seed, strength or prompt needs no new recording, and neither do other LoR
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import torch
 
 from .cache import Recent
+from .compiled import Compiler
 from .pipeline import Call, Depth, Guide, Pipeline
 
 KEPT_RECORDINGS = 16
@@ -34,14 +35,25 @@ class RecordedPipeline:
     records one stage at most, so that none is late by more than about a UNet call; until all are recorded, the rest
     goes on as it is. ``record`` makes a recording, :class:`CudaGraphs` as a rule; where that fails once, all goes on
     unrecorded. Call :meth:`begin` before each frame.
+
+    With a ``compiler`` the UNet's call is compiled once it is recorded, and recorded again when that is done. Nothing
+    is recorded meanwhile: what a compiler does on a GPU must not end up in a recording.
     """
 
-    def __init__(self, pipeline: Pipeline, record: Record, kept: int = KEPT_RECORDINGS) -> None:
-        self._pipeline, self._record = pipeline, record
+    def __init__(
+        self, pipeline: Pipeline, record: Record, kept: int = KEPT_RECORDINGS, compiler: Compiler | None = None
+    ) -> None:
+        self._pipeline, self._record, self._compiler = pipeline, record, compiler
+        self._compiled: set[Hashable] = set()
         self._recordings: Recent[list[Recording]] = Recent(kept)
         self._baked = pipeline.baked
         self._may_record = True
         self.sound = True
+
+    @property
+    def compiling(self) -> bool:
+        """Whether the UNet is being compiled, so that frames will be faster soon."""
+        return self._compiler is not None and self._compiler.busy
 
     def begin(self) -> None:
         """A frame begins."""
@@ -49,10 +61,13 @@ class RecordedPipeline:
         if self._baked != self._pipeline.baked:
             self._baked = self._pipeline.baked
             self.clear()
+            if self._compiler is not None:
+                self._compiler.forget()
 
     def clear(self) -> None:
         """Forget all recordings, and give their memory back."""
         self._recordings.clear()
+        self._compiled.clear()
 
     def encode(
         self, image: torch.Tensor, height: int, width: int, signal: torch.Tensor, start: torch.Tensor
@@ -63,7 +78,19 @@ class RecordedPipeline:
         return self._run(self._pipeline.look, _anew(depth), height, width, weight, rows)
 
     def step(self, latent: torch.Tensor, call: Call, guide: Guide, depth: Depth) -> torch.Tensor:
-        return self._run(self._pipeline.step, latent, call, guide, depth)
+        given = (latent, call, guide, depth)
+        if self._compiler is None or not self.sound:
+            return self._run(self._pipeline.step, *given)
+        key = _key(self._pipeline.step, given)
+        if not self._compiler.ready(key):
+            if self._recordings.peek(key):
+                self._compiler.offer(key, lambda: map_tensors(given, torch.clone))
+            return self._run(self._pipeline.step, *given)
+        if key not in self._compiled:
+            self._compiled.add(key)
+            if slow := self._recordings.peek(key):
+                slow.clear()
+        return self._run(self._compiler.pipeline.step, *given)
 
     def decode(self, latent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return self._run(self._pipeline.decode, latent)
@@ -71,7 +98,7 @@ class RecordedPipeline:
     def _run(self, function: Function, *given: Any) -> Any:
         if not self.sound:
             return function(*given)
-        key = (function.__name__, shape_of(given))
+        key = _key(function, given)
         known = True
 
         def first() -> list[Recording]:
@@ -80,7 +107,7 @@ class RecordedPipeline:
             return []
 
         made = self._recordings.get(key, first)
-        if known and not made and self._may_record:
+        if known and not made and self._may_record and not self.compiling:
             self._may_record = False
             try:
                 made.append(self._record(function, given))
@@ -89,6 +116,10 @@ class RecordedPipeline:
                 self.clear()
                 print(f"engine: frames are not recorded as CUDA graphs: {error}", file=sys.stderr)
         return made[0](given) if made and self.sound else function(*given)
+
+
+def _key(function: Function, given: tuple[Any, ...]) -> Hashable:
+    return function.__name__, shape_of(given)
 
 
 def _anew(plane: torch.Tensor) -> torch.Tensor:

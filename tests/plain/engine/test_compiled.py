@@ -1,0 +1,154 @@
+"""The compiled UNet: it takes over when it is done, computes the same, and its failure costs nothing."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from server.bench.arms import load
+from server.engine.compiled import KEPT_COMPILED, Compiler
+from server.engine.graphs import RecordedPipeline
+from server.engine.pipeline import Call, Depth, Guide, Pipeline
+from tests.plain.engine.test_graphs import Repeats
+
+BACKEND = "inductor" if shutil.which("g++") else "aot_eager"  # torch's own compiler needs one of C++ on a CPU
+Inputs = tuple[torch.Tensor, Call, Guide, Depth]
+
+
+@pytest.fixture
+def pipeline(model: Callable[..., Path]) -> Pipeline:
+    parts = load(model())
+    return Pipeline(parts.unet, parts.vae, torch.float32)
+
+
+def inputs(pipeline: Pipeline, side: int = 8, seed: int = 0) -> Inputs:
+    generator = torch.Generator().manual_seed(seed)
+    draw = lambda *shape: torch.randn(shape, generator=generator)  # noqa: E731
+    call = Call(torch.tensor(499), torch.tensor(0.5), torch.tensor(0.25), draw(1, 4, side, side))
+    return draw(1, 4, side, side), call, Guide(draw(1, 77, pipeline.unet.config.cross_attention_dim)), Depth()
+
+
+def frames(recorded: RecordedPipeline, given: Inputs, count: int = 3) -> torch.Tensor:
+    with torch.inference_mode():
+        for _ in range(count):
+            recorded.begin()
+            result = recorded.step(*given)
+        return result
+
+
+def wait(recorded: RecordedPipeline) -> None:
+    assert recorded._compiler is not None and recorded._compiler._thread is not None
+    recorded._compiler._thread.join(600)
+    assert not recorded.compiling
+
+
+def test_it_takes_over_when_it_is_done(pipeline: Pipeline) -> None:
+    record = Repeats()
+    compiler = Compiler(pipeline, BACKEND)
+    recorded = RecordedPipeline(pipeline, record, compiler=compiler)
+    given = inputs(pipeline)
+    with torch.inference_mode():
+        expected = pipeline.step(*given)
+    assert torch.equal(frames(recorded, given, 1), expected)
+    assert compiler._thread is None, "the first frame of a kind may be the only one"
+    assert torch.allclose(frames(recorded, given), expected, atol=1e-5)
+    wait(recorded)
+    made = len(record.made)
+    functions = watch(recorded)
+    assert torch.allclose(frames(recorded, given), expected, atol=1e-4)
+    assert len(record.made) == made + 1, "recorded once more, with what was compiled"
+    assert functions == [compiler.pipeline.step]
+    other = inputs(pipeline, seed=5)
+    with torch.inference_mode():
+        assert torch.allclose(frames(recorded, other, 1), pipeline.step(*other), atol=1e-4)
+
+
+def watch(recorded: RecordedPipeline) -> list[Any]:
+    """What is recorded from now on."""
+    functions: list[Any] = []
+    record = recorded._record
+
+    def noting(function: Any, given: tuple[Any, ...]) -> Any:
+        functions.append(function)
+        return record(function, given)
+
+    recorded._record = noting
+    return functions
+
+
+def test_weights_changed_in_place_are_followed(pipeline: Pipeline) -> None:
+    recorded = RecordedPipeline(pipeline, Repeats(), compiler=Compiler(pipeline, "aot_eager"))
+    given = inputs(pipeline)
+    before = frames(recorded, given)
+    wait(recorded)
+    frames(recorded, given)
+    with torch.inference_mode():
+        for weight in pipeline.unet.parameters():
+            weight.mul_(1.1)
+        expected = pipeline.step(*given)
+    assert not torch.allclose(expected, before, atol=1e-2)
+    assert torch.allclose(frames(recorded, given), expected, atol=1e-4)
+
+
+def test_changed_numbers_in_modules_have_it_compiled_anew(pipeline: Pipeline) -> None:
+    compiler = Compiler(pipeline, "eager")
+    recorded = RecordedPipeline(pipeline, Repeats(), compiler=compiler)
+    given = inputs(pipeline)
+    frames(recorded, given)
+    wait(recorded)
+    frames(recorded, given)
+    first = compiler._thread
+    pipeline.baked += 1
+    functions = watch(recorded)
+    frames(recorded, given)
+    assert functions == [pipeline.step]
+    assert compiler._thread is not first
+    wait(recorded)
+
+
+def test_few_kinds_are_compiled_for(pipeline: Pipeline) -> None:
+    compiler = Compiler(pipeline, "eager")
+    recorded = RecordedPipeline(pipeline, Repeats(), compiler=compiler)
+    threads = set()
+    for side in range(8, 8 * (KEPT_COMPILED + 3), 8):
+        frames(recorded, inputs(pipeline, side))
+        wait(recorded)
+        threads.add(compiler._thread)
+        frames(recorded, inputs(pipeline, side))
+    assert len(threads) == KEPT_COMPILED
+
+
+def test_what_cannot_be_compiled_goes_on_as_it_was(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+    def broken(graph: Any, examples: Any) -> Any:
+        raise RuntimeError("no compiler here\nand more of it")
+
+    record = Repeats()
+    recorded = RecordedPipeline(pipeline, record, compiler=Compiler(pipeline, broken))  # type: ignore[arg-type]
+    given = inputs(pipeline)
+    with torch.inference_mode():
+        expected = pipeline.step(*given)
+    frames(recorded, given)
+    wait(recorded)
+    assert torch.equal(frames(recorded, given), expected)
+    assert record.made == ["step"]
+    assert capsys.readouterr().err.count("no compiler here") == 1
+
+
+def test_frames_in_one_go_are_another_kind(pipeline: Pipeline) -> None:
+    compiler = Compiler(pipeline, "eager")
+    recorded = RecordedPipeline(pipeline, Repeats(), compiler=compiler)
+    one = inputs(pipeline)
+    frames(recorded, one)
+    wait(recorded)
+    latent, call, guide, depth = one
+    assert call.noise is not None
+    pair = (latent.repeat(2, 1, 1, 1), replace(call, noise=call.noise.repeat(2, 1, 1, 1)))
+    with torch.inference_mode():
+        both = frames(recorded, (*pair, Guide(guide.text.repeat(2, 1, 1)), depth), 2)
+    assert torch.allclose(both[1:], frames(recorded, one), atol=1e-4)
