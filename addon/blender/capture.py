@@ -163,7 +163,7 @@ def view_from_camera(
         raise RuntimeError(f"the scene {scene.name!r} has no camera: add one, or orbit instead")
     space, region = any_space()
     if space.shading.type != shading:
-        space.shading.type = shading  # type: ignore[assignment]
+        space.shading.type = shading
     if space.overlay.show_overlays:
         space.overlay.show_overlays = False
     view_layer = scene.view_layers[0]
@@ -196,7 +196,7 @@ def ensure_gpu() -> None:
         camera = scene.camera
         bpy.data.scenes.remove(scene)
         if camera is not None:
-            bpy.data.cameras.remove(camera.data)  # type: ignore[arg-type]
+            bpy.data.cameras.remove(camera.data)
     try:
         gpu.types.GPUOffScreen(8, 8).free()
     except SystemError as error:

@@ -10,11 +10,12 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import bpy
 
 
-def write_sequence(told: dict, folder: Path) -> None:
+def write_sequence(told: dict[str, Any], folder: Path) -> None:
     """One PNG a frame; frames that show the same picture are links to one file where the disk has links."""
     target = Path(told["target"])
     target.mkdir(parents=True, exist_ok=True)
@@ -26,7 +27,7 @@ def write_sequence(told: dict, folder: Path) -> None:
             shutil.copyfile(source, copy)
 
 
-def write_video(told: dict, folder: Path) -> None:
+def write_video(told: dict[str, Any], folder: Path) -> None:
     """H.264 in MPEG-4 by Blender's own FFmpeg: one image strip with an element for each frame."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.context.scene

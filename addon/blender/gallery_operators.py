@@ -81,7 +81,7 @@ class DRAFTGLASS_OT_delete_picture(_OfEntry, bpy.types.Operator):
         """Ask about the file, where there is one."""
         entry = gallery.get(self.number) if self.number else gallery.selected()
         if entry is not None and entry.path is not None and entry.path.exists():
-            return context.window_manager.invoke_props_dialog(self)
+            return set(context.window_manager.invoke_props_dialog(self))
         return self.execute(context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:

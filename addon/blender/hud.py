@@ -142,8 +142,9 @@ def _draw() -> None:
     if not is_ours(image):
         return
     if _facts.old:  # in the viewport the overlay marks itself
-        corner, opposite = (context.region.view2d.view_to_region(at, at, clip=False) for at in (0.0, 1.0))
-        frame(*corner, *opposite, AMBER)
+        to_region = context.region.view2d.view_to_region
+        (left, bottom), (right, top) = to_region(0.0, 0.0, clip=False), to_region(1.0, 1.0, clip=False)
+        frame(left, bottom, right, top, AMBER)
     _draw_numbers(context)
 
 

@@ -28,7 +28,7 @@ class OfModel:
     def poll(cls, _context: bpy.types.Context) -> bool:
         """While there is a server to be asked."""
         if live.loop() is None:
-            cls.poll_message_set("Live is off: start it first")  # type: ignore[attr-defined]
+            cls.poll_message_set("Live is off: start it first")
             return False
         return True
 
@@ -69,7 +69,7 @@ class DRAFTGLASS_OT_pull_model(OfModel, bpy.types.Operator):
         """Ask first: it may be gigabytes."""
         if is_offline():
             return self.execute(context)
-        return context.window_manager.invoke_props_dialog(self, width=420)
+        return set(context.window_manager.invoke_props_dialog(self, width=420))
 
     def draw(self, _context: bpy.types.Context) -> None:
         """What it is, how large, and under which licence."""
@@ -118,7 +118,7 @@ class DRAFTGLASS_OT_remove_model(OfModel, bpy.types.Operator):
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """Ask first."""
-        return context.window_manager.invoke_confirm(self, event)
+        return set(context.window_manager.invoke_confirm(self, event))
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
         """Ask for it."""

@@ -112,9 +112,7 @@ def _is_there(camera: bpy.types.Object | None, matrix: Matrix) -> bool:
     if camera is None:
         return False
     there = camera.matrix_world.normalized().inverted()
-    return all(
-        abs(a - b) < 1e-3 for row, other in zip(there, matrix, strict=True) for a, b in zip(row, other, strict=True)
-    )
+    return all(abs(there[row][column] - matrix[row][column]) < 1e-3 for row in range(4) for column in range(4))
 
 
 def _matrix(told: object) -> Matrix | None:

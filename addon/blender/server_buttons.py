@@ -75,7 +75,7 @@ class DRAFTGLASS_OT_remove_set_up(bpy.types.Operator):
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """Ask first."""
-        return context.window_manager.invoke_confirm(self, event)
+        return set(context.window_manager.invoke_confirm(self, event))
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
         """Remove it."""

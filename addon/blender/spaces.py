@@ -39,7 +39,7 @@ def view_spaces() -> Iterator[tuple[bpy.types.Area, bpy.types.SpaceView3D]]:
         for area in screen.areas:
             for space in area.spaces:
                 if space.type == "VIEW_3D":
-                    yield area, space  # type: ignore[misc]
+                    yield area, space
 
 
 def any_space() -> tuple[bpy.types.SpaceView3D, bpy.types.Region]:
@@ -141,7 +141,7 @@ def without_overlays(space: bpy.types.SpaceView3D, solid: bool = False) -> Itera
 
     Costs a redraw of the viewport; ``solid`` also sets Solid shading without X-ray, for the depth.
     """
-    before = [
+    before: list[tuple[Any, str, Any, Any]] = [
         (space.overlay, "show_overlays", space.overlay.show_overlays, False),
         (space, "show_gizmo", space.show_gizmo, False),
     ]

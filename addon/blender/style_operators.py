@@ -38,7 +38,7 @@ class OfOwnStyle:
         """Where the chosen style is one of these."""
         listed = _current(context)
         if listed is None or not listed.own:
-            cls.poll_message_set("Choose a style of your own first")  # type: ignore[attr-defined]
+            cls.poll_message_set("Choose a style of your own first")
             return False
         return True
 
@@ -78,7 +78,7 @@ class DRAFTGLASS_OT_save_style(bpy.types.Operator):
         listed = _current(context)
         self.name = listed.preset.name if listed is not None and listed.own else ""
         self.replace = bool(self.name)
-        return context.window_manager.invoke_props_dialog(self)
+        return set(context.window_manager.invoke_props_dialog(self))
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Save it, and let it be the chosen one."""
@@ -104,7 +104,7 @@ class DRAFTGLASS_OT_rename_style(OfOwnStyle, bpy.types.Operator):
         """Ask for the name."""
         listed = _current(context)
         self.name = listed.preset.name if listed is not None else ""
-        return context.window_manager.invoke_props_dialog(self)
+        return set(context.window_manager.invoke_props_dialog(self))
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Rename it."""
@@ -127,7 +127,7 @@ class DRAFTGLASS_OT_delete_style(OfOwnStyle, bpy.types.Operator):
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """Ask first: a file can't be had back."""
-        return context.window_manager.invoke_confirm(self, event)
+        return set(context.window_manager.invoke_confirm(self, event))
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Delete it."""

@@ -29,7 +29,7 @@ def join_guides(guides: Sequence[Guide]) -> Guide | None:
     if any(guide.text.shape != first.text.shape for guide in guides):
         return None
     return Guide(
-        _join([guide.text for guide in guides]),
+        torch.cat(_rows([guide.text for guide in guides])),
         _join([guide.pooled for guide in guides]),
         _join([guide.times for guide in guides]),
         _join([guide.picture for guide in guides]),
