@@ -28,14 +28,14 @@ STOP_SECONDS = 4.0
 class OwnServer:
     """``python -m server`` as a child process, with a token file and a log in a folder that only we can read."""
 
-    def __init__(self, model: str, device: str) -> None:
-        """Start it; ``address`` waits for it. Raises HeadlessError when it cannot even be started."""
+    def __init__(self, model: str, device: str, *more: str) -> None:
+        """Start it, with ``more`` arguments; ``address`` waits for that. Raises HeadlessError if it can't be."""
         self._folder = Path(tempfile.mkdtemp(prefix="draftglass-"))
         self._lines: queue.Queue[str] = queue.Queue()
         path = Path(model).expanduser()  # else it is a name that the server knows
         source = str(path.absolute()) if model != "embedded" and path.exists() else model
         command = [sys.executable, "-m", "server", "--port", "0", "--model", source, "--device", device]
-        command += ["--token-file", str(self._folder / "token"), "--exit-with-parent", str(os.getpid())]
+        command += ["--token-file", str(self._folder / "token"), "--exit-with-parent", str(os.getpid()), *more]
         try:
             with (self._folder / "log").open("wb") as log:
                 self._process = subprocess.Popen(

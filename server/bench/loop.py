@@ -16,7 +16,8 @@ from addon.headless.server import OwnServer
 from addon.live import Address, LiveLoop
 from addon.wire import Request
 
-BEAT = 0.001
+BEAT = 0.004
+"""Seconds between two looks at what came: a quarter of Blender's, since each takes a processor from the engine."""
 SILENCE = 120.0
 """Seconds without any picture after which a measurement is given up."""
 
@@ -32,8 +33,9 @@ class FarAddress(Address):
 class Loops:
     """A server with ``model`` and any number of clients. Close it, or use it as a context."""
 
-    def __init__(self, model: str, device: str) -> None:
-        self._server = OwnServer(model, device)
+    def __init__(self, model: str, device: str, *more: str) -> None:
+        """``more``: further arguments of the server."""
+        self._server = OwnServer(model, device, *more)
         self._loops: dict[bool, list[LiveLoop]] = {True: [], False: []}
         try:
             self._address = self._server.address()

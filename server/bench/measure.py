@@ -107,6 +107,11 @@ def fill(row: Row, times: Sequence[float]) -> None:
     row.latency = row.median
 
 
+def even(times: Sequence[float], every: int) -> list[float]:
+    """The means of ``every`` of ``times`` each: pictures that are made in one go come all at once, and then none."""
+    return [float(np.mean(times[at : at + every])) for at in range(0, len(times) - every + 1, every)]
+
+
 def void(rows: Sequence[Row]) -> list[Row]:
     """The rows whose pictures differ from the first arm's: a run with such is no comparison."""
     return [row for row in rows if row.decibels is not None and row.decibels < LEAST_DECIBELS]

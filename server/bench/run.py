@@ -20,7 +20,7 @@ from server.engine.loading import Parts
 from . import frames, models
 from .arms import Arm, Stock, compile_first, copied, load, one_noise, ours, ours_batched
 from .loop import Loops
-from .measure import Row, fill, interleave
+from .measure import Row, even, fill, interleave
 from .report import floor
 from .stream import missing, stream_diffusion
 
@@ -94,18 +94,22 @@ class Bench:
             self.grown.append(row)
         engine.close()
         self._free()
-        if self._late():
-            return
-        made = self._cached(usual, 2)
+        for words, more in (("", []), (f"with --batch {BATCH}, ", ["--batch", str(BATCH)])):
+            if not self._late():
+                self._by_clients(name, folder, usual, words, more)
+
+    def _by_clients(self, name: str, folder: Path, size: int, words: str, more: list[str]) -> None:
+        """Rows of the whole loop for clients at once, named with ``words``, of a server with arguments ``more``."""
+        made = self._cached(size, 2)
         request: Callable[[int], Request] = lambda index: made(index, False)  # noqa: E731
-        with Loops(str(folder), str(self._device)) as loops:
+        with Loops(str(folder), str(self._device), *more) as loops:
             for clients in (1, 2, 4, 8):
                 if self._late():
                     break
-                self._say(f"{name}: {clients} clients")
-                row = self._row(name, usual, 2, f"by clients, whole loop, {clients}")
+                self._say(f"{name}: {words}{clients} clients")
+                row = self._row(name, size, 2, f"{words}by clients, whole loop, {clients}")
                 times, _ = loops.run(request, self._frames * max(2, clients), clients)
-                fill(row, times)
+                fill(row, even(times, clients))
                 self.grown.append(row)
 
     @property

@@ -15,7 +15,7 @@ from addon.wire import Request
 from server.bench import frames, models
 from server.bench.__main__ import Others
 from server.bench.arms import Arm, Picture, Stock, copied, load, one_noise, ours, ours_batched, psnr
-from server.bench.measure import Row, fill, interleave, void
+from server.bench.measure import Row, even, fill, interleave, void
 from server.bench.report import draw, table, write
 from server.bench.stream import missing
 from server.engine import StableDiffusionLcm
@@ -97,6 +97,11 @@ def test_frames_made_in_one_go_share_its_time() -> None:
     assert len(calls) == 2 and row.frames == 8
     assert min(calls) / 4 <= row.median < min(calls), "a share of the call, not the call"
     assert row.latency == pytest.approx(7 * row.median)
+
+
+def test_bursts_are_evened_out() -> None:
+    assert even([0.0, 0.0, 90.0, 0.0, 0.0, 30.0, 5.0], 3) == [30.0, 10.0]
+    assert even([4.0, 6.0], 1) == [4.0, 6.0]
 
 
 def test_figures_and_files(tmp_path: Path) -> None:
