@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from addon.wire import Control, Frame, Request, Style
 from server.training.attributes import ATTRIBUTES, HELD_OUT
 from server.training.captions import FILLERS, WAYS, compose, nonsense, plain
 from server.training.dataset import is_for_training, load_samples, scene_of
@@ -100,6 +101,26 @@ def test_the_stock_image_and_adapter_pipelines_take_the_parts(pipeline) -> None:
     far = draw(with_depth, "a golden castle on grass at noon, render", image=flat)
     near = draw(with_depth, "a golden castle on grass at noon, render", image=ramp)
     assert np.abs(far - near).mean() > 0.02
+
+
+def test_lower_strength_keeps_more_of_the_drafts_colours() -> None:
+    from server.engine import StableDiffusionLcm
+
+    engine = StableDiffusionLcm.load(MODEL, "cpu", dtype=torch.float32)
+    depth = np.full((256, 256), 20000, np.uint16)
+    depth[96:200, 64:192] = 65535
+    distances: list[float] = []
+    for strength in (0.5, 0.7, 0.9):
+        apart = []
+        for colour in ((200, 60, 50), (60, 170, 70), (50, 80, 200)):
+            draft = np.full((256, 256, 3), 128, np.uint8)
+            draft[96:200, 64:192] = colour
+            style = Style("a wooden plank tower on sand at dawn", strength=strength, controls=(Control("depth", 1.0),))
+            picture = engine.render(Request(Frame(0, draft, depth), style)).image
+            apart.append(np.abs(picture.astype(float) - draft).mean())
+        distances.append(float(np.mean(apart)))
+    engine.close()
+    assert distances[0] + 3 < distances[1] < distances[2] - 3, distances
 
 
 def test_captions_name_what_they_should() -> None:
