@@ -101,6 +101,7 @@ def view_key(viewport: Viewport) -> Hashable:
         tuple(value for row in view.view_matrix for value in row),
         tuple(value for row in view.window_matrix for value in row),
         looks(viewport.space),
+        tuple(value for plane in view.clip_planes for value in plane) if view.use_clip_planes else None,
         viewport.scene.name_full,
         viewport.view_layer.name,
         viewport.scene.frame_current_final,

@@ -108,22 +108,25 @@ class Display:
         batch.draw(shader)
 
 
-def open_editor(window: bpy.types.Window, area: bpy.types.Area, width: int, height: int) -> None:
+def open_editor(window: bpy.types.Window, area: bpy.types.Area, width: int, height: int) -> bool:
     """Show our Image in an Image Editor: one that has it, else an empty one, else one split off the 3D View ``area``.
 
-    Where the area can't be split (too small, or shown maximised), nothing is opened; nor in background mode, where
-    the screens of the file are nobody's to see.
+    Returns False where that must wait, as the area is shown maximised. One that is too small to be split opens
+    nothing; nor does background mode, where the screens of the file are nobody's to see.
     """
     if bpy.app.background:
-        return
+        return True
     image = _the_image(width, height)
     editors = [area.spaces.active for _, area in image_editors()]
     if any(space.image == image for space in editors):
-        return
-    free = next((space for space in editors if space.image is None), None)
+        return True
+    # an empty UV Editor is an Image Editor, too, but somebody's place to unwrap
+    free = next((area.spaces.active for _, area in image_editors() if _is_free(area)), None)
     if free is not None:
-        free.image = image
-        return
+        _show(free, image)
+        return True
+    if window.screen.show_fullscreen:
+        return False
     before = {other.as_pointer() for other in window.screen.areas}
     tab = next((region.active_panel_category for region in area.regions if region.type == "UI"), "")
     region = next(region for region in area.regions if region.type == "WINDOW")
@@ -131,16 +134,26 @@ def open_editor(window: bpy.types.Window, area: bpy.types.Area, width: int, heig
         with bpy.context.temp_override(window=window, screen=window.screen, area=area, region=region):
             bpy.ops.screen.area_split(direction="VERTICAL", factor=SHARE)
     except RuntimeError:
-        return
+        return True
     new = next((other for other in window.screen.areas if other.as_pointer() not in before), None)
     if new is None:
-        return
+        return True
     # the part on the right becomes the editor; the address of the 3D View that is followed may be either's
     right = max((area, new), key=lambda other: other.x)
     right.type = "IMAGE_EDITOR"
-    right.spaces.active.image = image
+    _show(right.spaces.active, image)
     if tab:
         _show_tab(min((area, new), key=lambda other: other.x).as_pointer(), tab)
+    return True
+
+
+def _is_free(area: bpy.types.Area) -> bool:
+    return area.ui_type == "IMAGE_EDITOR" and area.spaces.active.image is None
+
+
+def _show(space: bpy.types.SpaceImageEditor, image: bpy.types.Image) -> None:
+    space.image = image
+    space.use_image_pin = True  # else Texture Paint puts the painted image in its place
 
 
 def _show_tab(area: int, tab: str, tries: int = 30) -> None:

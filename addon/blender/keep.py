@@ -20,6 +20,8 @@ from .viewports import Followed
 MOST_BYTES = 256 * 1024 * 1024
 """A file larger than this is no picture of ours, and is not read."""
 FOLDER = "pictures"
+LAST_FRAME = 1048574
+"""Blender's own limit."""
 _MARK = "draftglass_picture"
 """The property of an Image that tells which picture it holds: another file may have one of the same name."""
 
@@ -45,7 +47,7 @@ def keep_folder(scene: bpy.types.Scene) -> Path:
     """Where pictures are kept: the scene's choice, else a folder beside the .blend, else in the user's own folder."""
     chosen = scene.draftglass_keep.folder
     if chosen and (bpy.data.filepath or not chosen.startswith("//")):
-        return Path(bpy.path.abspath(chosen))
+        return Path(bpy.path.abspath(chosen.strip())).expanduser().absolute()
     if bpy.data.filepath:
         blend = Path(bpy.data.filepath)
         return blend.parent / f"{blend.stem}_{FOLDER}"
@@ -131,7 +133,10 @@ def restore(recipe: Recipe, context: bpy.types.Context) -> list[str]:
     scene = context.scene
     missed = restore_group(scene.draftglass, recipe.settings or _settings_of(recipe))
     if recipe.scene == scene.name and recipe.frame != scene.frame_current:
-        scene.frame_set(recipe.frame)
+        if abs(recipe.frame) <= LAST_FRAME:
+            scene.frame_set(recipe.frame)
+        else:
+            missed.append("frame")
     session = live.session()
     is_there = context.area is not None and context.area.type == "VIEW_3D"
     followed = session.followed if session is not None and not is_there else Followed(context.area, context.region)

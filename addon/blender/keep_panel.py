@@ -7,8 +7,7 @@ import bpy
 
 from . import gallery
 from .record import recorder
-
-CHARACTER_PIXELS = 7
+from .viewports import characters
 
 
 def draw_pictures(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -21,7 +20,7 @@ def draw_pictures(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     else:
         row.operator("draftglass.record", icon="REC")
     if recorder.sentence:
-        width = max(24, context.region.width // CHARACTER_PIXELS - 4)
+        width = characters(context)
         icon = "ERROR" if recorder.failed else "SORTTIME" if recorder.making else "CHECKMARK"
         for line in textwrap.wrap(recorder.sentence, width):
             layout.label(text=line, icon=icon)

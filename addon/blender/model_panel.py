@@ -7,7 +7,8 @@ import bpy
 from ..wire import Entry
 from . import live, models
 from .model_operators import GB, is_offline
-from .setup import CHARACTER_PIXELS, draw_text
+from .setup import draw_text
+from .viewports import characters
 
 
 class DRAFTGLASS_MT_add_lora(bpy.types.Menu):
@@ -37,7 +38,7 @@ class DRAFTGLASS_MT_add_lora(bpy.types.Menu):
 def draw_models(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """The models to choose from, and the scene's LoRAs."""
     settings, loop = context.scene.draftglass.models, live.loop()
-    width = max(24, context.region.width // CHARACTER_PIXELS - 6)
+    width = characters(context)
     known = models.entries("model")
     column = layout.column(align=True)
     if not known:

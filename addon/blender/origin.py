@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ SENSOR = 36.0
 """Millimetres: the width that a viewport's lens is given for (RegionView3D's window_matrix is made so)."""
 _PLAIN = {"BOOLEAN", "INT", "FLOAT", "STRING", "ENUM"}
 _DEEPEST = 3
+LONGEST = 1e9
+"""In Blender's units: a view's distance beyond that is damage."""
 
 
 def origin_of(viewport: Viewport) -> Origin:
@@ -60,6 +63,8 @@ def restore_group(group: Any, values: dict[str, Any]) -> list[str]:
                 if name != "name":
                     missed.append(name)
             elif prop.type == "COLLECTION":
+                if not isinstance(value, list) or not all(isinstance(told, dict) for told in value):
+                    raise TypeError(name)  # before anything is lost
                 items = getattr(group, name)
                 items.clear()
                 for told in value:
@@ -67,30 +72,54 @@ def restore_group(group: Any, values: dict[str, Any]) -> list[str]:
                     item.name = told.get("name", "")
                     missed += restore_group(item, told)
             elif prop.type == "POINTER":
+                if not isinstance(value, dict):
+                    raise TypeError(name)
                 missed += restore_group(getattr(group, name), value)
             elif not prop.is_readonly and prop.type in _PLAIN:
-                flags = prop.type == "ENUM" and prop.is_enum_flag
-                setattr(group, name, set(value) if flags else value)
-        except (TypeError, ValueError, AttributeError):
+                setattr(group, name, _fitting(prop, value))
+        except (TypeError, ValueError, AttributeError, OverflowError):
             missed.append(name)
     return missed
 
 
+def _fitting(prop: bpy.types.Property, value: Any) -> Any:
+    """``value`` as ``prop`` takes it. Raises ValueError for a number that is none."""
+    if prop.type == "ENUM" and prop.is_enum_flag:
+        return set(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(prop.identifier)
+    return (
+        cut(value, prop.length_max) if prop.type == "STRING" and isinstance(value, str) and prop.length_max else value
+    )
+
+
+def cut(text: str, size: int) -> str:
+    """The beginning of ``text`` that fits into ``size`` bytes with the zero at their end: Blender cuts within letters."""
+    return text.encode("utf-8", "ignore")[: size - 1].decode("utf-8", "ignore")
+
+
 def restore_view(space: bpy.types.SpaceView3D, view: bpy.types.RegionView3D, told: dict[str, Any]) -> bool:
-    """Let a 3D View look as it did. ``told``: of ``Recipe.view``. False where that has no view matrix."""
+    """Let a 3D View look as it did. ``told``: of ``Recipe.view``. False where that has no view matrix.
+
+    What is damaged in it is left as it is in the view.
+    """
     matrix, projection = _matrix(told.get("matrix")), _matrix(told.get("projection"))
     if matrix is None:
         return False
     flat = projection is not None and abs(projection[3][3]) > 0.5
     camera = space.camera if space.use_local_camera else None
-    if told.get("perspective") == "CAMERA" and _is_there(camera, matrix):
+    clip = told.get("clip")
+    if isinstance(clip, list) and len(clip) == 2 and all(map(_is_length, clip)) and clip[0] < clip[1]:
+        space.clip_start, space.clip_end = clip
+    perspective = told.get("perspective")
+    if perspective == "CAMERA" and _is_there(camera, matrix):
         view.view_perspective = "CAMERA"
         return True
     view.view_perspective = "ORTHO" if flat else "PERSP"
-    if isinstance(told.get("distance"), (int, float)) and told["distance"] > 0:
+    if _is_length(told.get("distance")):
         view.view_distance = told["distance"]
-    lens, own = told.get("lens"), told.get("perspective") in {"PERSP", "ORTHO"}
-    if own and isinstance(lens, (int, float)):
+    lens, own = told.get("lens"), perspective in ("PERSP", "ORTHO")
+    if own and _is_length(lens):
         space.lens = lens
     elif projection is not None and not flat:
         space.lens = SENSOR * min(abs(projection[0][0]), abs(projection[1][1]))
@@ -104,6 +133,10 @@ def restore_view(space: bpy.types.SpaceView3D, view: bpy.types.RegionView3D, tol
     view.view_location = -(turn.inverted() @ (matrix.translation + back))
     view.update()
     return True
+
+
+def _is_length(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < LONGEST
 
 
 def _is_there(camera: bpy.types.Object | None, matrix: Matrix) -> bool:

@@ -9,8 +9,8 @@ import bpy
 from . import live
 from .overlay_tools import draw_progress
 from .setup import draw_setup
+from .viewports import characters
 
-CHARACTER_PIXELS = 7
 STATE_ICONS = {
     "live": "CHECKMARK",
     "failed": "ERROR",
@@ -71,7 +71,7 @@ def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
 
 
 def _draw_state(column: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    width = max(24, context.region.width // CHARACTER_PIXELS - 4)
+    width = characters(context)
     if live.problem() is not None:
         return  # draw_setup has it, with what helps
     icon = STATE_ICONS.get(live.state(), "SORTTIME")

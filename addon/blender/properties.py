@@ -24,6 +24,10 @@ LARGEST_SEED = min(2**31 - 1, MAX_SEED)
 """Blender's whole numbers end there."""
 
 
+MAX_PROMPT = 4000
+"""Bytes, as Blender counts; the wire takes as many characters."""
+
+
 class DraftglassLora(bpy.types.PropertyGroup):
     """A LoRA of the scene's; ``name`` is that of the server's list."""
 
@@ -60,14 +64,14 @@ class DraftglassSettings(bpy.types.PropertyGroup):
         name="Prompt",
         description="What the picture should show, and how: what things are made of, the light, the medium",
         default="a sandstone castle on grass at noon",
-        maxlen=1000,
+        maxlen=MAX_PROMPT,
         options={"TEXTEDIT_UPDATE"},
     )
     negative_prompt: StringProperty(
         name="Negative Prompt",
         description="What the picture should not show; acts only with a guidance above 1",
         default="",
-        maxlen=1000,
+        maxlen=MAX_PROMPT,
         options={"TEXTEDIT_UPDATE"},
     )
     strength: FloatProperty(

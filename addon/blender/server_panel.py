@@ -7,12 +7,13 @@ import bpy
 from . import live
 from .preferences import draw_address, preferences
 from .server_process import environment, is_own, log_file
-from .setup import CHARACTER_PIXELS, IDLE, draw_text, manager, set_up_log
+from .setup import IDLE, draw_text, manager, set_up_log
+from .viewports import characters
 
 
 def draw_server(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """Which server is used, what it is, and what can be done about it."""
-    width = max(24, context.region.width // CHARACTER_PIXELS - 6)
+    width = characters(context)
     chosen = preferences()
     layout.use_property_split = True
     if chosen is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import bpy
@@ -15,13 +16,15 @@ from ..setup import Environment, Plan
 from ..setup import ServerProcess as Child
 from ..setup.folder import ABSENT, BROKEN, COMPLETE, INCOMPLETE, OUTDATED
 from ..setup.plan import split_options
-from ..setup.server import FAILED, PAUSING
+from ..setup.server import FAILED, PAUSING, reap
 from .preferences import PACKAGE, DraftglassPreferences, preferences
 
 ROOT = Path(__file__).resolve().parents[2]
 """Where the extension lies."""
 STATE_CODES = {ABSENT: "not_set_up", INCOMPLETE: "unfinished", OUTDATED: "outdated", BROKEN: "moved"}
 """The code of the failure for each state of an environment that is not whole."""
+REAP_SECONDS = 1.0
+"""Between two looks at whether a server that was told to end has ended."""
 
 
 class ServerProcess:
@@ -66,8 +69,14 @@ class ServerProcess:
         self._child.restart()
 
     def stop(self) -> None:
-        """Ask it to end, without waiting for it."""
+        """Ask it to end, without waiting for it; where it does not, it is killed some seconds later."""
         self._child.stop()
+        if not bpy.app.timers.is_registered(_see_it_end):
+            bpy.app.timers.register(_see_it_end, first_interval=REAP_SECONDS, persistent=True)
+
+
+def _see_it_end() -> float | None:
+    return REAP_SECONDS if reap(time.monotonic()) else None
 
 
 def user_folder() -> Path:

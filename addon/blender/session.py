@@ -28,6 +28,7 @@ from .origin import origin_of
 from .properties import style_of
 from .server_process import ServerProcess
 from .shown import Origin, Shown
+from .spaces import release
 from .viewports import Followed, Viewport, is_busy, redraw_panels
 
 IDLE_SECONDS = 0.25
@@ -61,6 +62,7 @@ class Session:
         self._display = Display()
         self._tell = tell
         self._budget = Budget()
+        self._no_style = False  # whether the settings make no request, and trouble says why
         self._hold = ""  # why nothing is followed now
         self._asked: dict[int, tuple[Request, Origin]] = {}  # of frames under way
         self._panels: tuple[str, float] = ("", 0.0)  # what the sidebars show, and since when
@@ -72,6 +74,7 @@ class Session:
         self._opened_for = -1
         self._undos = changes.undos()
         self._windows: tuple[int, ...] = ()  # by address
+        self._screens: tuple[int, ...] = ()  # that are shown, by address
         self._stale = False  # whether the offscreens may be of a window that is gone
         changes.watch()
 
@@ -163,10 +166,11 @@ class Session:
             return IDLE_SECONDS
         viewport = self._viewport(paused)
         if viewport is not None and self._opened_for != changes.loads() and not is_busy(viewport.window):
-            self._opened_for = changes.loads()
-            style = _style(viewport)
-            open_editor(viewport.window, viewport.area, style.width, style.height)
-            return 0.0  # the split has changed the areas: look again
+            width, height = size_of(viewport)
+            if open_editor(viewport.window, viewport.area, width, height):
+                self._opened_for = changes.loads()
+                return 0.0  # the split has changed the areas: look again
+        self._give_back(viewport)
         if self._undos != changes.undos():
             self._undos = changes.undos()
             self._display.mend()
@@ -191,6 +195,7 @@ class Session:
             ended = time.perf_counter()
             self._budget.spent(began, ended)
             self.loop.statistics.add("display", (ended - began) * 1000)
+        self._forget_answered()
         self._show_state(picture is not None)
         return self.loop.pause if viewport is not None else IDLE_SECONDS
 
@@ -213,6 +218,16 @@ class Session:
             self._stale = False
             self._capturer.free()
         return False
+
+    def _give_back(self, viewport: Viewport | None) -> None:
+        """Give other 3D Views back what was changed in them: those that come to be shown, and all while live waits."""
+        manager = bpy.context.window_manager
+        screens = tuple(window.screen.as_pointer() for window in manager.windows) if manager is not None else ()
+        if viewport is None or (self.loop is not None and self.loop.state != LIVE):
+            release()
+        elif screens != self._screens:
+            release(shown_only=True)
+        self._screens = screens
 
     def _viewport(self, paused: bool) -> Viewport | None:
         """What to follow now, or None, and then why."""
@@ -239,11 +254,26 @@ class Session:
             server = self.loop.server
             self._tell(Shown(picture.image, request, picture.model, server, time.time(), picture.timings, origin))
 
-    def _key(self, viewport: Viewport) -> Hashable:
-        settings = viewport.scene.draftglass
+    def _forget_answered(self) -> None:
+        """Let go of frames that were refused or dropped: each holds its planes."""
+        oldest = self.loop.oldest_under_way if self.loop is not None else None
+        if oldest is None:
+            self._asked.clear()
+        elif min(self._asked, default=oldest) < oldest:
+            self._asked = {number: kept for number, kept in self._asked.items() if number >= oldest}
+
+    def _key(self, viewport: Viewport) -> Hashable | None:
+        """What the picture depends on; None where the settings make no request, which is said then."""
         assert self.loop is not None
-        self.loop.settle = settings.settle
-        key = (changes.view_key(viewport), _style(viewport))
+        try:
+            self.loop.settle = viewport.scene.draftglass.settle
+            style = _style(viewport)
+        except (ProtocolError, ValueError) as error:  # a text that Blender has cut within a letter is one, too
+            self.trouble, self._trouble_code, self._no_style = written(str(error)), "bad_settings", True
+            return None
+        if self._no_style:
+            self.trouble, self._no_style = "", False
+        key = (changes.view_key(viewport), style)
         return self._same[1] if self._same is not None and self._same[0] == key else key
 
     def _answer(self, want: Want, viewport: Viewport, key: Hashable) -> None:

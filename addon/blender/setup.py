@@ -17,10 +17,10 @@ from ..setup.process import CANCELLED, DONE, Detection
 from ..setup.progress import left_in_words, size_in_words
 from . import live
 from .server_process import STATE_CODES, environment, is_own, make_plan, user_folder
+from .viewports import characters
 
 IDLE, CHECKING, ASKING, RUNNING = "idle", "checking", "asking", "running"
 BEAT_SECONDS = 0.1
-CHARACTER_PIXELS = 7
 
 
 class Manager:
@@ -178,7 +178,7 @@ def remove_all() -> None:
 
 def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> bool:
     """Draw what there is to do or to wait for, and what fails with what helps; returns whether there was something."""
-    width = max(24, context.region.width // CHARACTER_PIXELS - 6)
+    width = characters(context)
     if manager.phase == CHECKING:
         layout.box().label(text="Looking at this machine", icon="SORTTIME")
     elif manager.phase == ASKING and manager.choice is not None:

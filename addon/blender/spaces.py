@@ -69,7 +69,7 @@ def colour_space(space: bpy.types.SpaceView3D) -> bpy.types.SpaceView3D | None:
     release(shown_only=True)
     if not space.overlay.show_overlays and not space.show_gizmo:
         return space
-    if space.local_view is not None:
+    if _is_local(space):
         return None
     twin = next((hidden for hidden in hidden_spaces() if hidden != space), None)
     if twin is not None:
@@ -83,7 +83,7 @@ def depth_space(space: bpy.types.SpaceView3D, but: bpy.types.SpaceView3D | None 
     """A plain space that shows the objects that ``space`` shows; None where the file has no room for one."""
     if is_plain(space):
         return space
-    if space.local_view is not None:
+    if _is_local(space):
         return None
     plain = next((hidden for hidden in reversed(hidden_spaces()) if hidden not in (space, but)), None)
     if plain is not None:
@@ -97,6 +97,8 @@ def depth_space(space: bpy.types.SpaceView3D, but: bpy.types.SpaceView3D | None 
 
 def release(shown_only: bool = False) -> None:
     """Give the twins back as they were; with ``shown_only``, those that a window shows by now."""
+    if not _lent:
+        return
     hidden = {space.as_pointer() for space in hidden_spaces()} if shown_only else set()
     for _, space in view_spaces():
         address = space.as_pointer()
@@ -164,7 +166,20 @@ def looks(space: bpy.types.SpaceView3D) -> tuple[Any, ...]:
     values: list[Any] = [_plain(getattr(space.shading, name)) for name in _shading_names(space)]
     values += [_plain(getattr(space, name)) for name in _visibility_names()]
     values.append(space.local_view is not None)
+    values.append(_seen_here(space) if space.use_local_collections else None)
     return tuple(values)
+
+
+def _is_local(space: bpy.types.SpaceView3D) -> bool:
+    """Whether ``space`` shows a choice of objects that no other space can be given."""
+    return space.local_view is not None or space.use_local_collections
+
+
+def _seen_here(space: bpy.types.SpaceView3D) -> tuple[str, ...]:
+    """The objects that the local collections of ``space`` show."""
+    layer = bpy.context.view_layer
+    objects = layer.objects if layer is not None else ()
+    return tuple(each.name for each in objects if each.visible_in_viewport_get(space))
 
 
 def _hide_overlays(space: bpy.types.SpaceView3D) -> None:

@@ -101,6 +101,16 @@ def is_busy(window: bpy.types.Window) -> bool:
     return any(python_class(operator.bl_idname) is None for operator in window.modal_operators)
 
 
+CHARACTER_PIXELS, MARGIN_CHARACTERS = 7, 6
+"""At a UI scale of 1: of the panels' font on average, and for icon, box and scroll bar."""
+
+
+def characters(context: bpy.types.Context) -> int:
+    """How many characters of a sentence a line of the sidebar holds."""
+    pixels = CHARACTER_PIXELS * context.preferences.system.ui_scale
+    return max(12, int(context.region.width / pixels) - MARGIN_CHARACTERS)
+
+
 def redraw_panels() -> None:
     """Let the sidebars show the new state; only the sidebars, or each picture would redraw the viewport."""
     manager = bpy.context.window_manager

@@ -175,6 +175,11 @@ class LiveLoop:
         return self._pace.under_way
 
     @property
+    def oldest_under_way(self) -> int | None:
+        """The id of the oldest frame that is not yet answered."""
+        return self._pace.oldest
+
+    @property
     def pause(self) -> float:
         """Seconds until the next poll is worth while: short while frames are under way."""
         if self.state == STOPPED:

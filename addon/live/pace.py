@@ -80,6 +80,11 @@ class Pace:
         return len(self._under_way)
 
     @property
+    def oldest(self) -> int | None:
+        """The id of the oldest frame under way."""
+        return min(self._under_way, default=None)
+
+    @property
     def newest(self) -> int | None:
         """The id of the newest frame under way."""
         return max(self._under_way, default=None)
