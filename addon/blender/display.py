@@ -18,6 +18,7 @@ from .viewports import image_editors
 
 NAME = "Draftglass"
 _MARK = "draftglass_shown"
+_OWNER = "draftglass_made"
 SHARE = 0.5
 """How much of the 3D View's width it keeps when an Image Editor is split off."""
 
@@ -183,15 +184,20 @@ def _the_image(width: int, height: int) -> bpy.types.Image:
     One of the same name in a linked library is another's, and stays as it is.
     """
     image = bpy.data.images.get((NAME, None))
-    if image is not None and image.source not in {"GENERATED", "FILE"}:
+    if image is not None and not _is_made_by_us(image):
         image.name = NAME + " (other)"
         image = None
     if image is None:
         image = bpy.data.images.new(NAME, width, height)
         image.use_fake_user = True
+        image[_OWNER] = True
     if tuple(image.size) != (width, height):
         image.scale(width, height)
     return image
+
+
+def _is_made_by_us(image: bpy.types.Image) -> bool:
+    return image.source in {"GENERATED", "FILE"} and (image.get(_OWNER) or image.get(_MARK)) is not None
 
 
 def is_ours(image: bpy.types.Image | None) -> bool:

@@ -65,7 +65,7 @@ def keep(shown: Shown, scene: bpy.types.Scene) -> tuple[bpy.types.Image, Path]:
     Raises KeepError where the folder cannot be written to; the Image is there all the same.
     """
     data = make_png(shown.image, recipe_of(shown), shown.request)
-    image = packed_image(shown, data)
+    image = image_of(shown) or packed_image(shown, data)
     folder = keep_folder(scene)
     try:
         path = _write(folder, stem_of(shown), data)

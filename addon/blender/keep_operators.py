@@ -74,9 +74,10 @@ class DRAFTGLASS_OT_keep(bpy.types.Operator):
             return self._keep_again(entry)
         try:
             _, entry.path = keep(shown, context.scene)
-            self.report({"INFO"}, f"Kept as {entry.path}")
         except KeepError as error:
             self.report({"ERROR"}, str(error))
+            return {"FINISHED"}  # the Image is there
+        self.report({"INFO"}, f"Kept as {entry.path}")
         entry.kept = True
         gallery.changed()
         return {"FINISHED"}

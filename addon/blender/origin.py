@@ -94,7 +94,10 @@ def _fitting(prop: bpy.types.Property, value: Any) -> Any:
 
 
 def cut(text: str, size: int) -> str:
-    """The beginning of ``text`` that fits into ``size`` bytes with the zero at their end: Blender cuts within letters."""
+    """The beginning of ``text`` that fits into ``size`` bytes, one for the zero at the end.
+
+    Blender itself cuts within a letter, and then cannot read the text any more.
+    """
     return text.encode("utf-8", "ignore")[: size - 1].decode("utf-8", "ignore")
 
 
