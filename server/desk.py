@@ -55,6 +55,7 @@ class Desk:
         self._loader = loader
         self._askers: set[Asker] = set()
         self._running: dict[str, tuple[str, asyncio.subprocess.Process | None]] = {}
+        self._cancelled: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def answer(self, asker: Asker, message: Ask) -> None:
@@ -139,6 +140,7 @@ class Desk:
         verb, process = self._running.get(name, ("", None))
         if process is None or verb != "pull":
             raise EngineError(f"{name} is not being downloaded: there is nothing to cancel", "bad_request")
+        self._cancelled.add(name)
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
 
@@ -155,6 +157,11 @@ class Desk:
             await process.wait()
         finally:
             self._running.pop(name, None)
+            cancelled = name in self._cancelled
+            self._cancelled.discard(name)
+        if cancelled and (last is None or last.state == "pulling"):  # it ended before it could say so
+            words = f"the download of {name} was cancelled; nothing of it is left"
+            last = ModelProgress(name, "cancelled", sentence=words)
         if last is None or last.state in ("pulling", "verifying"):
             last = ModelProgress(name, "failed", sentence=f"{name}: the process that should do this ended too soon")
         self._tell(last)

@@ -122,7 +122,9 @@ class Holder:
             self._take(wish, result)
         if self._next is not None and self._beside is None:
             wish, self._next = self._next, None
-            if self._engine is None:
+            if self._released:
+                self._load_in_place_of_released(wish)
+            elif self._engine is None:
                 self._load_here(wish)
             else:
                 self._beside = threading.Thread(target=self._load_beside, args=(wish,), name="loading", daemon=True)
@@ -194,6 +196,14 @@ class Holder:
             result = error
         self._arrived = (wish, result)
         self._wake()
+
+    def _load_in_place_of_released(self, wish: _Wish) -> None:
+        """Load ``wish``; where that fails, the model whose memory was given back is still the one that serves."""
+        before = self._now
+        if not self._load_here(wish) and not self.stopping:
+            words = f"{wish.model} could not be loaded, so {before.model} stays: {self.status.sentence}"
+            self._now, self._released = before, True
+            self._set(Status("ready", 0, line(before.model, 400), line(words, 4000)))
 
     def _load_here(self, wish: _Wish) -> bool:
         """Load in this thread, with nothing to serve meanwhile. Returns whether that went well."""

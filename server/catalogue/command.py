@@ -68,8 +68,9 @@ class _Cancellable:
         self._report, self._cancelled = report, False
 
     def cancel(self, *_: object) -> None:
-        self._cancelled = True
-        raise KeyboardInterrupt
+        if not self._cancelled:  # once more would break off the clean-up
+            self._cancelled = True
+            raise KeyboardInterrupt
 
     def __call__(self, done: int, total: int, words: str) -> None:
         if self._cancelled:
@@ -107,7 +108,10 @@ def main(arguments: Sequence[str]) -> int:
         else:
             outcome = tasks.remove(preset, catalogue.records)
     except KeyboardInterrupt:
-        say("cancelled", sentence=f"the download of {given.name} was cancelled; nothing of it is left")
+        words = f"the download of {given.name} was cancelled; nothing of it is left"
+        if given.verb == "verify":
+            words = f"checking {given.name} was cancelled"
+        say("cancelled", sentence=words)
         return CANCELLED
     except (HubError, UnknownModel) as error:
         say("failed", sentence=str(error))

@@ -40,7 +40,7 @@ KINDS: dict[Purpose, tuple[str, ...]] = {
 }
 DEPTH = 3
 """Levels of folders within each of :data:`FOLDERS` that are looked into."""
-FAST = re.compile(r"lcm|turbo|lightning|hyper", re.IGNORECASE)
+FAST = re.compile(r"(?<![a-z])(lcm|turbo|lightning|hyper[-_ ]?sdx?l?)(?![a-z])", re.IGNORECASE)
 """In the name of a checkpoint that was made for few steps and needs no LCM-LoRA."""
 OTHER_CONTROLS = re.compile(
     r"canny|hed|pose|seg|normal|tile|paint|mlsd|shuffle|ip2p|sketch|scribble|line|edge|colou?r|qr|blur|recolor|style",

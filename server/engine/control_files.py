@@ -20,7 +20,7 @@ def control_weights(path: Path) -> Weights:
     if not path.is_dir():
         raise EngineError(f"control {str(path)!r} does not exist: give the path of a folder or a .safetensors file")
     kind = read_json(path / "config.json", "the config of the control").get("_class_name")
-    if kind not in CONTROLS:
+    if not isinstance(kind, str) or kind not in CONTROLS:
         raise EngineError(f"control {path} is {kind!r}, but must be {' or '.join(CONTROLS)}")
     return find_weights(path, CONTROLS[kind])
 

@@ -12,7 +12,7 @@ from diffusers import ControlNetModel, T2IAdapter
 from safetensors.torch import load_file
 
 from .errors import EngineError
-from .files import Weights, find_weights, read_json
+from .files import Weights, check_whole, find_weights, read_json
 from .recognise import require
 from .single_file import fill, load_controlnet
 
@@ -37,7 +37,9 @@ def load_control(path: Path, weights: Weights, dtype: torch.dtype) -> Any:
         return _adapter_of_one_file(path, dtype)
     kind = KINDS[read_json(path / "config.json", "the config of the control")["_class_name"]]
     options = {"use_safetensors": True, "local_files_only": True, "variant": weights.variant, "torch_dtype": dtype}
-    return kind.from_pretrained(path, **options)
+    control, told = kind.from_pretrained(path, output_loading_info=True, **options)
+    check_whole(told, "the control", path)
+    return control
 
 
 def stretches_depth(path: Path) -> bool:
@@ -97,7 +99,7 @@ def load_ip_adapter(unet: Any, path: Path, folder: Path, dtype: torch.dtype) -> 
             f"{unet.config.cross_attention_dim}; use one made for this model's family"
         )
     unet._load_ip_adapter_weights([state])
-    encoder = CLIPVisionModelWithProjection.from_pretrained(
-        folder, use_safetensors=True, local_files_only=True, variant=weights.variant, dtype=dtype
-    )
+    options = {"use_safetensors": True, "local_files_only": True, "variant": weights.variant, "dtype": dtype}
+    encoder, told = CLIPVisionModelWithProjection.from_pretrained(folder, output_loading_info=True, **options)
+    check_whole(told, "image encoder", folder)
     return StyleParts(encoder.eval().requires_grad_(False), hidden)

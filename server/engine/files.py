@@ -6,8 +6,9 @@ Only safetensors are ever opened: a pickle can run any program when it is read.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -63,10 +64,15 @@ def find_weights(folder: Path, part: str) -> Weights:
         raise EngineError(f"the weights of {part} are missing: there is no .safetensors file in {folder}")
     # model.safetensors or its shards before model.fp16.safetensors, where both are there
     plain = [path for path in found if path.name.count(".") == 1]
-    chosen = plain or [path for path in found if path.name.split(".")[1] == found[0].name.split(".")[1]]
+    chosen = plain or [path for path in found if _variant(path) == _variant(found[0])]
     for path in chosen:
         check_safetensors(path)
-    return Weights(tuple(chosen), None if plain else chosen[0].name.split(".")[1].partition("-")[0])
+    return Weights(tuple(chosen), None if plain else _variant(chosen[0]))
+
+
+def _variant(path: Path) -> str:
+    """ "fp16" of model.fp16.safetensors and of its shards, model.fp16-00001-of-00002.safetensors."""
+    return path.name.split(".")[1].partition("-")[0]
 
 
 def check_safetensors(path: Path) -> Shapes:
@@ -80,6 +86,8 @@ def check_safetensors(path: Path) -> Shapes:
         raise EngineError(f"{path} is a folder: give the path of a .safetensors file in it")
     if path.suffix.lower() != ".safetensors" and path.exists():
         raise EngineError(f"{path} is no .safetensors file, and nothing else is ever opened: get it in that form")
+    if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+        raise EngineError(f"{path} is no file: give the path of a .safetensors file")
     try:
         with path.open("rb") as file:
             return _shapes(file, path.stat().st_size, path)
@@ -87,6 +95,16 @@ def check_safetensors(path: Path) -> Shapes:
         raise EngineError(f"{path} does not exist: give the path of a .safetensors file") from None
     except OSError as error:
         raise EngineError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def check_whole(told: Mapping[str, Any], part: str, folder: Path) -> None:
+    """Raise EngineError where weights were missing, which the libraries fill with random numbers. ``told``: theirs."""
+    missing = sorted(name for name in told.get("missing_keys", ()) if not name.endswith("position_ids"))
+    if missing:
+        raise EngineError(
+            f"{part} of {folder.parent} lacks {len(missing)} of its weights, such as {missing[0]}: the file is of "
+            "another part or damaged; copy the whole folder again"
+        )
 
 
 def _shapes(file: BinaryIO, size: int, path: Path) -> Shapes:
@@ -98,10 +116,12 @@ def _shapes(file: BinaryIO, size: int, path: Path) -> Shapes:
     try:
         header = json.loads(file.read(length).decode("utf-8"))
         header.pop("__metadata__", None)
-        spans = [tuple(map(int, entry["data_offsets"])) for entry in header.values()]
-        end = max((last for _, last in spans), default=0)
-        shapes = {name: tuple(int(side) for side in entry["shape"]) for name, entry in header.items()}
+        spans = [tuple(entry["data_offsets"]) for entry in header.values()]
+        shapes = {name: tuple(entry["shape"]) for name, entry in header.items()}
         sides = [side for shape in shapes.values() for side in shape]
+        if not all(type(number) is int for number in (*sides, *chain.from_iterable(spans))):
+            raise ValueError
+        end = max((last for _, last in spans), default=0)
         if not all(0 <= first <= last for first, last in spans) or min(sides, default=0) < 0:
             raise ValueError
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):

@@ -14,7 +14,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 
 from .controls import StyleParts, load_control, load_ip_adapter, stretches_depth
 from .errors import EngineError
-from .files import Weights, check_safetensors, read_json, read_through
+from .files import Weights, check_safetensors, check_whole, read_json, read_through
 from .fit import check_fit
 from .look import Files, check_kind
 from .lora import LoraStack
@@ -195,13 +195,21 @@ def _load(kind: Any, folder: Path, part: str, weights: dict[str, Weights], bar: 
 def _from_folder(kind: Any, folder: Path, part: str, weights: Weights, bar: _Bar, dtype: torch.dtype) -> Any:
     options: dict[str, Any] = {"use_safetensors": True, "local_files_only": True, "variant": weights.variant}
     options["dtype" if kind.__module__.startswith("transformers") else "torch_dtype"] = dtype
-    module = bar.load(part, weights, lambda: kind.from_pretrained(folder, **options))
+
+    def load() -> Any:
+        module, told = kind.from_pretrained(folder, output_loading_info=True, **options)
+        check_whole(told, part, folder)
+        return module
+
+    module = bar.load(part, weights, load)
     return module.eval().requires_grad_(False)
 
 
 def _tokenizer(where: Path) -> CLIPTokenizer:
     if not where.is_dir():
         raise EngineError(f"the model has no tokenizer: {where} is missing; copy the whole diffusers folder again")
+    if not (where / "tokenizer.json").is_file() and not (where / "vocab.json").is_file():
+        raise EngineError(f"the tokenizer has no vocabulary: {where} lacks vocab.json; copy the whole folder again")
     try:
         return CLIPTokenizer.from_pretrained(where, local_files_only=True)
     except Exception as error:

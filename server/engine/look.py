@@ -14,6 +14,8 @@ from .files import Shapes, Weights, check_safetensors, find_weights, read_json
 from .recognise import Found, recognise, require
 from .spec import LoraFile, ModelSpec
 
+OTHER_NOISE = ("edm_mean", "edm_std", "edm_vpred.sigma_max", "edm_vpred.sigma_min")
+"""Names that only checkpoints of another scale of noise have."""
 LORA_NAMES = ("lcm-lora.safetensors", "pytorch_lora_weights.safetensors")
 
 
@@ -98,6 +100,11 @@ def _check_checkpoint(path: Path, spec: ModelSpec) -> tuple[Found, Shapes]:
             f"{path} takes {takes} channels, not 4: inpainting and editing models cannot be used, "
             "take the plain text-to-image one"
         )
+    if other := next((name for name in OTHER_NOISE if name in shapes), None):
+        raise EngineError(
+            f"{path} was trained on another scale of noise (it has {other}, as EDM and CosXL models do), which LCM "
+            "cannot sample: take a checkpoint of plain SD1.5 or SDXL"
+        )
     if spec.vae is None and not any(name.startswith("first_stage_model.") for name in shapes):
         raise EngineError(f"{path} has no VAE in it: get the checkpoint that has its VAE baked in")
     return found, shapes
@@ -115,6 +122,6 @@ def _vae_weights(path: Path) -> Weights:
 def check_kind(folder: Path, part: str, kinds: tuple[str, ...]) -> str:
     config = read_json(folder / "config.json", f"the config of {part}")
     kind = config.get("_class_name")
-    if kind not in kinds:
+    if not isinstance(kind, str) or kind not in kinds:
         raise EngineError(f"{part} of {folder} is {kind!r}, but must be {' or '.join(kinds)}")
     return str(kind)

@@ -7,6 +7,7 @@ fp32 from the weights as they were before.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +103,11 @@ class LoraStack:
             if group not in self._modules:
                 raise EngineError(_other_base(path, found, f"it changes the {group}, which the model does not have"))
             layers = dict(self._modules[group].named_modules())
-            for name, up, down in _pairs(tensors):
+            try:
+                pairs = _pairs(tensors)
+            except KeyError as error:
+                raise EngineError(f"LoRA {path} is damaged: it lacks {error}; copy it again") from None
+            for name, up, down in pairs:
                 change = self._change(layers, name, up, down, path, found)
                 changes.append(_Change(change.weight, change.up * scales[group, name], change.down))
         if not changes:
@@ -150,7 +155,7 @@ def _by_group(path: Path, unet_config: Any, sdxl: bool) -> tuple[State, _Scales]
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}
-            facts = json.loads((file.metadata() or {}).get("lora_adapter_metadata", "{}"))
+            facts = _facts(file.metadata() or {})
     except (SafetensorError, ValueError, OSError) as error:
         raise EngineError(f"LoRA {path} is damaged: {_brief(error)}") from error
     kind = StableDiffusionXLPipeline if sdxl else StableDiffusionPipeline
@@ -191,26 +196,38 @@ class _Scales:
         return float(alpha) / (rank**0.5 if self._facts.get(f"{group}.use_rslora") else rank)
 
 
+def _facts(metadata: dict[str, str]) -> dict[str, Any]:
+    """What diffusers has written of ranks and alphas. Raises ValueError where that is something else."""
+    facts = json.loads(metadata.get("lora_adapter_metadata", "{}"))
+    numbers = (".r", ".lora_alpha")
+    if not isinstance(facts, dict) or not all(
+        value is None or (isinstance(value, (int, float)) and math.isfinite(value))
+        for name, value in facts.items()
+        if name.endswith(numbers)
+    ):
+        raise ValueError("its lora_adapter_metadata is not what diffusers writes")
+    return facts
+
+
 def _with_alphas_applied(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """``state`` without kohya's alphas: each has scaled its layer by alpha / rank."""
+    """``state`` without alphas, in whichever form: each has scaled its layer by alpha / rank."""
     scaled = {name: tensor for name, tensor in state.items() if not name.endswith(".alpha")}
     for name, alpha in state.items():
         layer = name.removesuffix(".alpha")
-        down, up = f"{layer}.lora_down.weight", f"{layer}.lora_up.weight"
-        if layer != name and down in scaled and up in scaled:
-            scaled[up] = scaled[up].float() * (alpha.item() / scaled[down].shape[0])
+        if layer == name:
+            continue
+        for down, up in (("lora_down", "lora_up"), ("lora_A", "lora_B"), ("lora.down", "lora.up")):
+            lower, upper = f"{layer}.{down}.weight", f"{layer}.{up}.weight"
+            if lower in scaled and upper in scaled and scaled[lower].shape[0]:
+                scaled[upper] = scaled[upper].float() * (alpha.item() / scaled[lower].shape[0])
     return scaled
 
 
 def _pairs(tensors: dict[str, torch.Tensor]) -> list[tuple[str, torch.Tensor, torch.Tensor]]:
-    """The layers' names with their up and down matrices."""
+    """The layers' names with their up and down matrices. Raises KeyError with the name of a half that is missing."""
     ends = ".lora_A.weight", ".lora_B.weight"
-    layers = [name.removesuffix(ends[0]) for name in tensors if name.endswith(ends[0])]
-    return [
-        (layer, tensors[f"{layer}{ends[1]}"], tensors[f"{layer}{ends[0]}"])
-        for layer in layers
-        if f"{layer}{ends[1]}" in tensors
-    ]
+    layers = {name.removesuffix(end): None for name in tensors for end in ends if name.endswith(end)}
+    return [(layer, tensors[f"{layer}{ends[1]}"], tensors[f"{layer}{ends[0]}"]) for layer in layers]
 
 
 def _other_base(path: Path, found: Found, reason: str) -> str:
