@@ -142,7 +142,8 @@ class CudaGraphs:
             function(*inputs.held)  # the libraries make their workspaces of this stream, outside the recording
         torch.cuda.current_stream().wait_stream(self._stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+        # the other threads may go on allocating meanwhile: one of them may be loading the next model
+        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
             result = function(*inputs.held)
 
         def repeat(values: tuple[Any, ...]) -> Any:
