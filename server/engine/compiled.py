@@ -67,8 +67,8 @@ class Compiler:
     def _compile(self, key: Hashable, given: tuple[Any, ...], threads: int) -> None:
         torch.set_num_threads(threads)
         try:
-            if torch.cuda.is_available():
-                with torch.cuda.stream(torch.cuda.Stream()):
+            if (device := given[0].device).type == "cuda":
+                with torch.cuda.device(device), torch.cuda.stream(torch.cuda.Stream(device)):
                     self.pipeline.step(*given)
                     torch.cuda.current_stream().synchronize()
             else:

@@ -97,7 +97,7 @@ class Stopwatch:
     """Milliseconds by stage. On CUDA by events, read once at the end, so that no stage waits for the GPU."""
 
     def __init__(self, device: torch.device) -> None:
-        self._cuda = device.type == "cuda"
+        self._device, self._cuda = device, device.type == "cuda"
         self._started = time.perf_counter()
         self._spans: list[tuple[str, float | torch.cuda.Event, float | torch.cuda.Event]] = []
 
@@ -105,7 +105,7 @@ class Stopwatch:
         if not self._cuda:
             return time.perf_counter()
         event = torch.cuda.Event(enable_timing=True)
-        event.record()
+        event.record(torch.cuda.current_stream(self._device))
         return event
 
     @contextmanager

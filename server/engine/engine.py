@@ -101,7 +101,7 @@ class StableDiffusionLcm:
         self._sums: Pipeline | RecordedPipeline = self._pipeline
         if self._device.type == "cuda" and record:
             compiler = Compiler(self._pipeline, mode="max-autotune-no-cudagraphs") if compiled else None
-            self._sums = RecordedPipeline(self._pipeline, CudaGraphs(), compiler=compiler)
+            self._sums = RecordedPipeline(self._pipeline, CudaGraphs(self._device), compiler=compiler)
         self._size_step = parts.size_step
         texts = [(tokenizer, self._place(encoder)) for tokenizer, encoder in parts.texts]
         self._text = PromptEncoder(texts, self._device, self._dtype, parts.blank_negative)

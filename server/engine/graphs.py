@@ -129,13 +129,21 @@ def _anew(plane: torch.Tensor) -> torch.Tensor:
 
 
 class CudaGraphs:
-    """Records by CUDA graphs. They share one pool of scratch memory, which is why results are copied out of it."""
+    """Records what runs on ``device`` by CUDA graphs.
 
-    def __init__(self) -> None:
+    They share one pool of scratch memory, which is why results are copied out of it.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
         self._pool = torch.cuda.graph_pool_handle()
-        self._stream = torch.cuda.Stream()
+        self._stream = torch.cuda.Stream(device)
 
     def __call__(self, function: Function, given: tuple[Any, ...]) -> Recording:
+        with torch.cuda.device(self._device):  # a recording is of the current one, which need not be this
+            return self._record(function, given)
+
+    def _record(self, function: Function, given: tuple[Any, ...]) -> Recording:
         inputs = Inbox(given)
         self._stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._stream):
