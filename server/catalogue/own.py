@@ -40,8 +40,12 @@ KINDS: dict[Purpose, tuple[str, ...]] = {
 }
 DEPTH = 3
 """Levels of folders within each of :data:`FOLDERS` that are looked into."""
-FAST = re.compile(r"(?<![a-z])(lcm|turbo|lightning|hyper[-_ ]?sdx?l?)(?![a-z])", re.IGNORECASE)
-"""In the name of a checkpoint that was made for few steps and needs no LCM-LoRA."""
+FAST = ("lcm", "turbo", "lightning", "dmd")
+"""Begins or ends a word in the name of a checkpoint that was made for few steps and needs no LCM-LoRA."""
+HYPER = re.compile(r"hyper[-_ ]?(sd|vae|\d+[-_ ]?step)", re.IGNORECASE)
+"""The same of Hyper-SD; "hyper" alone also begins hyperrealism."""
+WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+"""The words of names such as realisticV40_v51LightningBakedVAE."""
 OTHER_CONTROLS = re.compile(
     r"canny|hed|pose|seg|normal|tile|paint|mlsd|shuffle|ip2p|sketch|scribble|line|edge|colou?r|qr|blur|recolor|style",
     re.IGNORECASE,
@@ -81,7 +85,7 @@ class Own:
     @property
     def is_fast(self) -> bool:
         """Whether it needs no LCM-LoRA, as its name says, or has its own."""
-        return bool(FAST.search(self.path.name)) or any((self.path / name).is_file() for name in LORA_NAMES)
+        return named_fast(self.path.name) or any((self.path / name).is_file() for name in LORA_NAMES)
 
 
 def own_files(folder: Path, taken: Collection[str] = ()) -> dict[str, Own]:
@@ -111,6 +115,12 @@ def family_of(path: Path) -> str:
         return "SDXL" if facts.get("adapter_type") == "full_adapter_xl" else "SD1.5"
     width = facts.get("cross_attention_dim")
     return FAMILIES.get(width, "") if isinstance(width, int) else ""
+
+
+def named_fast(name: str) -> bool:
+    """Whether ``name`` says that a checkpoint was made for few steps: LCM, Turbo, Lightning, DMD2 or Hyper-SD."""
+    words = [word.lower() for word in WORDS.findall(name)]
+    return any(word.startswith(FAST) or word.endswith(FAST) for word in words) or bool(HYPER.search(name))
 
 
 def for_depth(controls: list[Own]) -> Own | None:

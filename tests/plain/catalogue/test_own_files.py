@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from server.catalogue import Catalogue
-from server.catalogue.own import Own, for_depth
+from server.catalogue.own import Own, for_depth, named_fast
 
 
 def test_the_users_own_files_are_listed_by_what_they_are(tmp_path: Path, repositories: dict[str, Path]) -> None:
@@ -85,6 +85,30 @@ def test_folders_of_other_tools_and_names_of_all_kinds(tmp_path: Path) -> None:
         assert "is a pickle" in entries[name].sentence
     assert "does not exist" in entries["gone"].sentence
     assert entries["sd15"].kind == "model"
+
+
+@pytest.mark.parametrize(
+    ("name", "fast"),
+    [
+        ("realvisxlV40_v40LightningBakedvae.safetensors", True),
+        ("dreamshaperXL_v21TurboDPMSDE.safetensors", True),
+        ("dreamshaper_8LCM.safetensors", True),
+        ("photonLCM_v10.safetensors", True),
+        ("LCMDreamshaper v7", True),
+        ("turbovisionxl.safetensors", True),
+        ("sdxl_lightning_4step.safetensors", True),
+        ("realisticVisionV60B1_v51HyperVAE.safetensors", True),
+        ("Hyper-SDXL-8steps.safetensors", True),
+        ("hyper_8step.safetensors", True),
+        ("epicrealismXL_DMD2.safetensors", True),
+        ("hyperRealism_v3.safetensors", False),
+        ("Hyperion-sd15.safetensors", False),
+        ("dreamshaper_8.safetensors", False),
+        ("juggernautXL_v9.safetensors", False),
+    ],
+)
+def test_a_name_tells_that_a_checkpoint_needs_no_lcm_lora(name: str, fast: bool) -> None:
+    assert named_fast(name) is fast
 
 
 def test_the_control_for_depth_is_the_one_that_says_so(tmp_path: Path) -> None:
