@@ -18,6 +18,7 @@ import numpy as np
 from mathutils import Matrix
 from numpy.typing import NDArray
 
+from ..live.alike import are_alike
 from .depth import inverse_depth
 from .spaces import any_space, colour_space, depth_space, is_plain, release, without_overlays
 
@@ -57,6 +58,14 @@ class Draft:
     projection: Rows
     draw_ms: float
     read_ms: float
+
+    def is_like(self, other: Draft) -> bool:
+        """Whether both are of the same place and look the same but for what redrawing changes."""
+        return (
+            (self.view, self.projection) == (other.view, other.projection)
+            and are_alike(self.image, other.image)
+            and are_alike(self.inverse_depth, other.inverse_depth)
+        )
 
 
 class Capturer:

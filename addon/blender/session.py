@@ -15,7 +15,6 @@ import bpy
 
 from .. import __version__
 from ..live import FAILED, LIVE, Address, LiveLoop, Want, failures
-from ..live.alike import are_alike
 from ..live.errors import written
 from ..live.failures import Problem
 from ..wire import Frame, Picture, ProtocolError, Request, Style
@@ -30,6 +29,7 @@ from .server_process import ServerProcess
 from .shown import Origin, Shown
 from .spaces import release
 from .viewports import Followed, Viewport, is_busy, redraw_panels
+from .windows import Windows
 
 IDLE_SECONDS = 0.25
 """Pause of the heartbeat while there is nothing to follow: no 3D View, or a render under way."""
@@ -73,9 +73,7 @@ class Session:
         self._drew = 0.0
         self._opened_for = -1
         self._undos = changes.undos()
-        self._windows: tuple[int, ...] = ()  # by address
-        self._screens: tuple[int, ...] = ()  # that are shown, by address
-        self._stale = False  # whether the offscreens may be of a window that is gone
+        self._windows = Windows()
         changes.watch()
 
     def beat(self, paused: bool = False) -> float:
@@ -162,8 +160,10 @@ class Session:
             elif address is not None:
                 self.loop.address = address  # another one after a restart
         assert self.loop is not None
-        if self._windows_changed():
+        if self._windows.changed():
             return IDLE_SECONDS
+        if self._windows.take_closed():
+            self._capturer.free()
         viewport = self._viewport(paused)
         if viewport is not None and self._opened_for != changes.loads() and not is_busy(viewport.window):
             width, height = size_of(viewport)
@@ -199,35 +199,13 @@ class Session:
         self._show_state(picture is not None)
         return self.loop.pause if viewport is not None else IDLE_SECONDS
 
-    def _windows_changed(self) -> bool:
-        """Whether a window came or went since the last heartbeat.
-
-        A closed window takes its GPU context with it, and until another one is drawn there may be none at all:
-        nothing may be drawn in between, and what was made in the old context is made anew.
-        """
-        manager = bpy.context.window_manager
-        windows = tuple(window.as_pointer() for window in manager.windows) if manager is not None else ()
-        before, self._windows = self._windows, windows
-        if before and before != windows:
-            self._stale = True
-            for window in manager.windows if manager is not None else ():
-                for area in window.screen.areas:
-                    area.tag_redraw()
-            return True
-        if self._stale:
-            self._stale = False
-            self._capturer.free()
-        return False
-
     def _give_back(self, viewport: Viewport | None) -> None:
         """Give other 3D Views back what was changed in them: those that come to be shown, and all while live waits."""
-        manager = bpy.context.window_manager
-        screens = tuple(window.screen.as_pointer() for window in manager.windows) if manager is not None else ()
+        switched = self._windows.switched()
         if viewport is None or (self.loop is not None and self.loop.state != LIVE):
             release()
-        elif screens != self._screens:
+        elif switched:
             release(shown_only=True)
-        self._screens = screens
 
     def _viewport(self, paused: bool) -> Viewport | None:
         """What to follow now, or None, and then why."""
@@ -248,7 +226,6 @@ class Session:
     def _hand_on(self, picture: Picture) -> None:
         """Say which picture is on show now, and what it was made from."""
         asked = self._asked.get(picture.id)
-        self._asked = {number: kept for number, kept in self._asked.items() if number > picture.id}
         if asked is not None and self.loop is not None:
             request, origin = asked
             server = self.loop.server
@@ -256,11 +233,8 @@ class Session:
 
     def _forget_answered(self) -> None:
         """Let go of frames that were refused or dropped: each holds its planes."""
-        oldest = self.loop.oldest_under_way if self.loop is not None else None
-        if oldest is None:
-            self._asked.clear()
-        elif min(self._asked, default=oldest) < oldest:
-            self._asked = {number: kept for number, kept in self._asked.items() if number >= oldest}
+        waiting = self.loop.under_way if self.loop is not None else ()
+        self._asked = {number: kept for number, kept in self._asked.items() if number in waiting}
 
     def _key(self, viewport: Viewport) -> Hashable | None:
         """What the picture depends on; None where the settings make no request, which is said then."""
@@ -290,7 +264,7 @@ class Session:
         self.loop.statistics.add("draw", draft.draw_ms)
         self.loop.statistics.add("read", draft.read_ms)
         asked = style
-        if not want.must_send and self._sent is not None and _is_same(self._sent, draft, style):
+        if not want.must_send and self._sent is not None and style == self._sent[1] and draft.is_like(self._sent[0]):
             self._same, self.behind = (key, self._sent[2]), False
             return
         if want.settle:
@@ -316,14 +290,3 @@ def _style(viewport: Viewport) -> Style:
 def _view(viewport: Viewport) -> View:
     matrix, projection = viewport.view.view_matrix.copy(), projection_of(viewport)
     return View(viewport.scene, viewport.view_layer, viewport.space, viewport.region, matrix, projection)
-
-
-def _is_same(sent: tuple[Draft, Style, Hashable], draft: Draft, style: Style) -> bool:
-    before, same_style = sent[0], sent[1] == style
-    same_place = (before.view, before.projection) == (draft.view, draft.projection)
-    return (
-        same_style
-        and same_place
-        and are_alike(before.image, draft.image)
-        and are_alike(before.inverse_depth, draft.inverse_depth)
-    )

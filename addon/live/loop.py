@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import replace
 
 from ..wire import Dropped, Failure, Message, ModelProgress, Models, Picture, Progress, Request, Status, Welcome
@@ -170,14 +170,9 @@ class LiveLoop:
         return self._status.percent if self._status is not None else 0.0
 
     @property
-    def under_way(self) -> int:
-        """Frames sent and not yet answered."""
-        return self._pace.under_way
-
-    @property
-    def oldest_under_way(self) -> int | None:
-        """The id of the oldest frame that is not yet answered."""
-        return self._pace.oldest
+    def under_way(self) -> Collection[int]:
+        """The ids of the frames sent and not yet answered."""
+        return self._pace.ids
 
     @property
     def pause(self) -> float:

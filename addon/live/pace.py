@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import statistics
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass, field
 
 MOST_UNDER_WAY = 2
@@ -80,9 +80,9 @@ class Pace:
         return len(self._under_way)
 
     @property
-    def oldest(self) -> int | None:
-        """The id of the oldest frame under way."""
-        return min(self._under_way, default=None)
+    def ids(self) -> Collection[int]:
+        """The ids of the frames under way."""
+        return self._under_way.keys()
 
     @property
     def newest(self) -> int | None:
