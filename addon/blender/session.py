@@ -35,7 +35,6 @@ IDLE_SECONDS = 0.25
 """Pause of the heartbeat while there is nothing to follow: no 3D View, or a render under way."""
 PANEL_SECONDS = 0.5
 """Between two redraws of the sidebars for numbers alone."""
-RENDERS = ("RENDER", "OBJECT_BAKE")
 PAUSED_SENTENCE = "Live is paused."
 RENDERING_SENTENCE = "Blender renders; live goes on after that."
 NO_VIEW_SENTENCE = failures.problem("no_viewport").sentence
@@ -209,7 +208,7 @@ class Session:
 
     def _viewport(self, paused: bool) -> Viewport | None:
         """What to follow now, or None, and then why."""
-        rendering = any(bpy.app.is_job_running(job) for job in RENDERS)
+        rendering = is_rendering()
         viewport = None if paused or rendering else self.followed.find()
         self._hold = PAUSED_SENTENCE if paused else RENDERING_SENTENCE if rendering else ""
         if viewport is None and not self._hold:
@@ -281,6 +280,11 @@ class Session:
         self.trouble = ""
         self._asked[want.id] = request, origin_of(viewport)
         self._sent, self._same = (draft, asked, key), None
+
+
+def is_rendering() -> bool:
+    """Whether Blender renders or bakes in the background of its window."""
+    return any(bpy.app.is_job_running(job) for job in ("RENDER", "OBJECT_BAKE"))
 
 
 def _style(viewport: Viewport) -> Style:

@@ -147,8 +147,7 @@ def test_while_blender_renders(live: Any, scene: Any, monkeypatch: pytest.Monkey
 
     start(live)
     sent = rest(live)["frames_sent"]
-    jobs = SimpleNamespace(is_job_running=lambda job: job == "RENDER", version_string="", version=(4, 3, 0))
-    monkeypatch.setattr(session.bpy, "app", jobs)
+    monkeypatch.setattr(session, "is_rendering", lambda: True)
     live._session._beat(False)
     monkeypatch.undo()
     assert live._session._hold == "Blender renders; live goes on after that."
