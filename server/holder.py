@@ -36,6 +36,8 @@ class Engine(Dressable, Protocol):
 
     @property
     def name(self) -> str: ...
+    @property
+    def memory_bytes(self) -> int: ...
     def render(self, request: Request, on_step: OnStep | None = None) -> Rendered: ...
     def render_together(self, requests: Sequence[Request], on_step: OnStep | None = None) -> Sequence[Rendered]: ...
     def close(self) -> None: ...
@@ -60,8 +62,8 @@ class Holder:
     """The loaded engine. Everything but :meth:`wish` and the attributes is for the worker's thread.
 
     Another model is loaded in a thread of its own while the one that is there goes on serving; where there is too
-    little memory for both, the old one is closed first, and loaded again if the new one can't be. ``status`` is told
-    to ``on_status`` at each change; ``wake`` is called when :meth:`follow` has something to do.
+    little memory for both, but enough for one, the old one is closed first, and loaded again if the new one can't be.
+    ``status`` is told to ``on_status`` at each change; ``wake`` is called when :meth:`follow` has something to do.
     """
 
     def __init__(
@@ -162,7 +164,7 @@ class Holder:
             self._adopt(wish, result)
         elif isinstance(result, Abandoned):
             self._say(old, LOADED)
-        elif isinstance(result, EngineError) and result.code == "out_of_memory":
+        elif isinstance(result, EngineError) and result.code == "out_of_memory" and _would_fit(result, old):
             name = self._close()
             first = f"There is too little memory for both: {name} is released before {wish.model} is loaded."
             self._set(Status("loading", 0, line(wish.model, 400), line(first, 4000)))
@@ -240,6 +242,11 @@ class Holder:
         self.status = status
         self._metrics.loaded.set(status.percent / 100)
         self._on_status(status)
+
+
+def _would_fit(shortage: EngineError, engine: Engine) -> bool:
+    """Whether there may be enough once ``engine`` is closed, which frees somewhat more than its weights take."""
+    return shortage.missing <= 1.2 * engine.memory_bytes
 
 
 def sentence(error: Exception) -> str:

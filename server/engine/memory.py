@@ -55,6 +55,7 @@ def _check(files: Files, needed: int, free: int, where: str, otherwise: str) -> 
         f"model {files.spec.name or files.base.name} needs about {needed / GIB:.1f} GB of memory, but {where} has "
         f"{free / GIB:.1f} GB free: use {smaller}, close other programs or {otherwise}",
         "out_of_memory",
+        needed - free,
     )
 
 

@@ -24,6 +24,7 @@ class Lent:
         self.name = engine.name
         self._engine = engine
         self._seconds = seconds
+        self.memory_bytes = engine.memory_bytes
 
     def load(self, report: Report) -> Engine:
         """What a server calls to load its engine."""

@@ -123,6 +123,35 @@ def test_where_memory_is_short_the_old_model_goes_first(engine: StableDiffusionL
     assert Counted.open == 0
 
 
+def test_a_model_that_never_fits_leaves_the_old_one(engine: StableDiffusionLcm) -> None:
+    Counted.open = 0
+    loads = 0
+
+    def load(report: Report) -> Counted:
+        nonlocal loads
+        loads += 1
+        raise EngineError("needs 90 GB, but 1 GB is free", "out_of_memory", missing=89 << 30)
+
+    with serving(Counted(engine).load) as (address, worker), address.client() as client:
+        picture(client, 1)
+        worker.switch("huge", load)
+        told = status(client, lambda told: "needs 90 GB" in told.sentence)
+        assert (told.state, told.model) == ("ready", engine.name) and f"so {engine.name} stays" in told.sentence
+        assert (loads, Counted.open) == (1, 1)
+        assert picture(client, 2).model == engine.name
+
+
+def test_after_an_idle_release_a_failed_switch_leaves_the_model(engine: StableDiffusionLcm, folder: Path) -> None:
+    Counted.open = 0
+    with serving(Counted(engine).load, idle_release=0.3, models_dir=folder) as (address, _), address.client() as client:
+        assert picture(client, 1).model == engine.name
+        status(client, lambda told: "was given back" in told.sentence)
+        client.send(LoadModel("half"))
+        told = status(client, lambda told: "could not be loaded" in told.sentence)
+        assert told.state == "ready" and "stays" in told.sentence
+        assert picture(client, 2).model == engine.name
+
+
 def test_a_newer_wish_takes_the_place_of_a_load_under_way(engine: StableDiffusionLcm, folder: Path) -> None:
     begun = threading.Event()
 
