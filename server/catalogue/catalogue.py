@@ -12,7 +12,8 @@ from addon.wire.models import MAX_ENTRIES, Kind
 from ..config import EMBEDDED, MODELS
 from ..engine import EngineError, LoraFile, ModelSpec
 from ..engine.files import read_json
-from .own import Own, Purpose, for_depth, own_files
+from ..engine.look import OPTIONAL
+from .own import Own, Purpose, for_depth, named_lcm, own_files
 from .presets import Preset, read_presets
 from .records import Records
 
@@ -109,6 +110,7 @@ class Catalogue:
                 "bad_request",
             )
         places = self._places(preset)
+        own = {"control", "ip_adapter"} - set(places)
         return self._with_style(
             ModelSpec(
                 places["base"],
@@ -117,6 +119,7 @@ class Catalogue:
                 control=places.get("control") or self._depth_for(preset.family),
                 ip_adapter=places.get("ip_adapter"),
                 name=preset.name,
+                optional=frozenset(own),
             ),
             preset.family,
         )
@@ -131,7 +134,7 @@ class Catalogue:
         if wrong or not family:
             return ModelSpec(path, name=own.name)
         pulled = self._pulled_for(family)
-        lcm = next((one.path for one in self._fitting("lora", family) if "lcm" in one.name.lower()), None)
+        lcm = next((one.path for one in self._fitting("lora", family) if named_lcm(one.name)), None)
         lora = None if own.is_fast else lcm or pulled.get("lora")
         spec = ModelSpec(
             path,
@@ -139,6 +142,7 @@ class Catalogue:
             vae=None if _has_tiny_vae(path) else pulled.get("vae"),
             control=None if (path / "adapter").is_dir() else self._depth_for(family),
             name=own.name,
+            optional=frozenset(OPTIONAL),
         )
         return self._with_style(spec, family)
 
@@ -181,7 +185,7 @@ class Catalogue:
         own = self._own().values()
         looked = {one.name: one.look() for one in own}
         lcm = {preset.family for preset in self.presets.values() if "lora" in self._places(preset)}
-        lcm |= {looked[one.name][0] for one in own if one.purpose == "lora" and "lcm" in one.name.lower()}
+        lcm |= {looked[one.name][0] for one in own if one.purpose == "lora" and named_lcm(one.name)}
         entries = []
         for one in own:
             family, wrong = looked[one.name]

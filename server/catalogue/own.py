@@ -123,6 +123,11 @@ def named_fast(name: str) -> bool:
     return any(word.startswith(FAST) or word.endswith(FAST) for word in words) or bool(HYPER.search(name))
 
 
+def named_lcm(name: str) -> bool:
+    """Whether ``name`` is that of an LCM-LoRA."""
+    return any(word.lower().startswith("lcm") or word.lower().endswith("lcm") for word in WORDS.findall(name))
+
+
 def for_depth(controls: list[Own]) -> Own | None:
     """That of ``controls`` which takes depth, as far as their names tell."""
     named = [control for control in controls if "depth" in control.name.lower()]

@@ -74,7 +74,7 @@ class StableDiffusionLcm:
         self._device, self._dtype = place.device, place.dtype
         if self._device.type == "cpu":
             torch.set_num_threads(cpu_threads())
-        self.name = parts.name
+        self.name, self.left_out = parts.name, " ".join(parts.left_out)
         self.device = str(place.device)
         self._schedule = parts.schedule
         self._loras = parts.loras

@@ -41,32 +41,38 @@ def check_fit(parts: Parts, base: Path) -> None:
             f"unet of {base} takes text embeddings {unet.cross_attention_dim} wide, but text_encoder gives {width}: "
             "they come from different models"
         )
-    if isinstance(parts.control, T2IAdapter):
-        _check_adapter(parts.control.config, unet, base)
-    elif parts.control is not None:
-        _check_controlnet(parts.control.config, unet, base)
 
 
-def _check_adapter(config: Any, unet: Any, base: Path) -> None:
+def check_control(control: Any, unet: Any, path: Path) -> None:
+    """Raise EngineError where the T2IAdapter or ControlNetModel of ``path`` was not made for ``unet``, or for depth."""
+    if isinstance(control, T2IAdapter):
+        _check_adapter(control.config, unet.config, path)
+    else:
+        _check_controlnet(control.config, unet.config, path)
+
+
+def _check_adapter(config: Any, unet: Any, path: Path) -> None:
     if config.in_channels not in (1, 3):
-        raise EngineError(f"adapter of {base} takes {config.in_channels} channels, but depth has 1 (or 3 alike)")
+        raise EngineError(f"adapter {path} takes {config.in_channels} channels, but depth has 1 (or 3 alike)")
     widths, gives = list(unet.block_out_channels), list(config.channels)
     xl = config.adapter_type == "full_adapter_xl"
     if config.adapter_type == "light_adapter":
         gives.append(gives[-1])
-    if xl != (unet.addition_embed_type == "text_time") or (gives[: len(widths)] if xl else gives) != widths:
+    if xl != (unet.addition_embed_type == "text_time") or gives[: len(widths)] != widths:
         raise EngineError(
-            f"adapter of {base} gives features of {gives} channels, but unet takes {widths}: it belongs to another "
+            f"adapter {path} gives features of {gives} channels, but unet takes {widths}: it belongs to another "
             "base model; use one made for this model's family"
         )
 
 
-def _check_controlnet(config: Any, unet: Any, base: Path) -> None:
-    for name, words in (("cross_attention_dim", "text"), ("block_out_channels", "blocks")):
+def _check_controlnet(config: Any, unet: Any, path: Path) -> None:
+    for name, words in (("cross_attention_dim", "text embeddings"), ("block_out_channels", "blocks")):
         given, taken = getattr(config, name), getattr(unet, name)
+        if given is None:  # one without attention sees no text
+            continue
         if (list(given) if words == "blocks" else given) != (list(taken) if words == "blocks" else taken):
             raise EngineError(
-                f"the ControlNet was made for another base model: its {words} are {given} wide, those of {base} "
+                f"ControlNet {path} was made for another base model: its {words} are {given} wide, the model's "
                 f"{taken}; use one made for this model's family"
             )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 from .controls import StyleParts, load_control, load_ip_adapter, stretches_depth
 from .errors import EngineError
 from .files import Weights, check_safetensors, check_whole, read_json, read_through
-from .fit import check_fit
+from .fit import check_control, check_fit
 from .look import Files, check_kind
 from .lora import LoraStack
 from .memory import is_shortage
@@ -48,6 +49,8 @@ class Parts:
     loras: LoraStack
     control: Any = None
     """A T2IAdapter, a ControlNetModel or None."""
+    left_out: tuple[str, ...] = ()
+    """Sentences on what was asked for only if it can be used, and cannot."""
     pictures: StyleParts | None = None
     blank_negative: bool = False
     """Whether an empty negative prompt is embedded as zeros, as SDXL's base model has it."""
@@ -75,33 +78,58 @@ def load_parts(files: Files, progress: Progress, dtype: torch.dtype = torch.floa
 
     ``dtype``: of the large modules; the autoencoder is loaded in fp32, in which it may be rewritten.
     """
-    spec, weights = files.spec, files.weights
-    bar = _Bar(progress, sum(part.size for part in weights.values()))
+    bar = _Bar(progress, sum(part.size for part in files.weights.values()))
     load_base = _load_folder if files.found is None else _load_file
-    try:
+    with _told(files.base):
         parts = load_base(files, bar, dtype)
+    check_fit(parts, files.base)
+    for part, add in (("control", _add_control), ("loras", _add_loras), ("ip_adapter", _add_ip_adapter)):
+        try:
+            add(parts, files, bar, dtype)
+        except EngineError as error:
+            files.leave_out(part, error)
+    parts.left_out = tuple(files.left_out)
+    return parts
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Have the libraries' errors over the files at ``path`` say which those are."""
+    try:
+        yield
     except EngineError:
         raise
     except (KeyError, ValueError, RuntimeError, TypeError, IndexError, StopIteration, SafetensorError) as error:
         if is_shortage(error):
             raise
-        words = f"{files.base} is damaged, or of a kind that is not known here: {_first_line(error)}"
+        words = f"{path} is damaged, or of a kind that is not known here: {_first_line(error)}"
         raise EngineError(words) from error
-    if spec.control is not None:
-        path = spec.control
-        part = "adapter" if path.name == "adapter" else "control"
-        parts.control = bar.load(part, weights["control"], lambda: load_control(path, weights["control"], dtype))
-        parts.control.eval().requires_grad_(False)
+
+
+def _add_control(parts: Parts, files: Files, bar: _Bar, dtype: torch.dtype) -> None:
+    path = files.spec.control
+    if path is None:
+        return
+    weights, part = files.weights["control"], "adapter" if path.name == "adapter" else "control"
+    with _told(path):
+        control = bar.load(part, weights, lambda: load_control(path, weights, dtype))
+        check_control(control, parts.unet, path)
         parts.stretch_depth = stretches_depth(path)
-    check_fit(parts, files.base)
-    for lora in spec.loras:
-        progress(0.96, f"applying {lora.path.name}")
+    parts.control = control.eval().requires_grad_(False)
+
+
+def _add_loras(parts: Parts, files: Files, bar: _Bar, dtype: torch.dtype) -> None:
+    for lora in files.spec.loras:
+        bar.say(0.96, f"applying {lora.path.name}")
         parts.loras.fuse(lora)
-    if spec.ip_adapter is not None and files.encoder is not None:
-        path, folder = weights["IP-Adapter"].files[0], files.encoder
-        load = lambda: load_ip_adapter(parts.unet, path, folder, dtype)  # noqa: E731
-        parts.pictures = bar.load("IP-Adapter", weights["IP-Adapter"], load)
-    return parts
+
+
+def _add_ip_adapter(parts: Parts, files: Files, bar: _Bar, dtype: torch.dtype) -> None:
+    if files.spec.ip_adapter is None or files.encoder is None:
+        return
+    path, folder, weights = files.weights["IP-Adapter"].files[0], files.encoder, files.weights["IP-Adapter"]
+    with _told(path):
+        parts.pictures = bar.load("IP-Adapter", weights, lambda: load_ip_adapter(parts.unet, path, folder, dtype))
 
 
 def _load_folder(files: Files, bar: _Bar, dtype: torch.dtype) -> Parts:
@@ -159,6 +187,9 @@ class _Bar:
 
     def __init__(self, progress: Progress, total: int) -> None:
         self._progress, self._total, self._done, self._size = progress, max(1, total), 0, 0
+
+    def say(self, share: float, words: str) -> None:
+        self._progress(share, words)
 
     def read(self, part: str, weights: Weights) -> None:
         """Read the files of a part once, reporting as the bytes come: 0.6 of what the part counts."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from .control_files import control_weights, ip_adapter_weights
 from .errors import EngineError
@@ -17,6 +18,14 @@ from .spec import LoraFile, ModelSpec
 OTHER_NOISE = ("edm_mean", "edm_std", "edm_vpred.sigma_max", "edm_vpred.sigma_min")
 """Names that only checkpoints of another scale of noise have."""
 LORA_NAMES = ("lcm-lora.safetensors", "pytorch_lora_weights.safetensors")
+
+OPTIONAL = {
+    "loras": "an LCM-LoRA",
+    "vae": "the small autoencoder",
+    "control": "a depth control",
+    "ip_adapter": "style pictures",
+}
+"""Parts of a spec that a model can do without, as sentences name them."""
 
 
 @dataclass
@@ -30,12 +39,24 @@ class Files:
     shapes: Shapes = field(default_factory=dict)
     encoder: Path | None = None
     """The folder of the IP-Adapter's image encoder."""
+    left_out: list[str] = field(default_factory=list)
+    """Sentences on what of the spec cannot be used, and is optional."""
+
+    def leave_out(self, part: str, error: EngineError) -> None:
+        """Do without ``part`` of the spec, as ``error`` has it. Raises ``error`` where it is not optional."""
+        if part not in self.spec.optional:
+            raise error
+        self.left_out.append(f"It is loaded without {OPTIONAL[part]}: {error}")
+        without: dict[str, Any] = {part: () if part == "loras" else None}
+        self.spec = replace(self.spec, **without)
 
 
 def look(spec: ModelSpec) -> Files:
     """The files of ``spec``, complete and of the right kinds. Raises EngineError."""
     base = _existing(spec.base)
     files = Files(spec, base, {})
+    _look_at_optional(files, "vae")
+    spec = files.spec
     if base.is_file():
         files.found, files.shapes = _check_checkpoint(base, spec)
         files.weights["checkpoint"] = Weights((base,))
@@ -50,16 +71,27 @@ def look(spec: ModelSpec) -> Files:
         if not spec.loras and beside is not None:
             spec = replace(spec, loras=(LoraFile(beside),))
     files.spec = spec
-    if spec.vae is not None:
-        files.weights["vae"] = _vae_weights(spec.vae)
-    if spec.control is not None:
-        files.weights["control"] = control_weights(spec.control)
-    if spec.ip_adapter is not None:
-        path, files.encoder = ip_adapter_weights(spec.ip_adapter)
-        files.weights["IP-Adapter"] = Weights((path,))
-    for lora in spec.loras:
-        check_safetensors(lora.path)
+    for part in ("control", "ip_adapter", "loras"):
+        _look_at_optional(files, part)
     return files
+
+
+def _look_at_optional(files: Files, part: str) -> None:
+    """Find the files of a part that a spec may have, or leave it out."""
+    spec = files.spec
+    try:
+        if part == "vae" and spec.vae is not None:
+            files.weights["vae"] = _vae_weights(spec.vae)
+        elif part == "control" and spec.control is not None:
+            files.weights["control"] = control_weights(spec.control)
+        elif part == "ip_adapter" and spec.ip_adapter is not None:
+            path, files.encoder = ip_adapter_weights(spec.ip_adapter)
+            files.weights["IP-Adapter"] = Weights((path,))
+        elif part == "loras":
+            for lora in spec.loras:
+                check_safetensors(lora.path)
+    except EngineError as error:
+        files.leave_out(part, error)
 
 
 def _existing(base: Path) -> Path:

@@ -34,7 +34,8 @@ class ModelSpec:
     ``loras`` and ``control`` say nothing else. ``loras``: fused at loading, the LCM-LoRA as a rule. ``vae``: takes
     the place of the checkpoint's own. ``control``: a T2I-Adapter or a ControlNet for depth. ``ip_adapter``: for style
     pictures; its image encoder is looked for in ``image_encoder`` beside it. ``name``: what people call the model,
-    where the name of its file or folder says too little.
+    where the name of its file or folder says too little. ``optional``: fields of these that nobody asked for by name;
+    where such a one cannot be used, the model is loaded without it, and says so.
     """
 
     base: Path
@@ -43,6 +44,7 @@ class ModelSpec:
     control: Path | None = None
     ip_adapter: Path | None = None
     name: str = ""
+    optional: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         for name in ("base", "vae", "control", "ip_adapter"):

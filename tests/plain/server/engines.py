@@ -24,7 +24,7 @@ class Lent:
         self.name = engine.name
         self._engine = engine
         self._seconds = seconds
-        self.memory_bytes = engine.memory_bytes
+        self.memory_bytes, self.left_out = engine.memory_bytes, engine.left_out
 
     def load(self, report: Report) -> Engine:
         """What a server calls to load its engine."""
