@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,13 @@ import torch
 from diffusers import ControlNetModel, T2IAdapter
 from safetensors.torch import load_file
 
+from .adapter_file import load_adapter_file
 from .errors import EngineError
 from .files import Weights, check_whole, find_weights, read_json
 from .recognise import require
-from .single_file import fill, load_controlnet
+from .single_file import load_controlnet
 
+SIDES = ("weight", "bias")
 KINDS = {"T2IAdapter": T2IAdapter, "ControlNetModel": ControlNetModel}
 
 
@@ -34,11 +35,11 @@ def load_control(path: Path, weights: Weights, dtype: torch.dtype) -> Any:
         found, shapes = require(path, ("t2i_adapter", "controlnet"), "a control")
         if found.kind == "controlnet":
             return load_controlnet(path, shapes, dtype)
-        return _adapter_of_one_file(path, dtype)
+        return load_adapter_file(path, dtype)
     kind = KINDS[read_json(path / "config.json", "the config of the control")["_class_name"]]
     options = {"use_safetensors": True, "local_files_only": True, "variant": weights.variant, "torch_dtype": dtype}
     control, told = kind.from_pretrained(path, output_loading_info=True, **options)
-    check_whole(told, "the control", path)
+    check_whole(told, f"the control {path}")
     return control
 
 
@@ -50,39 +51,8 @@ def stretches_depth(path: Path) -> bool:
     return path.is_file() or read_json(path / "config.json", "the config of the control").get("depth_range") != "near"
 
 
-def _adapter_of_one_file(path: Path, dtype: torch.dtype) -> T2IAdapter:
-    """A full T2I-Adapter under the original names (TencentARC's): its blocks are counted through all levels."""
-    state = {name.removeprefix("adapter."): value.to(dtype) for name, value in load_file(path).items()}
-    blocks = 1 + max(int(found[1]) for name in state if (found := re.match(r"body\.(\d+)\.", name)))
-    if "body.0.block1.weight" not in state:
-        raise EngineError(f"the T2I-Adapter {path} is not a full one: give a folder with its config.json instead")
-    widths = [state[f"body.{index}.block2.weight"].shape[0] for index in range(blocks)]
-    channels = sorted(set(widths), key=widths.index)
-    # levels of the same width follow each other in SD1.5 (1280, 1280): only the count of blocks tells
-    each = 2 if blocks % 2 == 0 else 1
-    channels = widths[::each]
-    unshuffled = state["conv_in.weight"].shape[1]
-    sdxl = unshuffled // 256 in (1, 3)
-    factor = 16 if sdxl else 8
-    renamed = {}
-    for name, value in state.items():
-        found = re.match(r"body\.(\d+)\.(\w+)\.(.+)", name)
-        if found is None:
-            renamed[f"adapter.{name}"] = value
-            continue
-        level, block = divmod(int(found[1]), each)
-        inner = "in_conv" if found[2] == "in_conv" else f"resnets.{block}.{found[2]}"
-        renamed[f"adapter.body.{level}.{inner}.{found[3]}"] = value
-
-    def make() -> T2IAdapter:
-        kind = "full_adapter_xl" if sdxl else "full_adapter"
-        return T2IAdapter(unshuffled // factor**2, channels, each, factor, kind)
-
-    return fill(make, renamed, path, "T2I-Adapter")
-
-
 def load_ip_adapter(unet: Any, path: Path, folder: Path, dtype: torch.dtype) -> StyleParts:
-    """Put the IP-Adapter's layers into ``unet``, at weight 0, and load its image encoder."""
+    """Put the IP-Adapter's layers into ``unet``, at weight 0, and load its image encoder. Raises EngineError."""
     from transformers import CLIPVisionModelWithProjection
 
     weights = find_weights(folder, "image encoder")
@@ -98,8 +68,24 @@ def load_ip_adapter(unet: Any, path: Path, folder: Path, dtype: torch.dtype) -> 
             f"IP-Adapter {path} was made for another base model: it is {width} wide, the model's text "
             f"{unet.config.cross_attention_dim}; use one made for this model's family"
         )
+    lacking = _lacking(state, unet, hidden)
+    if lacking:
+        raise EngineError(f"IP-Adapter {path} is damaged: it lacks {lacking}; copy it again")
     unet._load_ip_adapter_weights([state])
     options = {"use_safetensors": True, "local_files_only": True, "variant": weights.variant, "dtype": dtype}
     encoder, told = CLIPVisionModelWithProjection.from_pretrained(folder, output_loading_info=True, **options)
-    check_whole(told, "image encoder", folder)
+    check_whole(told, f"the image encoder {folder}")
     return StyleParts(encoder.eval().requires_grad_(False), hidden)
+
+
+def _lacking(state: dict[str, dict[str, torch.Tensor]], unet: Any, hidden: bool) -> str:
+    """The name of a tensor that the IP-Adapter ``state`` should have and has not, or ""."""
+    crossed = (index for index, name in enumerate(unet.attn_processors) if name.endswith("attn2.processor"))
+    layers = [f"{index}.to_{side}_ip.weight" for index in crossed for side in "kv"]
+    if hidden:
+        picture = ["latents", *(f"{name}.{side}" for name in ("proj_in", "proj_out", "norm_out") for side in SIDES)]
+    else:
+        picture = [f"{name}.{side}" for name in ("proj", "norm") for side in SIDES]
+    wanted = {"image_proj": picture, "ip_adapter": layers}
+    missing = (f"{group}.{name}" for group, names in wanted.items() for name in names if name not in state[group])
+    return next(missing, "")

@@ -97,13 +97,13 @@ def check_safetensors(path: Path) -> Shapes:
         raise EngineError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
-def check_whole(told: Mapping[str, Any], part: str, folder: Path) -> None:
+def check_whole(told: Mapping[str, Any], what: str) -> None:
     """Raise EngineError where weights were missing, which the libraries fill with random numbers. ``told``: theirs."""
     missing = sorted(name for name in told.get("missing_keys", ()) if not name.endswith("position_ids"))
     if missing:
         raise EngineError(
-            f"{part} of {folder.parent} lacks {len(missing)} of its weights, such as {missing[0]}: the file is of "
-            "another part or damaged; copy the whole folder again"
+            f"{what} lacks {len(missing)} of its weights, such as {missing[0]}: the file is of another part or "
+            "damaged; copy the whole folder again"
         )
 
 

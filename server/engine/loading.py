@@ -229,7 +229,7 @@ def _from_folder(kind: Any, folder: Path, part: str, weights: Weights, bar: _Bar
 
     def load() -> Any:
         module, told = kind.from_pretrained(folder, output_loading_info=True, **options)
-        check_whole(told, part, folder)
+        check_whole(told, f"{part} of {folder.parent}")
         return module
 
     module = bar.load(part, weights, load)

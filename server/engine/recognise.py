@@ -122,8 +122,11 @@ def _family(shapes: Shapes) -> str:
         return "SDXL's refiner"
     if "conv_in.weight" in shapes and any(name.startswith(("adapter.body.", "body.0.")) for name in shapes):
         return ADAPTERS.get(shapes["conv_in.weight"][1], "")
-    if "adapter.conv_in.weight" in shapes:
-        return ADAPTERS.get(shapes["adapter.conv_in.weight"][1], "")
+    for first in ("adapter.conv_in.weight", "adapter.body.0.in_conv.weight"):  # of full ones, of light ones
+        if len(shape := shapes.get(first, ())) == 4:
+            return ADAPTERS.get(shape[1], "")
+    if any(name.startswith(("add_embedding.", "control_model.label_emb.")) for name in shapes):
+        return "SDXL"
     if any(name.startswith(("conditioner.", "lora_te1_", "lora_te2_", f"{UNET}label_emb.")) for name in shapes):
         return "SDXL"
     ends = ("attn2.to_k.weight", "attn2.to_k.lora_A.weight", "attn2.to_k.lora.down.weight", "1.to_k_ip.weight")

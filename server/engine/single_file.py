@@ -100,15 +100,21 @@ def controlnet_config(shapes: Shapes) -> dict[str, Any]:
     levels = range(_count(shapes, r"down_blocks\.(\d+)\."))
     depths = [_count(shapes, rf"down_blocks\.{level}\.attentions\.0\.transformer_blocks\.(\d+)\.") for level in levels]
     widths = [shapes[f"down_blocks.{level}.resnets.0.conv1.weight"][0] for level in levels]
+    crossed = (shape[1] for name, shape in shapes.items() if name.endswith("attn2.to_k.weight"))  # small ones have none
+    types = ["CrossAttnDownBlock2D" if depth else "DownBlock2D" for depth in depths]
+    if depths[-1] == 0:  # the middle block may have attention all the same, in as many layers as the last level says
+        depths[-1] = _count(shapes, r"mid_block\.attentions\.0\.transformer_blocks\.(\d+)\.")
+    middle = shapes.get("mid_block.attentions.0.proj_in.weight", ())
     hints = ("conv_in", "blocks.1", "blocks.3", "blocks.5")
     config: dict[str, Any] = {
         "in_channels": shapes["conv_in.weight"][1],
         "block_out_channels": widths,
         "layers_per_block": _count(shapes, r"down_blocks\.0\.resnets\.(\d+)\."),
-        "down_block_types": ["CrossAttnDownBlock2D" if depth else "DownBlock2D" for depth in depths],
+        "down_block_types": types,
         "transformer_layers_per_block": [max(1, depth) for depth in depths],
-        "cross_attention_dim": next(shape[1] for name, shape in shapes.items() if name.endswith("attn2.to_k.weight")),
-        "use_linear_projection": len(shapes["mid_block.attentions.0.proj_in.weight"]) == 2,
+        "mid_block_type": "UNetMidBlock2DCrossAttn" if middle else "UNetMidBlock2D",
+        "cross_attention_dim": next(crossed, None),
+        "use_linear_projection": len(middle) == 2,
         "attention_head_dim": 8,
         "conditioning_embedding_out_channels": [
             shapes[f"controlnet_cond_embedding.{name}.weight"][0] for name in hints
