@@ -5,28 +5,24 @@ Everything happens in one timer on Blender's main thread, and nothing in it wait
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any
 
 import bpy
 
 from .. import __version__
-from ..live import FAILED, LIVE, Address, LiveLoop, Want, failures
-from ..live.errors import written
+from ..live import FAILED, LIVE, Address, LiveLoop, failures
 from ..live.failures import Problem
-from ..wire import Frame, Picture, ProtocolError, Request, Style
+from ..wire import Picture, Request
 from . import changes
 from .budget import Budget
-from .capture import Capturer, Draft, View, ensure_gpu
 from .display import Display, open_editor
-from .framing import projection_of, size_of
-from .origin import origin_of
-from .properties import style_of
+from .drafts import Drafts
+from .framing import size_of
 from .server_process import ServerProcess
-from .shown import Origin, Shown
+from .shown import Shown
 from .spaces import release
 from .viewports import Followed, Viewport, is_busy, redraw_panels
 from .windows import Windows
@@ -50,26 +46,18 @@ class Session:
         self._client = client
         self.loop = LiveLoop(address, client) if address is not None else None
         self.process = process
-        self.trouble = self._trouble_code = ""
         self.pictures_shown = 0
         self.region = 0
         """The address of the region followed at the last heartbeat."""
-        self.behind = False
-        """Whether the view has changed since the last frame sent."""
         self.followed = followed
-        self._capturer = Capturer()
+        self._drafts = Drafts()
         self._display = Display()
         self._tell = tell
         self._budget = Budget()
-        self._no_style = False  # whether the settings make no request, and trouble says why
         self._hold = ""  # why nothing is followed now
-        self._asked: dict[int, tuple[Request, Origin]] = {}  # of frames under way
         self._panels: tuple[str, float] = ("", 0.0)  # what the sidebars show, and since when
-        self._sent: tuple[Draft, Style, Hashable] | None = None  # the last frame sent, and its key
-        self._same: tuple[Hashable, Hashable] | None = None  # a key whose capture equals that of an older key
         self._ticks: deque[float] = deque(maxlen=300)
         self._longest_tick = 0.0
-        self._drew = 0.0
         self._opened_for = -1
         self._undos = changes.undos()
         self._windows = Windows()
@@ -78,10 +66,10 @@ class Session:
     def beat(self, paused: bool = False) -> float:
         """One heartbeat. Returns seconds until the next. ``paused``: nothing is captured or sent."""
         begun = time.perf_counter()
-        self._drew = 0.0
+        self._drafts.drew_ms = 0.0
         changes.watch()  # other add-ons empty Blender's lists of handlers at times
         pause = self._beat(paused)
-        milliseconds = (time.perf_counter() - begun) * 1000 - self._drew
+        milliseconds = (time.perf_counter() - begun) * 1000 - self._drafts.drew_ms
         self._ticks.append(milliseconds)
         self._longest_tick = max(self._longest_tick, milliseconds)
         return pause
@@ -94,7 +82,7 @@ class Session:
         if self.process is not None:
             self.process.stop()
         self._display.close()
-        self._capturer.free()
+        self._drafts.free()
 
     def stats(self) -> dict[str, Any]:
         """Counts, times in milliseconds, and the state in words; plain values."""
@@ -123,15 +111,15 @@ class Session:
             return (self.process.failure if self.process else "") or "Starting the server."
         if self.process is not None and self.process.problem is not None:
             return self.process.problem.sentence
-        return (self._hold if self.loop.state == LIVE else "") or self.trouble or self.loop.sentence
+        return (self._hold if self.loop.state == LIVE else "") or self._trouble or self.loop.sentence
 
     @property
     def problem(self) -> Problem | None:
         """What fails now, with its remedy and buttons."""
         if self.process is not None and self.process.problem is not None:
             return self.process.problem
-        if self.trouble:
-            return Problem(self._trouble_code, self.trouble)
+        if self._drafts.trouble is not None:
+            return self._drafts.trouble
         if self._hold == NO_VIEW_SENTENCE:
             return failures.problem("no_viewport")
         return self.loop.problem if self.loop is not None else None
@@ -144,9 +132,16 @@ class Session:
     @property
     def under_way(self) -> Request | None:
         """The newest request whose picture is still to come."""
-        if self.loop is None or not self.loop.under_way or not self._asked:
-            return None
-        return self._asked[max(self._asked)][0]
+        return self._drafts.newest if self.loop is not None and self.loop.under_way else None
+
+    @property
+    def behind(self) -> bool:
+        """Whether the view has changed since the last frame sent."""
+        return self._drafts.behind
+
+    @property
+    def _trouble(self) -> str:
+        return self._drafts.trouble.sentence if self._drafts.trouble is not None else ""
 
     def _beat(self, paused: bool) -> float:
         if self.process is not None:
@@ -162,7 +157,7 @@ class Session:
         if self._windows.changed():
             return IDLE_SECONDS
         if self._windows.take_closed():
-            self._capturer.free()
+            self._drafts.free()
         viewport = self._viewport(paused)
         if viewport is not None and self._opened_for != changes.loads() and not is_busy(viewport.window):
             width, height = size_of(viewport)
@@ -173,15 +168,16 @@ class Session:
         if self._undos != changes.undos():
             self._undos = changes.undos()
             self._display.mend()
-        key = None if viewport is None else self._key(viewport)
+        key = None
         if viewport is not None:
+            self.loop.settle = viewport.scene.draftglass.settle
             self.region = viewport.region.as_pointer()
-            self.behind = self._sent is not None and key != self._sent[2]
+            key = self._drafts.see(viewport)
         began = time.perf_counter()
         self._budget.see(began, key)
         want = self.loop.poll(key)
         if want is not None and viewport is not None and self._budget.allows(began):
-            self._answer(want, viewport, key)
+            self._drafts.answer(want, viewport, key, self.loop)
             self._budget.spent(began, time.perf_counter(), capture=True)
         picture = self.loop.take_picture()
         if picture is not None:
@@ -194,7 +190,7 @@ class Session:
             ended = time.perf_counter()
             self._budget.spent(began, ended)
             self.loop.statistics.add("display", (ended - began) * 1000)
-        self._forget_answered()
+        self._drafts.forget_all_but(self.loop.under_way)
         self._show_state(picture is not None)
         return self.loop.pause if viewport is not None else IDLE_SECONDS
 
@@ -224,73 +220,13 @@ class Session:
 
     def _hand_on(self, picture: Picture) -> None:
         """Say which picture is on show now, and what it was made from."""
-        asked = self._asked.get(picture.id)
+        asked = self._drafts.asked.get(picture.id)
         if asked is not None and self.loop is not None:
             request, origin = asked
             server = self.loop.server
             self._tell(Shown(picture.image, request, picture.model, server, time.time(), picture.timings, origin))
 
-    def _forget_answered(self) -> None:
-        """Let go of frames that were refused or dropped: each holds its planes."""
-        waiting = self.loop.under_way if self.loop is not None else ()
-        self._asked = {number: kept for number, kept in self._asked.items() if number in waiting}
-
-    def _key(self, viewport: Viewport) -> Hashable | None:
-        """What the picture depends on; None where the settings make no request, which is said then."""
-        assert self.loop is not None
-        try:
-            self.loop.settle = viewport.scene.draftglass.settle
-            style = _style(viewport)
-        except (ProtocolError, ValueError) as error:  # a text that Blender has cut within a letter is one, too
-            self.trouble, self._trouble_code, self._no_style = written(str(error)), "bad_settings", True
-            return None
-        if self._no_style:
-            self.trouble, self._no_style = "", False
-        key = (changes.view_key(viewport), style)
-        return self._same[1] if self._same is not None and self._same[0] == key else key
-
-    def _answer(self, want: Want, viewport: Viewport, key: Hashable) -> None:
-        """Capture the view and send it; or, when it looks as it did in the last frame sent, take it for that one."""
-        assert self.loop is not None
-        style = _style(viewport)
-        try:
-            ensure_gpu()
-            draft = self._capturer.draw(_view(viewport), style.width, style.height, bool(style.controls))
-        except (RuntimeError, SystemError) as error:
-            self.trouble, self._trouble_code = failures.problem("no_capture", reason=str(error)).sentence, "no_capture"
-            return
-        self._drew = draft.draw_ms
-        self.loop.statistics.add("draw", draft.draw_ms)
-        self.loop.statistics.add("read", draft.read_ms)
-        asked = style
-        if not want.must_send and self._sent is not None and style == self._sent[1] and draft.is_like(self._sent[0]):
-            self._same, self.behind = (key, self._sent[2]), False
-            return
-        if want.settle:
-            style = dataclasses.replace(style, steps=max(style.steps, viewport.scene.draftglass.settle_steps))
-        frame = Frame(
-            want.id, draft.image, draft.inverse_depth, draft.near, draft.view, draft.projection, time.perf_counter()
-        )
-        try:
-            request = Request(frame, style, want.settle)
-            self.loop.send(request)
-        except ProtocolError as error:
-            self.trouble, self._trouble_code = written(str(error)), "bad_settings"
-            return
-        self.trouble = ""
-        self._asked[want.id] = request, origin_of(viewport)
-        self._sent, self._same = (draft, asked, key), None
-
 
 def is_rendering() -> bool:
     """Whether Blender renders or bakes in the background of its window."""
     return any(bpy.app.is_job_running(job) for job in ("RENDER", "OBJECT_BAKE"))
-
-
-def _style(viewport: Viewport) -> Style:
-    return style_of(viewport.scene.draftglass, size_of(viewport))
-
-
-def _view(viewport: Viewport) -> View:
-    matrix, projection = viewport.view.view_matrix.copy(), projection_of(viewport)
-    return View(viewport.scene, viewport.view_layer, viewport.space, viewport.region, matrix, projection)

@@ -14,14 +14,10 @@ from .connection import PATIENCE
 from .errors import CONNECTING, FAILED, LIVE, LOADING, STOPPED, Trouble
 from .failures import Problem
 from .pace import Pace, Want
+from .retry import LONGEST_PAUSE, SOUND_AFTER, Retry
 from .statistics import Statistics, Times
 from .talk import Talk
 from .wishes import Wishes
-
-FIRST_PAUSE, LONGEST_PAUSE = 0.25, 4.0
-"""Seconds before the first new attempt to connect, doubled with each until the longest."""
-SOUND_AFTER = 15.0
-"""Seconds after which a connection counts as sound, as it does with its first picture: the pauses begin anew."""
 
 
 class LiveLoop:
@@ -64,8 +60,8 @@ class LiveLoop:
         self._refusal = ""  # what the server said before it closed the connection
         self._failure = ""  # why the newest frame has no picture
         self._why = self._code = self._failure_code = ""
-        self._attempts = self._host = self._newest = 0
-        self._next_attempt = clock()
+        self._newest = 0
+        self._retry = Retry(clock())
         self._times: dict[int, Times] = {}
         self._want: tuple[Want, float] | None = None
         self._picture: Picture | None = None
@@ -149,7 +145,7 @@ class LiveLoop:
         if self.state == STOPPED:
             return errors.STOPPED_SENTENCE
         if self._why:
-            return errors.again(self._why, self._next_attempt - self._clock())
+            return errors.again(self._why, self._retry.seconds(self._clock()))
         if self._status is None:
             return errors.connecting(self.address.place)
         if self.state == FAILED:
@@ -180,37 +176,35 @@ class LiveLoop:
         if self.state == STOPPED:
             return LONGEST_PAUSE
         if self._link is None:
-            return min(0.1, max(0.01, self._next_attempt - self._clock()))
+            return min(0.1, max(0.01, self._retry.seconds(self._clock())))
         return 0.004 if self._pace.under_way or self._link.pending or self.state == CONNECTING else 0.016
 
     def _exchange(self, now: float) -> None:
         """Socket I/O and what came by it. Raises Trouble."""
         if self._link is None:
-            if now < self._next_attempt:
+            if not self._retry.is_due(now):
                 return
-            self._attempts += 1
+            self._retry.began()
             self.statistics.attempts += 1
-            self._link = Talk(self.address, self._client, self._clock, self.statistics, self._host)
+            self._link = Talk(self.address, self._client, self._clock, self.statistics, self._retry.host)
         for message in self._link.poll():
             self._receive(message)
         self._note_sent()
         if self._status is None and self._link.age > PATIENCE:
             raise errors.silent(self._link.place, self._link.age)
         if self._link.age > SOUND_AFTER:
-            self._attempts = 0
+            self._retry.sound()
 
     def _lose(self, trouble: Trouble) -> None:
         """The connection is gone or could not be made: say so, and try again after a pause that grows."""
-        if self._link is None or not self._link.open:
-            self._host += 1
+        reached = self._link is not None and self._link.open
         if self._refusal:
             trouble = errors.refused(self._refusal, trouble.state)
         self._why = errors.in_mid_frame(trouble.sentence) if self._pace.under_way else trouble.sentence
         self.statistics.lost += self._welcome is not None
         self._drop_link()
         self.state, self._code = trouble.state, trouble.code
-        pause = LONGEST_PAUSE if trouble.state == FAILED else FIRST_PAUSE * 2 ** min(max(0, self._attempts - 1), 16)
-        self._next_attempt = self._clock() + min(pause, LONGEST_PAUSE)
+        self._retry.failed(self._clock(), reached, trouble.state == FAILED)
 
     def _drop_link(self) -> None:
         if self._link is not None:
@@ -268,7 +262,7 @@ class LiveLoop:
         if not self._pace.answered(now, picture.id, None if engine is None else engine / 1e3, queue / 1e3):
             self.statistics.ignored += 1
             return
-        self._attempts = 0
+        self._retry.sound()
         self.statistics.answered(self._times.pop(picture.id), now, picture)
         self.progress = None
         self._failure = self._refusal = ""

@@ -87,7 +87,7 @@ def test_off_costs_nothing(live: Any, scene: Any) -> None:
     assert handlers() == before, "a handler is left behind"
     assert not bpy.app.timers.is_registered(live._heartbeat) and live.tick() is None
     assert session._display._handler is None, "the editor's draw handler is left behind"
-    assert session._capturer._colour is None and session._capturer._depth is None, "GPU memory is kept"
+    assert session._drafts._capturer._colour is None and session._drafts._capturer._depth is None, "GPU memory is kept"
     assert live.loop() is None and live.state() == "stopped"
 
 
@@ -99,7 +99,7 @@ def test_on_and_nothing_changing_does_nothing(live: Any, scene: Any, monkeypatch
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("something was captured while nothing changed")
 
-    monkeypatch.setattr(live._session._capturer, "draw", never)
+    monkeypatch.setattr(live._session._drafts._capturer, "draw", never)
     monkeypatch.setattr(live._session._display, "show", never)
     for _ in range(200):
         live.tick()
