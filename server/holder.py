@@ -37,8 +37,6 @@ class Engine(Dressable, Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def left_out(self) -> str: ...
-    @property
     def memory_bytes(self) -> int: ...
     def render(self, request: Request, on_step: OnStep | None = None) -> Rendered: ...
     def render_together(self, requests: Sequence[Request], on_step: OnStep | None = None) -> Sequence[Rendered]: ...
@@ -233,7 +231,7 @@ class Holder:
     def _adopt(self, wish: _Wish, engine: Engine) -> None:
         self._engine, self._now = engine, wish
         self.used = time.perf_counter()
-        self._say(engine, engine.left_out or LOADED)
+        self._say(engine, getattr(engine, "left_out", "") or LOADED)  # an engine of few words leaves nothing out
 
     def _say(self, engine: Engine, words: str) -> None:
         self._set(Status("ready", 100, line(engine.name, 400), line(words, 4000)))
