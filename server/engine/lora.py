@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from .errors import EngineError
+from .lora_names import known_names
 from .recognise import FAMILIES, Found, require
 from .spec import LoraFile
 
@@ -124,13 +125,15 @@ class LoraStack:
         if weight is None:
             reason = f"it changes the layer {name}, which {self._name} does not have"
             raise EngineError(_other_base(path, found, reason))
+        if up.ndim < 2 or down.ndim < 2 or up.shape[1] != down.shape[0] or not down.shape[0]:
+            raise EngineError(f"{path} is damaged: the two halves of its layer {name} do not fit together")
         for given, taken in ((down[0].numel(), weight[0].numel()), (up.shape[0], weight.shape[0])):
             if given != taken:
                 family = f" ({FAMILIES[given]})" if name.endswith("attn2.to_k") and given in FAMILIES else ""
                 reason = f"its layer {name} is {given} wide{family}, the model's {taken}"
                 raise EngineError(_other_base(path, found, reason))
-        if up.shape[1] != down.shape[0]:
-            raise EngineError(f"{path} is damaged: the two halves of its layer {name} do not fit together")
+        if not (bool(up.isfinite().all()) and bool(down.isfinite().all())):
+            raise EngineError(f"{path} is damaged: its layer {name} has values that are no numbers; use another LoRA")
         return _Change(weight, up.to(weight.device), down.to(weight.device))
 
 
@@ -154,10 +157,12 @@ def _by_group(path: Path, unet_config: Any, sdxl: bool) -> tuple[State, _Scales]
 
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            state = {name: file.get_tensor(name) for name in file.keys()}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
             facts = _facts(file.metadata() or {})
     except (SafetensorError, ValueError, OSError) as error:
         raise EngineError(f"LoRA {path} is damaged: {_brief(error)}") from error
+    layers = unet_config.layers_per_block
+    state = known_names(tensors, layers if isinstance(layers, int) else layers[0])
     kind = StableDiffusionXLPipeline if sdxl else StableDiffusionPipeline
     try:
         state, _ = kind.lora_state_dict(_with_alphas_applied(state), unet_config=unet_config)
