@@ -81,6 +81,8 @@ class Own:
             return family_of(self.path), ""
         except (EngineError, OSError) as error:
             return "", " ".join(str(error).split())
+        except Exception as error:  # an odd file must not hide the others
+            return "", f"{self.path.name} cannot be read: {type(error).__name__} {' '.join(str(error).split())}"
 
     @property
     def is_fast(self) -> bool:

@@ -18,6 +18,15 @@ PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 LONGEST_HEADER = 100_000_000
 """The longest header that the safetensors library itself accepts, in bytes."""
 CHUNK = 1 << 24
+OTHER_FILES = {
+    b"<": "a web page, as a download that needs an account or a licence leaves it",
+    b"{": "JSON, perhaps a server's answer in place of the file",
+    b"version https://git-lfs": "a git-lfs pointer, which `git lfs pull` turns into the file itself",
+    b"gguf": "a GGUF file, which is another format",
+    b"pk": "a pickle under another name, or damaged",
+    b"\x80": "a pickle under another name, or damaged",
+}
+"""What a file is that is no safetensors one, by its first bytes in lower case."""
 
 
 Shapes = dict[str, tuple[int, ...]]
@@ -108,11 +117,13 @@ def check_whole(told: Mapping[str, Any], what: str) -> None:
 
 
 def _shapes(file: BinaryIO, size: int, path: Path) -> Shapes:
-    length = int.from_bytes(file.read(8), "little")
+    begins = file.read(64)
+    length = int.from_bytes(begins[:8], "little")
     if size < 10 or length > min(LONGEST_HEADER, size):
-        first = (length & 0xFF).to_bytes(1, "little")
-        what = "a pickle under another name, or damaged" if first in (b"P", b"\x80") else "cut off or damaged"
+        lower = begins.lower()
+        what = next((words for first, words in OTHER_FILES.items() if lower.startswith(first)), "cut off or damaged")
         raise EngineError(f"{path} is no whole safetensors file: it has {size} bytes and is {what}; copy it again")
+    file.seek(8)
     try:
         header = json.loads(file.read(length).decode("utf-8"))
         header.pop("__metadata__", None)

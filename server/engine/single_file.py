@@ -71,7 +71,10 @@ def load_unet(path: Path, shapes: Shapes, family: str, dtype: torch.dtype, poole
 def load_vae(path: Path, shapes: Shapes, family: str) -> AutoencoderKL:
     """The VAE in ``path``, in fp32: one in a checkpoint, or a file of its own under the original names."""
     prefix = VAE if any(name.startswith(VAE) for name in shapes) else ""
-    config = vae_config(_within(shapes, prefix, path, "VAE"), family)
+    inside = _within(shapes, prefix, path, "VAE")
+    if missing := next((half for half in ("encoder", "decoder") if f"{half}.conv_in.weight" not in inside), None):
+        raise EngineError(f"the VAE in {path} has no {missing}: get a whole one, which draws and looks")
+    config = vae_config(inside, family)
     state = convert_ldm_vae_checkpoint(read_tensors(path, prefix, torch.float32), config)
     return fill(lambda: AutoencoderKL.from_config(config), state, path, "VAE")
 

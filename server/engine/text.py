@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from compel import EmbeddingsProvider, ReturnedEmbeddingsType
+from compel import EmbeddingsProvider, ReturnedEmbeddingsType, SplitLongTextMode
 
 from .cache import Recent
 from .quiet import quiet
@@ -50,6 +50,7 @@ class PromptEncoder:
                 encoder,
                 truncate=False,
                 returned_embeddings_type=inner if self._pooled else plain,
+                split_long_text_mode=SplitLongTextMode.SENTENCES,  # as Compel itself has it
                 device=self._device,
             )
             for tokenizer, encoder in texts

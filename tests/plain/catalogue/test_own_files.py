@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -85,6 +86,24 @@ def test_folders_of_other_tools_and_names_of_all_kinds(tmp_path: Path) -> None:
         assert "is a pickle" in entries[name].sentence
     assert "does not exist" in entries["gone"].sentence
     assert entries["sd15"].kind == "model"
+
+
+def test_no_odd_file_hides_the_others(tmp_path: Path, repositories: dict[str, Path]) -> None:
+    loras, controls = tmp_path / "loras", tmp_path / "controlnet"
+    for folder in (loras, controls, controls / "folder"):
+        folder.mkdir()
+    shutil.copy(repositories["latent-consistency/lcm-lora-sdv1-5"] / "pytorch_lora_weights.safetensors", loras)
+    save_file(
+        {"conv_in.weight": np.zeros(3, np.float32), "body.0.x": np.zeros(1, np.float32)}, controls / "flat.safetensors"
+    )
+    header = b'{"x": {"dtype": "F32", "shape": [1e999], "data_offsets": [0, 0]}}'
+    (controls / "endless.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    (controls / "folder" / "config.json").write_text('{"_class_name": ["ControlNetModel"]}')
+    os.mkfifo(controls / "pipe.safetensors")
+    entries = {entry.name: entry for entry in Catalogue(tmp_path).entries()}
+    assert entries["pytorch_lora_weights"].installed
+    for name in ("flat", "endless", "folder", "pipe"):
+        assert not entries[name].installed and entries[name].sentence, name
 
 
 @pytest.mark.parametrize(

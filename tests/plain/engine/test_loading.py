@@ -13,9 +13,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextModelWithProjection
 
-from server.engine import EngineError, StableDiffusionLcm
+from server.engine import EngineError, ModelSpec, StableDiffusionLcm
 from server.engine.files import check_safetensors, find_weights, read_through
 from tests.plain.checkpoints import make_text_encoder, make_unet, make_vae, write_lora
+from tests.plain.engine.families import place
 
 Model = Callable[..., Path]
 
@@ -89,6 +90,31 @@ def test_a_pickle_under_the_name_of_safetensors(copy: Callable[..., Path]) -> No
     path = folder / "unet" / "diffusion_pytorch_model.safetensors"
     torch.save({"weight": torch.zeros(1000)}, path)
     refused(folder, r"no whole safetensors file.*a pickle under another name")
+
+
+@pytest.mark.parametrize(
+    ("begins", "words"),
+    [
+        (b"<!DOCTYPE html><html>Sign in to download", "a web page, as a download that needs an account"),
+        (b'{"error": "Repository not found"}', "JSON, perhaps a server's answer"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "a git-lfs pointer, which `git lfs pull`"),
+        (b"GGUF\x03\x00\x00\x00", "a GGUF file"),
+        (b"PK\x03\x04" + bytes(60), "a pickle under another name"),
+    ],
+)
+def test_a_file_of_another_kind_under_that_name(tmp_path: Path, begins: bytes, words: str) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(begins + bytes(100))
+    refused(path, f"model.safetensors is no whole safetensors file: .* is {words}")
+
+
+@pytest.mark.parametrize("half", ["encoder", "decoder"])
+def test_half_a_vae(tmp_path: Path, half: str) -> None:
+    path = tmp_path / "vae.safetensors"
+    save_file({f"{half}.{name}.weight": torch.zeros(4, 4, 3, 3) for name in ("conv_in", "mid.block_1.conv1")}, path)
+    other = "decoder" if half == "encoder" else "encoder"
+    with pytest.raises(EngineError, match=f"the VAE in .* has no {other}|is .*, but a VAE must be"):
+        StableDiffusionLcm.load(ModelSpec(place("SD1.5", "tiny"), vae=path), "cpu")
 
 
 def test_no_weights_at_all(copy: Callable[..., Path]) -> None:

@@ -97,8 +97,9 @@ def for_compel(prompt: str) -> str:
         (LONG, "", 1.0),
         (LONG + ", (red:1.4)", "blurry", 2.5),
         ("a castle", LONG, 2.5),
+        ("A stone castle stands on a hill. " * 16, "", 1.0),
     ],
-    ids=["weights", "weights guided", "long", "long guided", "long negative"],
+    ids=["weights", "weights guided", "long", "long guided", "long negative", "long in sentences"],
 )
 def test_prompts_as_compels_users_have_them(family: str, prompt: str, negative: str, guidance: float) -> None:
     request = make_request(strength=0.5, steps=2, seed=3, prompt=prompt, negative_prompt=negative, guidance=guidance)
