@@ -7,9 +7,10 @@ engine anew each time. Overlays are left out of both; they would write into the 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import bpy
@@ -23,6 +24,16 @@ from .depth import inverse_depth
 from .spaces import any_space, colour_space, depth_space, is_plain, release, without_overlays
 
 Rows = tuple[tuple[float, ...], ...]
+LARGEST = 4096
+"""Longest side of what is drawn for a picture, in pixels; any GPU's textures are as large."""
+
+
+class TooNarrow(RuntimeError):
+    """The view has so different an aspect than the picture that it cannot be drawn; ``size``: in pixels, at least."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__(f"{size[0]} x {size[1]} pixels would have to be drawn, and {LARGEST} are the most")
+        self.size = size
 
 
 @dataclass(frozen=True)
@@ -81,9 +92,10 @@ class Capturer:
 
         Where the projection has another aspect than the picture, the middle of the view is taken: drawn at the
         view's own aspect and cropped, since 4.3's EEVEE takes no projection but the region's own.
-        Raises RuntimeError where Blender can't draw (no GPU).
+        Where that would be huge, as of a very narrow view, only the middle is drawn; TooNarrow where that can't be.
+        Raises RuntimeError where Blender can't draw (no GPU), ValueError for a projection that is none.
         """
-        full = covering_size(view.projection_matrix, width, height)
+        view, full = _bounded(view, width, height)
         self._resize(full)
         started = time.perf_counter()
         assert self._colour is not None and self._depth is not None
@@ -144,6 +156,25 @@ class Capturer:
         self._colour = gpu.types.GPUOffScreen(*size)
         self._depth = gpu.types.GPUOffScreen(*size)
         self._size = size
+
+
+def takes_only_its_own(space: bpy.types.SpaceView3D) -> bool:
+    """Before 5.0, EEVEE draws a 3D View through its own projection, whatever it is told."""
+    return bpy.app.version < (5, 0, 0) and space.shading.type in {"MATERIAL", "RENDERED"}
+
+
+def _bounded(view: View, width: int, height: int) -> tuple[View, tuple[int, int]]:
+    """What to draw, and at which size: all of the view, or the middle where all is too much."""
+    matrices = rows(view.view_matrix) + rows(view.projection_matrix)
+    if not all(math.isfinite(value) for row in matrices for value in row):
+        raise ValueError("the view's matrices hold a value that is no number")
+    full = covering_size(view.projection_matrix, width, height)
+    if max(full) <= LARGEST:
+        return view, full
+    if takes_only_its_own(view.space):
+        raise TooNarrow(full)
+    middle = Matrix(_cropped(view.projection_matrix, full, (width, height)))
+    return replace(view, projection_matrix=middle), (width, height)
 
 
 def covering_size(projection: Sequence[Sequence[float]], width: int, height: int) -> tuple[int, int]:

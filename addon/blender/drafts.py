@@ -11,7 +11,7 @@ from ..live.errors import written
 from ..live.failures import Problem
 from ..wire import Frame, ProtocolError, Request, Style
 from . import changes
-from .capture import Capturer, Draft, View, ensure_gpu
+from .capture import Capturer, Draft, TooNarrow, View, ensure_gpu
 from .framing import projection_of, size_of
 from .origin import origin_of
 from .properties import style_of
@@ -29,6 +29,8 @@ class Drafts:
         """Whether the view has changed since the last frame sent."""
         self.drew_ms = 0.0
         """Blender's own drawing since this was set to zero."""
+        self.drawn = float("-inf")
+        """When the view was captured last, by ``time.perf_counter()``."""
         self.asked: dict[int, tuple[Request, Origin]] = {}
         """What the frames under way are made from."""
         self._capturer = Capturer()
@@ -39,13 +41,13 @@ class Drafts:
     def see(self, viewport: Viewport) -> Hashable | None:
         """What the picture depends on; None where the settings make no request, which ``trouble`` says then."""
         try:
-            style = _style(viewport)
+            style, view = _style(viewport), changes.view_key(viewport)
         except (ProtocolError, ValueError) as error:  # a text that Blender has cut within a letter is one, too
             self.trouble, self._no_style = Problem("bad_settings", written(str(error))), True
             return None
         if self._no_style:
             self.trouble, self._no_style = None, False
-        key: Hashable = (changes.view_key(viewport), style)
+        key: Hashable = (view, style)
         if self._same is not None and self._same[0] == key:
             key = self._same[1]
         self.behind = self._sent is not None and key != self._sent[2]
@@ -55,33 +57,37 @@ class Drafts:
 
     def answer(self, want: Want, viewport: Viewport, key: Hashable, loop: LiveLoop) -> None:
         """Capture the view and send it; or, when it looks as it did in the last frame sent, take it for that one."""
-        style = _style(viewport)
         try:
-            ensure_gpu()
-            draft = self._capturer.draw(_view(viewport), style.width, style.height, bool(style.controls))
-        except (RuntimeError, SystemError) as error:
+            self._answer(want, viewport, key, loop)
+        except ProtocolError as error:
+            self.trouble = Problem("bad_settings", written(str(error)))
+        except TooNarrow as error:
+            self.trouble = failures.problem("too_narrow", size=f"{error.size[0]} x {error.size[1]}")
+        except (RuntimeError, SystemError, ValueError, ArithmeticError) as error:
             self.trouble = failures.problem("no_capture", reason=str(error))
-            return
+
+    def _answer(self, want: Want, viewport: Viewport, key: Hashable, loop: LiveLoop) -> None:
+        style = _style(viewport)
+        ensure_gpu()
+        self.drawn = time.perf_counter()
+        draft = self._capturer.draw(_view(viewport), style.width, style.height, bool(style.controls))
         self.drew_ms += draft.draw_ms
         loop.statistics.add("draw", draft.draw_ms)
         loop.statistics.add("read", draft.read_ms)
-        asked = style
         if not want.must_send and self._sent is not None and style == self._sent[1] and draft.is_like(self._sent[0]):
-            self._same, self.behind = (key, self._sent[2]), False
+            self._same, self.behind, self.trouble = (key, self._sent[2]), False, None
             return
+        asked = style
         if want.settle:
             style = dataclasses.replace(style, steps=max(style.steps, viewport.scene.draftglass.settle_steps))
         frame = Frame(
             want.id, draft.image, draft.inverse_depth, draft.near, draft.view, draft.projection, time.perf_counter()
         )
-        try:
-            request = Request(frame, style, want.settle)
-            loop.send(request)
-        except ProtocolError as error:
-            self.trouble = Problem("bad_settings", written(str(error)))
-            return
+        request = Request(frame, style, want.settle)
+        origin = origin_of(viewport)
+        loop.send(request)
         self.trouble = None
-        self.asked[want.id] = request, origin_of(viewport)
+        self.asked[want.id] = request, origin
         self._sent, self._same = (draft, asked, key), None
 
     @property

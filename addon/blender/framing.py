@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import bpy
 from mathutils import Matrix
 
+from .capture import takes_only_its_own
 from .viewports import Viewport
 
 FINE, COARSE, COARSE_FROM = 32, 64, 448
@@ -45,7 +46,7 @@ def projection_of(viewport: Viewport) -> Matrix:
     With the camera's aspect in camera view it is the camera's own, so that the picture shows the camera's frame.
     """
     camera = _camera(viewport)
-    if viewport.scene.draftglass.aspect != "CAMERA" or camera is None or _takes_only_its_own(viewport.space):
+    if viewport.scene.draftglass.aspect != "CAMERA" or camera is None or takes_only_its_own(viewport.space):
         return viewport.view.window_matrix.copy()
     width, height = size_of(viewport)
     return camera.calc_matrix_camera(viewport.view_layer.depsgraph, x=width, y=height)
@@ -80,8 +81,3 @@ def _camera(viewport: Viewport) -> bpy.types.Object | None:
         return None
     camera = viewport.space.camera if viewport.space.use_local_camera else viewport.scene.camera
     return camera if camera is not None and camera.type == "CAMERA" else None
-
-
-def _takes_only_its_own(space: bpy.types.SpaceView3D) -> bool:
-    """Before 5.0, EEVEE draws a 3D View through its own projection, whatever it is told."""
-    return bpy.app.version < (5, 0, 0) and space.shading.type in {"MATERIAL", "RENDERED"}

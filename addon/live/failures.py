@@ -244,6 +244,10 @@ FAILURES: dict[str, Failure] = {
     "no_capture": Failure(
         "The viewport could not be captured: {reason}.", "Solid shading is captured everywhere.", ("solid",)
     ),
+    "too_narrow": Failure(
+        "The 3D View is too narrow or too low for the picture's aspect: {size} pixels would have to be drawn.",
+        "Make the 3D View larger, let the picture have its aspect, or use Solid shading.", ("solid",)
+    ),
     "bad_settings": Failure("{sentence}", "Correct the setting that it names.", ()),
     "no_viewport": Failure(
         "No 3D View is open: open one, and live follows it.", "Split an area, or change the type of one.", ()
