@@ -12,7 +12,8 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from .spaces import looks
+from . import live_image
+from .spaces import looks, release
 from .viewports import Viewport
 
 _edits = 0
@@ -62,6 +63,12 @@ def undos() -> int:
     return _undos
 
 
+@persistent
+def _on_save(*_: Any) -> None:
+    release()
+    live_image.pack()
+
+
 _UNSEEN = (bpy.types.Screen, bpy.types.WindowManager, bpy.types.WorkSpace, bpy.types.Text)
 _HANDLERS = {
     "depsgraph_update_post": _on_depsgraph,
@@ -69,6 +76,7 @@ _HANDLERS = {
     "undo_post": _on_undo,
     "redo_post": _on_undo,
     "load_post": _on_load,
+    "save_pre": _on_save,
 }
 
 

@@ -6,8 +6,8 @@ import bpy
 from bpy.props import BoolProperty, IntProperty
 
 from . import gallery
-from .display import NAME
 from .keep import image_of, packed_image, recipe_of, restore
+from .live_image import is_ours
 from .viewports import image_editors
 
 
@@ -117,7 +117,7 @@ def _show(context: bpy.types.Context, image: bpy.types.Image) -> None:
         return
     for _, area in image_editors():
         space = area.spaces.active
-        if space.image is None or space.image.name != NAME:
+        if not is_ours(space.image):
             space.image = image
             return
     bpy.ops.wm.window_new()

@@ -8,8 +8,8 @@ from typing import Any
 import bpy
 
 from . import live, overlay
-from .display import is_ours
 from .hud_words import BAD, BUSY, CALM, OLD, Facts, Lag, Status, numbers, status
+from .live_image import is_ours
 from .painting import AMBER, box, frame, text, width_of
 from .session import redraw_panels
 from .shown import Shown

@@ -18,8 +18,9 @@ from ..live.failures import Problem
 from ..wire import Picture, Request
 from . import changes
 from .budget import Budget
-from .display import Display, open_editor
+from .display import Display
 from .drafts import Drafts
+from .editors import open_editor
 from .framing import size_of
 from .server_process import ServerProcess
 from .shown import Shown
@@ -31,6 +32,8 @@ IDLE_SECONDS = 0.25
 """Pause of the heartbeat while there is nothing to follow: no 3D View, or a render under way."""
 PANEL_SECONDS = 0.5
 """Between two redraws of the sidebars for numbers alone."""
+REST_SECONDS = 1.0
+"""Since the last capture, after which a view that rests is believed to stay as it is."""
 PAUSED_SENTENCE = "Live is paused."
 RENDERING_SENTENCE = "Blender renders; live goes on after that."
 NO_VIEW_SENTENCE = failures.problem("no_viewport").sentence
@@ -195,10 +198,18 @@ class Session:
         return self.loop.pause if viewport is not None else IDLE_SECONDS
 
     def _give_back(self, viewport: Viewport | None) -> None:
-        """Give other 3D Views back what was changed in them: those that come to be shown, and all while live waits."""
-        switched = self._windows.switched()
-        if viewport is None or (self.loop is not None and self.loop.state != LIVE):
+        """Leave the file as a person would have it saved, once the view has rested for a while or live waits.
+
+        What is changed in other 3D Views for the captures is undone; in those that come to be shown, at once. Blender
+        saves by itself from time to time, and tells nobody before.
+        """
+        assert self.loop is not None
+        switched, now = self._windows.switched(), time.perf_counter()
+        rests = self._budget.rests(now) and now - self._drafts.drawn > REST_SECONDS and not self.loop.under_way
+        if viewport is None or self.loop.state != LIVE or rests:
             release()
+            if self._hold != RENDERING_SENTENCE:  # which may read the Image
+                self._display.tidy()
         elif switched:
             release(shown_only=True)
 

@@ -2,8 +2,8 @@
 
 A capture wants no overlays, and its depth a Solid draw. Switching either in the user's own space would redraw the
 viewport at each capture, so a *twin* is used: a 3D View space of a workspace that no window shows, given the
-user's shading whenever that changes. What was changed in a twin is put back when live stops, when the file is saved
-and when its workspace comes to be shown.
+user's shading whenever that changes. What was changed in a twin is put back when the view rests, when live stops, when
+the file is saved and when its workspace comes to be shown.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ import bpy, importlib
 before = {{name: len(getattr(bpy.app.handlers, name)) for name in dir(bpy.app.handlers)
           if isinstance(getattr(bpy.app.handlers, name), list)}}
 live = importlib.import_module("{EXTENSION}.addon.blender.live")
-display = importlib.import_module("{EXTENSION}.addon.blender.display")
+editors = importlib.import_module("{EXTENSION}.addon.blender.editors")
 assert not bpy.ops.draftglass.start.poll(), "live can be started where there is nothing to be seen"
 assert not live.running() and live.state() == "stopped"
 assert not bpy.app.timers.is_registered(live._heartbeat)
@@ -27,7 +27,7 @@ assert not [h for name in before for h in getattr(bpy.app.handlers, name) if "dr
 window = bpy.context.window_manager.windows[0]
 area = next(area for area in window.screen.areas if area.type == "VIEW_3D")
 areas = len(window.screen.areas)
-display.open_editor(window, area, 64, 64)
+editors.open_editor(window, area, 64, 64)
 assert len(window.screen.areas) == areas
 print("ALL IS WELL")
 """

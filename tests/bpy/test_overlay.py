@@ -156,7 +156,8 @@ def test_registering_twice_leaves_nothing_behind(addon: Any) -> None:
 def test_an_undo_to_before_the_image_leaves_the_editor_its_picture(addon: Any) -> None:
     import bpy
 
-    from addon.blender.display import NAME, Display
+    from addon.blender.display import Display
+    from addon.blender.live_image import NAME
 
     editor = next(area for area in bpy.context.window.screen.areas if area.type == "OUTLINER")
     editor.type = "IMAGE_EDITOR"
