@@ -1,10 +1,14 @@
 """The root is a package only for Blender, which loads it as an extension; for pytest it is a plain folder."""
 
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
+HOME_OF_HUB = tempfile.TemporaryDirectory(prefix="hub-home-")
+os.environ["HF_HOME"] = HOME_OF_HUB.name  # what the person at this machine has downloaded is no concern of the tests
 
 
 class RootIsPlain:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from addon.wire import Entry
@@ -36,7 +37,13 @@ class Catalogue:
     def __init__(self, folder: Path, presets: dict[str, Preset] | None = None) -> None:
         self.folder = folder
         self.presets = read_presets() if presets is None else presets
-        self.records = Records(folder / "pulled")
+
+    @cached_property
+    def records(self) -> Records:
+        """What was pulled, also for servers with other folders: it lies with the hub's cache."""
+        from . import cache  # here, as huggingface_hub takes a second to import, and the embedded model needs none
+
+        return Records(cache.records_folder())
 
     def entries(self) -> tuple[Entry, ...]:
         """Every model, LoRA and control that is here or can be had; presets first."""
@@ -101,7 +108,7 @@ class Catalogue:
     def _preset_spec(self, preset: Preset) -> ModelSpec:
         if not preset.parts:
             return ModelSpec(MODELS / preset.name, name=preset.name)
-        from . import pull  # here, as huggingface_hub takes a second to import, and the embedded model needs none
+        from . import pull
 
         if not pull.is_here(preset, self.records):
             raise UnknownModel(
@@ -172,11 +179,11 @@ class Catalogue:
 
     def _places(self, preset: Preset) -> dict[str, Path]:
         """Role -> folder (of a LoRA: file) in the hub's cache, of a preset; without those that are not there."""
-        from . import hub
+        from . import cache, pull
 
         places: dict[str, Path] = {}
-        for file in self.records.read(preset.name):
-            path = hub.local_path(file)
+        for file in pull.files_of(preset, self.records):
+            path = cache.local_path(file)
             if path is not None:
                 places[file.role] = path if file.role == "lora" else path.parents[file.path.count("/")]
         return places

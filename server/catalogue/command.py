@@ -7,6 +7,7 @@ process is the one way to stop any download at once, whatever library it is in.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import signal
 import sys
@@ -19,8 +20,8 @@ from tqdm import tqdm
 
 from ..config import default_models_dir
 from . import pull as tasks
+from .cache import HubError
 from .catalogue import Catalogue, UnknownModel
-from .hub import HubError
 
 LINE_SECONDS = 0.2
 CANCELLED = 130
@@ -89,6 +90,11 @@ def main(arguments: Sequence[str]) -> int:
         one.add_argument("name")
         one.add_argument("--json", action="store_true", help="progress as lines of JSON")
     given = parser.parse_args(arguments)
+    if given.models_dir.is_file():
+        parser.error(f"--models-dir is {str(given.models_dir)!r}, which is a file: give a folder")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console may know fewer letters than a file's name has
+            stream.reconfigure(errors="replace")
     catalogue = Catalogue(given.models_dir.expanduser())
     if given.verb == "list":
         print_list(catalogue)

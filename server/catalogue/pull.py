@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from . import hub
-from .hub import HubError
+from . import cache, hub
+from .cache import HubError
 from .presets import GB, Preset
 from .records import Pulled, Records
 
@@ -26,44 +26,72 @@ def pull(preset: Preset, records: Records, report: Report, list_files: hub.ListF
     """Download what is missing of ``preset`` and check it. Raises HubError.
 
     What came before a failure, or before this process was killed, is kept, and is not fetched again. Where the pull is
-    interrupted (KeyboardInterrupt), what it has fetched goes too: a model is there as a whole or not at all.
+    interrupted (KeyboardInterrupt), what was fetched for it goes too: a model is there as a whole or not at all. Of
+    one that was whole before, and lacked something, the rest stays. While another program pulls it, this waits.
     """
     if not preset.parts:
         return Outcome(f"{preset.name} comes with Draftglass: there is nothing to download")
-    report(0, 0, f"asking the hub about {preset.title}")
-    files = _listed(preset, records, list_files)
-    before = {(file.repo, file.path) for file in records.read(preset.name) if file.fetched}
-    here = {(file.repo, file.path) for file in files if hub.local_path(file) is not None}
-    # written first, so that what comes counts as fetched for this model however this ends
-    files = [replace(f, fetched=(f.repo, f.path) in before or (f.repo, f.path) not in here) for f in files]
-    missing = [file for file in files if (file.repo, file.path) not in here]
-    _check_space(preset, missing)
-    records.write(preset.name, tuple(files))
+    with cache.alone(preset.name, lambda: report(0, 0, f"another program is at work on {preset.name}: waiting for it")):
+        report(0, 0, f"asking the hub about {preset.title}")
+        files = _listed(preset, records, list_files)
+        known = records.read(preset.name)
+        before = {_key(file) for file in known if file.fetched}
+        here = {_key(file) for file in files if cache.local_path(file) is not None}
+        # written first, so that what comes counts as fetched for this model however this ends
+        files = [replace(f, fetched=_key(f) in before or _key(f) not in here) for f in files]
+        missing = [file for file in files if _key(file) not in here]
+        _check_space(preset, missing)
+        whole = records.was_whole(preset.name)
+        records.write(preset.name, tuple(files), whole)
+        fetched: list[Pulled] = []
+        try:
+            _fetch(files, missing, fetched, report)
+        except KeyboardInterrupt:
+            _release(fetched if whole else [*fetched, *(file for file in known if file.fetched)], preset.name, records)
+            if whole:
+                records.write(preset.name, known, whole)
+            else:
+                records.remove(preset.name)
+            raise
+        came = {_key(file) for file in fetched}
+        # what another program has fetched meanwhile is not this model's to delete
+        owned = tuple(replace(f, fetched=_key(f) in before or _key(f) in came) for f in files)
+        records.write(preset.name, owned, whole=True)
+    words = f"{preset.title} is ready" + ("" if missing else "; everything was here already")
+    return Outcome(words, sum(file.size for file in missing))
+
+
+def _fetch(files: list[Pulled], missing: list[Pulled], fetched: list[Pulled], report: Report) -> None:
+    """Fetch what is ``missing`` of ``files``, and note in ``fetched`` what came. Raises HubError."""
     total, done = sum(file.size for file in files), 0
-    try:
-        for file in files:
-            words = f"{file.repo}: {file.path}"
-            if file in missing:
-                came = _Counter(done, file.size, total, words, report)
-                if hub.fetch(file, came, came.checked).stat().st_size != file.size:
-                    hub.delete(file)
-                    raise HubError(f"{words} came with another size than announced: pull again")
-            done += file.size
-            report(done, total, words)
-    except KeyboardInterrupt:
-        for file in missing:
-            hub.delete(file)
-        if not any(file.fetched for file in files if file not in missing):
-            records.remove(preset.name)
-        raise
-    size = sum(file.size for file in missing)
-    return Outcome(f"{preset.title} is ready" + ("" if missing else "; everything was here already"), size)
+    for file in files:
+        words = f"{file.repo}: {file.path}"
+        if file in missing:
+            came = _Counter(done, file.size, total, words, report)
+            if hub.fetch(file, came, came.checked):
+                fetched.append(file)
+        done += file.size
+        report(done, total, words)
+    if lost := next((file for file in files if cache.local_path(file) is None), None):
+        raise HubError(f"{lost.repo}: {lost.path} was taken away meanwhile: pull again")
+
+
+def _release(files: Iterable[Pulled], name: str, records: Records) -> int:
+    """Delete ``files`` of the model ``name`` and return the bytes set free; what another needs is its own from now."""
+    given: dict[Key, Pulled] = {_key(file): file for file in files}
+    for other in records.names():
+        theirs = records.read(other) if other != name else ()
+        if kept := {_key(file) for file in theirs} & given.keys():
+            owned = tuple(replace(file, fetched=file.fetched or _key(file) in kept) for file in theirs)
+            records.write(other, owned, records.was_whole(other))
+            given = {key: file for key, file in given.items() if key not in kept}
+    return sum(cache.delete(file) for file in given.values())
 
 
 def _check_space(preset: Preset, missing: list[Pulled]) -> None:
     left = sum(file.size for file in missing)
-    left -= sum(path.stat().st_size for file in missing if file.sha256 and (path := hub.partial_path(file)).exists())
-    if missing and left > (free := hub.free_bytes()):
+    left -= sum(path.stat().st_size for file in missing if file.sha256 and (path := cache.partial_path(file)).exists())
+    if missing and left > (free := cache.free_bytes()):
         raise HubError(
             f"{preset.name} needs {left / GB:.1f} GB more, but the disk of the hub's cache has {free / GB:.1f} GB "
             "free: make room, or set HF_HOME to a folder on another disk"
@@ -74,22 +102,23 @@ def verify(preset: Preset, records: Records, report: Report) -> Outcome:
     """Compare the files of ``preset`` with their checksums; those that differ are deleted. Raises HubError then."""
     if not preset.parts:
         return Outcome(f"{preset.name} comes with Draftglass: there is nothing to check")
-    files = records.read(preset.name)
+    files = files_of(preset, records)
     if not files:
         raise HubError(f"{preset.name} is not on this machine: pull it first")
     total, done = sum(file.size for file in files), 0
     bad: list[str] = []
-    for file in files:
-        words = f"{file.repo}: {file.path}"
-        path = hub.local_path(file)
-        came = _Counter(done, file.size, total, words, report)
-        if path is None:
-            bad.append(f"{file.path} is missing")
-        elif file.sha256 and hub.checksum(path, came) != file.sha256:
-            hub.delete(file)
-            bad.append(f"{file.path} was damaged")
-        done += file.size
-        report(done, total, words)
+    with cache.alone(preset.name):
+        for file in files:
+            words = f"{file.repo}: {file.path}"
+            path = cache.local_path(file)
+            came = _Counter(done, file.size, total, words, report)
+            if path is None:
+                bad.append(f"{file.path} is missing or has another size")
+            elif not cache.is_sound(file, path, came):
+                cache.delete(file)
+                bad.append(f"{file.path} was damaged")
+            done += file.size
+            report(done, total, words)
     if bad:
         raise HubError(f"{preset.name} is not whole: {', '.join(bad)}; pull it again")
     return Outcome(f"{preset.title} is whole: {len(files)} files as their publishers made them", total)
@@ -97,21 +126,31 @@ def verify(preset: Preset, records: Records, report: Report) -> Outcome:
 
 def remove(preset: Preset, records: Records) -> Outcome:
     """Delete what was fetched for ``preset`` and no other model needs. Raises HubError where there is nothing."""
-    files = records.read(preset.name)
     if not preset.parts:
         raise HubError(f"{preset.name} comes with Draftglass and cannot be removed")
+    files = records.read(preset.name)
+    if not files and files_of(preset, records):
+        raise HubError(f"{preset.name} was fetched by another program and is not removed here: use `hf cache rm`")
     if not files:
         raise HubError(f"{preset.name} is not on this machine: there is nothing to remove")
-    needed = {(f.repo, f.path) for name in records.names() if name != preset.name for f in records.read(name)}
-    size = sum(hub.delete(file) for file in files if file.fetched and (file.repo, file.path) not in needed)
-    records.remove(preset.name)
+    with cache.alone(preset.name):
+        size = _release((file for file in files if file.fetched), preset.name, records)
+        records.remove(preset.name)
     return Outcome(f"{preset.title} is removed", size)
+
+
+def files_of(preset: Preset, records: Records) -> tuple[Pulled, ...]:
+    """The files of ``preset``, as they were pulled, or as another program has left all of them in the cache."""
+    if known := records.read(preset.name):
+        return known
+    parts = [cache.in_cache(part) for part in preset.parts]
+    return tuple(file for part in parts for file in part) if all(parts) else ()
 
 
 def is_here(preset: Preset, records: Records) -> bool:
     """Whether every file of ``preset`` lies in the cache, whole."""
-    files = records.read(preset.name)
-    return not preset.parts or (bool(files) and all(hub.local_path(file) is not None for file in files))
+    files = files_of(preset, records) if preset.parts else ()
+    return not preset.parts or (bool(files) and all(cache.local_path(file) is not None for file in files))
 
 
 def _listed(preset: Preset, records: Records, list_files: hub.ListFiles) -> list[Pulled]:
@@ -119,8 +158,8 @@ def _listed(preset: Preset, records: Records, list_files: hub.ListFiles) -> list
     try:
         return [file for part in preset.parts for file in list_files(part)]
     except HubError:
-        known = records.read(preset.name)
-        missing = [file for file in known if hub.local_path(file) is None]
+        known = files_of(preset, records)
+        missing = [file for file in known if cache.local_path(file) is None]
         if known and not missing:
             return list(known)
         if missing:
@@ -130,6 +169,13 @@ def _listed(preset: Preset, records: Records, list_files: hub.ListFiles) -> list
                 "or downloads are off: go online and pull again"
             ) from None
         raise
+
+
+Key = tuple[str, str]
+
+
+def _key(file: Pulled) -> Key:
+    return file.repo, file.path
 
 
 class _Counter:

@@ -1,4 +1,4 @@
-"""What was pulled, written down beside the user's models. Standard library only.
+"""What was pulled, written down where the hub keeps its own. Standard library only.
 
 A record names every file of a model with its size and checksum, so that whether the model is here, and whole, can be
 told without asking the hub.
@@ -16,7 +16,8 @@ from pathlib import Path
 class Pulled:
     """A file of the hub. ``revision``: the commit. ``sha256`` is empty for small text files, which have none there.
 
-    ``fetched``: whether it was downloaded for this model, and was not in the cache already.
+    ``fetched``: whether it was downloaded for this model, and was not in the cache already. ``blob_id``: git's name
+    for the bytes of a small file, SHA-1 over them and their length; empty where the hub does not say.
     """
 
     role: str
@@ -26,6 +27,7 @@ class Pulled:
     size: int
     sha256: str = ""
     fetched: bool = True
+    blob_id: str = ""
 
 
 class Records:
@@ -42,11 +44,20 @@ class Records:
         except (OSError, ValueError, KeyError, TypeError):
             return ()
 
-    def write(self, name: str, files: tuple[Pulled, ...]) -> None:
-        """Write the record of ``name``, whole or not at all."""
+    def was_whole(self, name: str) -> bool:
+        """Whether all of ``name`` was here once."""
+        try:
+            return bool(json.loads(self._path(name).read_text(encoding="utf-8")).get("whole"))
+        except (OSError, ValueError, AttributeError):
+            return False
+
+    def write(self, name: str, files: tuple[Pulled, ...], whole: bool = False) -> None:
+        """Write the record of ``name``, whole or not at all. ``whole``: whether all of the model is here."""
         self._folder.mkdir(parents=True, exist_ok=True)
         draft = self._path(name).with_suffix(f".{os.getpid()}")
-        draft.write_text(json.dumps({"files": [asdict(file) for file in files]}, indent=1) + "\n", encoding="utf-8")
+        draft.write_text(
+            json.dumps({"whole": whole, "files": [asdict(file) for file in files]}, indent=1) + "\n", encoding="utf-8"
+        )
         draft.replace(self._path(name))
 
     def remove(self, name: str) -> None:

@@ -11,6 +11,7 @@ from diffusers import UNet2DConditionModel
 
 from server.catalogue import read_presets
 from tests.plain.catalogue.hub_server import Hub, serve
+from tests.plain.catalogue.user import User
 from tests.plain.checkpoints import make_sd15, make_vae, write_lora
 from tests.plain.checkpoints_sdxl import make_controlnet
 
@@ -33,6 +34,11 @@ def repositories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     make_vae("tiny").save_pretrained(root / "vae")
     make_controlnet(root / "control", unet.to(torch.float32))
     return {by_role[role]: root / role for role in ("base", "lora", "vae", "control")}
+
+
+@pytest.fixture
+def user(tmp_path: Path, hub: Hub) -> User:
+    return User(tmp_path, hub)
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from server.catalogue import read_presets
+
 LFS = ".safetensors"
 PATIENT = {"HF_HUB_ETAG_TIMEOUT": "120", "HF_HUB_DOWNLOAD_TIMEOUT": "120"}
 """For the environment: the library's own ten seconds may pass on a machine where this hub waits for a processor."""
@@ -42,7 +44,8 @@ class Hub:
 
 
 def commit_of(repo: str) -> str:
-    return hashlib.sha1(repo.encode()).hexdigest()
+    pinned = (part for preset in read_presets().values() for part in preset.parts if part.repo == repo)
+    return next(pinned).revision
 
 
 @contextlib.contextmanager
@@ -76,7 +79,9 @@ def serve(hub: Hub) -> Iterator[Hub]:
             files = [path for path in sorted(root.rglob("*")) if path.is_file()]
             siblings = []
             for path in files:
-                one = {"rfilename": path.relative_to(root).as_posix(), "size": path.stat().st_size, "blobId": "0" * 40}
+                data = path.read_bytes()
+                blob = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+                one = {"rfilename": path.relative_to(root).as_posix(), "size": len(data), "blobId": blob}
                 if path.suffix == LFS:
                     digest = hashlib.sha256(path.read_bytes()).hexdigest()
                     one["lfs"] = {"sha256": digest, "size": path.stat().st_size, "pointerSize": 134}

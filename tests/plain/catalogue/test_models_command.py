@@ -3,79 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from addon.wire import Style
-from server.catalogue import hub as hub_files
-from server.catalogue import read_presets
-from server.catalogue.hub import HubError
+from server.catalogue import cache, read_presets
+from server.catalogue.cache import HubError
 from server.catalogue.pull import pull
 from server.catalogue.records import Pulled, Records
-from tests.plain.catalogue.hub_server import PATIENT, Hub
-
-ROOT = Path(__file__).resolve().parents[3]
-PATIENCE = 600
-
-
-@dataclass
-class User:
-    """Somebody with a home of their own."""
-
-    home: Path
-    hub: Hub
-
-    def environment(self, **more: str) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-        return kept | {"HF_HOME": str(self.home / "hf"), "HF_ENDPOINT": self.hub.url, **PATIENT} | more
-
-    def start(self, *words: str, **more: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "server", "models", "--models-dir", str(self.home / "models"), *words]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen(command, cwd=ROOT, env=self.environment(**more), **pipes)  # type: ignore[call-overload]
-
-    def run(self, *words: str, **more: str) -> tuple[int, str]:
-        process = self.start(*words, **more)
-        out, err = process.communicate(timeout=PATIENCE)
-        return process.returncode, out + err
-
-    def files(self) -> list[Path]:
-        """All that lies in the cache now. A pull may be at work in it, and a folder it takes away is passed over
-        by os.walk, where rglob raises."""
-        return [Path(folder, name) for folder, _, names in os.walk(self.home / "hf") for name in names]
-
-    def blobs(self) -> list[Path]:
-        return [path for path in self.files() if path.parent.name == "blobs"]
-
-    def partials(self) -> list[Path]:
-        """Files that came in part; not the empty ones that were only begun."""
-        return [path for path in self.files() if path.name.endswith(".draftglass.incomplete") and self.size(path)]
-
-    @staticmethod
-    def size(path: Path) -> int:
-        try:
-            return path.stat().st_size
-        except FileNotFoundError:  # it has just become whole
-            return 0
-
-    def weights(self) -> list[str]:
-        return [path.name for path in self.files() if "snapshots" in path.parts and path.suffix == ".safetensors"]
-
-
-@pytest.fixture
-def user(tmp_path: Path, hub: Hub) -> User:
-    return User(tmp_path, hub)
-
-
-def events(text: str) -> list[dict[str, object]]:
-    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+from tests.plain.catalogue.user import PATIENCE, ROOT, User, events, until_partial
 
 
 def test_a_preset_is_pulled_verified_used_and_removed(user: User) -> None:
@@ -160,9 +100,7 @@ def test_what_was_fetched_before_a_failure_is_kept(user: User) -> None:
 def test_a_pull_that_is_killed_in_mid_file_is_taken_up_where_it_was(user: User, honoured: bool) -> None:
     user.hub.hold_after, user.hub.honour_ranges = 12 << 20, honoured  # only the UNet is longer
     process = user.start("pull", "sd15", "--json")
-    while max(map(user.size, user.partials()), default=0) < 8 << 20:
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
+    until_partial(user, process)
     process.kill()
     process.communicate(timeout=PATIENCE)
     (partial,) = user.partials()
@@ -185,11 +123,10 @@ def test_a_pull_that_is_killed_in_mid_file_is_taken_up_where_it_was(user: User, 
 def test_a_pull_that_was_killed_can_be_removed(user: User) -> None:
     user.hub.hold_after = 12 << 20
     process = user.start("pull", "sd15", "--json")
-    while max(map(user.size, user.partials()), default=0) < 8 << 20:
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
-    code, text = user.run("pull", "sd15")
-    assert code == 1 and "another program is downloading" in text and "Traceback" not in text
+    until_partial(user, process)
+    for words in (("remove", "sd15"), ("verify", "sd15")):
+        code, text = user.run(*words)
+        assert code == 1 and "another program is at work on sd15: wait until it has ended" in text
     process.kill()
     process.communicate(timeout=PATIENCE)
     assert user.run("remove", "sd15")[0] == 0
@@ -199,12 +136,13 @@ def test_a_pull_that_was_killed_can_be_removed(user: User) -> None:
 def test_a_disk_that_is_too_full_is_told_before_anything_is_fetched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_files, "free_bytes", lambda: 10**9)
-    monkeypatch.setattr(hub_files.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(cache, "free_bytes", lambda: 10**9)
+    for name in ("HF_HUB_CACHE", "HF_HOME"):
+        monkeypatch.setattr(cache.constants, name, str(tmp_path / "hub"))
     listed = [Pulled("base", "a/b", "0" * 40, "x.safetensors", 3 * 10**9, "0" * 64)]
     with pytest.raises(HubError, match=r"sd15 needs 3\.0 GB more, but the disk .* has 1\.0 GB free: make room"):
         pull(read_presets()["sd15"], Records(tmp_path), lambda *_: None, lambda part: listed * (part.role == "base"))
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["sd15.lock"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM to catch there")

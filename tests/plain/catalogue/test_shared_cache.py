@@ -1,0 +1,173 @@
+"""The hub's cache is shared: with other programs, other folders of models, other presets, and a second pull."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from server.catalogue import read_presets
+from tests.plain.catalogue.user import PATIENCE, ROOT, User, events, until_partial
+
+PARTS = {part.role: part for part in read_presets()["sd15"].parts}
+
+
+def other_program(user: User, role: str, file: str) -> None:
+    """Some other tool of the hub fetches ``file``."""
+    part = PARTS[role]
+    fetch = f"from huggingface_hub import hf_hub_download as d; d({part.repo!r}, {file!r}, revision={part.revision!r})"
+    subprocess.run([sys.executable, "-c", fetch], env=user.environment(), check=True, timeout=PATIENCE)
+
+
+def test_another_folder_of_models_knows_what_was_pulled(user: User, tmp_path: Path) -> None:
+    assert user.run("pull", "sd15")[0] == 0
+    fetched = len(user.hub.asked)
+    code, text = user.run("--models-dir", str(tmp_path / "elsewhere"), "list")
+    assert code == 0 and "sd15                     model    SD1.5     here" in text
+    code, text = user.run("--models-dir", str(tmp_path / "elsewhere"), "pull", "sd15", HF_HUB_OFFLINE="1")
+    assert code == 0 and "everything was here already" in text
+    assert len(user.hub.asked) == fetched
+
+
+def test_what_another_program_has_fetched_whole_is_here_offline_and_not_ours_to_remove(user: User) -> None:
+    assert user.run("pull", "sd15")[0] == 0
+    shutil.rmtree(user.home / "hf" / "draftglass")  # as if another program had fetched it all
+    assert "sd15                     model    SD1.5     here" in user.run("list", HF_HUB_OFFLINE="1")[1]
+    assert user.run("verify", "sd15", HF_HUB_OFFLINE="1")[0] == 0
+    code, text = user.run("remove", "sd15")
+    assert code == 1 and "was fetched by another program" in text
+    assert user.weights()
+    assert "everything was here already" in user.run("pull", "sd15", HF_HUB_OFFLINE="1")[1]
+    assert user.run("remove", "sd15")[0] == 0 and user.weights(), "still not this model's"
+
+    next(path for path in user.files() if path.parent.name == "unet" and path.suffix == ".safetensors").unlink()
+    assert "GB to download" in user.run("list")[1], "a part of it is not it"
+
+
+def test_cancel_leaves_what_another_program_has_fetched_meanwhile(user: User) -> None:
+    user.hub.hold_after = 12 << 20
+    process = user.start("pull", "sd15", "--json")
+    until_partial(user, process)
+    other_program(user, "vae", "config.json")
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert events(out)[-1]["state"] == "cancelled", out + err
+    (left,) = [path for path in user.files() if "snapshots" in path.parts]
+    assert left.name == "config.json" and left.is_file(), "whole, with its bytes"
+    assert user.partials() == []
+
+
+def test_a_second_signal_does_not_break_off_the_clean_up(user: User) -> None:
+    user.hub.hold_after = 12 << 20
+    process = user.start("pull", "sd15", "--json")
+    until_partial(user, process)
+    for _ in range(5):
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert events(out)[-1]["state"] == "cancelled", out + err
+    assert user.weights() == [] and user.blobs() == []
+
+
+def test_cancel_takes_what_an_earlier_try_has_left_too(user: User) -> None:
+    user.hub.corrupt = "diffusion_pytorch_model.safetensors"
+    assert user.run("pull", "sd15")[0] == 1
+    assert user.weights()
+    user.hub.corrupt, user.hub.pause = "", 0.2
+    process = user.start("pull", "sd15", "--json")
+    assert process.stdout is not None
+    for line in process.stdout:
+        if json.loads(line)["total"]:
+            break
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=PATIENCE)
+    assert user.weights() == [] and user.blobs() == [], "half a model is none"
+
+
+def test_cancel_of_a_repair_leaves_the_rest(user: User) -> None:
+    assert user.run("pull", "sd15")[0] == 0
+    victim = max((path for path in user.files() if "snapshots" in path.parts), key=user.size)
+    victim.resolve().unlink()
+    victim.unlink()
+    user.hub.hold_after = 12 << 20
+    process = user.start("pull", "sd15", "--json")
+    until_partial(user, process)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=PATIENCE)
+    user.hub.hold_after = None
+    asked = len(user.hub.asked)
+    assert user.run("pull", "sd15")[0] == 0
+    assert len(user.hub.asked) == asked + 1, "only the one that lacked"
+
+
+def test_a_second_pull_waits_for_the_first_and_says_so(user: User) -> None:
+    user.hub.hold_after = 12 << 20
+    first = user.start("pull", "sd15", "--json")
+    until_partial(user, first)
+    second = user.start("pull", "sd15", "--json")
+    assert second.stdout is not None
+    assert "another program is at work on sd15: waiting for it" in second.stdout.readline()
+    user.hub.hold_after = None
+    first.communicate(timeout=PATIENCE)
+    out, err = second.communicate(timeout=PATIENCE)
+    assert first.returncode == second.returncode == 0, err
+    assert "everything was here already" in str(events(out)[-1]["sentence"])
+    assert len(user.hub.asked) == len(set(user.hub.asked)), "each file once"
+
+
+def test_a_small_file_that_was_changed_is_found(user: User) -> None:
+    assert user.run("pull", "sd15")[0] == 0
+    victim = next(path for path in user.files() if path.name == "model_index.json").resolve()
+    data = victim.read_bytes()
+    victim.write_bytes(data.replace(b"C", b"c", 1))
+    code, text = user.run("verify", "sd15")
+    assert code == 1 and "model_index.json was damaged" in text
+    assert user.run("pull", "sd15")[0] == 0 and user.run("verify", "sd15")[0] == 0
+
+
+@pytest.mark.parametrize("order", [("one", "two"), ("two", "one")])
+def test_a_shared_file_goes_with_the_last_that_needs_it(user: User, order: tuple[str, str]) -> None:
+    program = f"""
+from dataclasses import replace
+from server.catalogue import cache, read_presets
+from server.catalogue.pull import pull, remove
+from server.catalogue.records import Records
+sd15 = read_presets()["sd15"]
+parts = {{part.role: part for part in sd15.parts}}
+presets = {{
+    "one": replace(sd15, name="one", parts=(replace(parts["control"], role="base"), parts["vae"])),
+    "two": replace(sd15, name="two", parts=(replace(parts["lora"], role="base"), parts["vae"])),
+}}
+records = Records(cache.records_folder())
+for preset in presets.values():
+    pull(preset, records, lambda *_: None)
+for name in {order!r}:
+    remove(presets[name], records)
+    print("left", sum(path.is_file() for path in cache.records_folder().parent.glob("hub/*/blobs/*")))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=user.environment(), capture_output=True, text=True, check=True
+    )
+    left = [int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("left")]
+    assert left[0] > 0 and left[1] == 0, done.stdout
+
+
+def test_a_console_that_knows_few_letters(user: User) -> None:
+    loras = user.home / "models" / "loras"
+    loras.mkdir(parents=True)
+    (loras / "水墨画.safetensors").write_bytes(b"no model")
+    for coding in ("cp1252", "ascii"):
+        code, text = user.run("list", PYTHONIOENCODING=coding)
+        assert code == 0 and "Traceback" not in text and "???" in text
+
+
+def test_a_folder_of_models_that_is_a_file(user: User) -> None:
+    path = user.home / "models.txt"
+    path.write_text("")
+    code, text = user.run("--models-dir", str(path), "list")
+    assert code == 2 and "which is a file: give a folder" in text and "Traceback" not in text
