@@ -24,6 +24,7 @@ from addon.wire import (
     VerifyModel,
     pack,
 )
+from addon.wire.models import MAX_ENTRIES
 
 from .catalogue import Catalogue
 from .engine import EngineError, ModelSpec
@@ -93,21 +94,26 @@ class Desk:
     async def _models(self) -> Models:
         entries = await asyncio.to_thread(self._catalogue.entries)
         folder = line(str(self._catalogue.folder), 4000)
-        models = Models(entries, folder)
-        try:
-            pack(models)
-        except ProtocolError:  # more than a message holds: what is known of each is shortened first, then the list
-            short = tuple(replace(entry, sentence=entry.sentence[:100], title=entry.title[:60]) for entry in entries)
-            models = Models(short[:100], folder)
-        return models
+        shown = entries[:MAX_ENTRIES]
+        while True:
+            models = Models(shown, folder, len(entries) - len(shown))
+            try:
+                pack(models)
+                return models
+            except ProtocolError:  # more than a message holds: what is known of each is shortened first, then the list
+                short = tuple(replace(entry, sentence=entry.sentence[:100], title=entry.title[:60]) for entry in shown)
+                shown = short if short != shown else shown[: len(shown) * 3 // 4]
 
     async def _start(self, verb: str, name: str) -> None:
         await asyncio.to_thread(self._catalogue.preset, name)
         if name in self._running:
             busy = self._running[name][0]
             raise EngineError(f"{name} is busy: wait until its {busy} has ended, or cancel it", "bad_request")
-        if verb == "remove" and name == self._worker.model:
-            raise EngineError(f"{name} is in use: load another model before you remove it", "bad_request")
+        if verb == "remove" and (
+            users := await asyncio.to_thread(self._catalogue.borrowers, name, self._worker.models)
+        ):
+            by = "" if name in users else f" by {users[0]}, which has parts of it"
+            raise EngineError(f"{name} is in use{by}: load another model before you remove it", "bad_request")
         self._running[name] = (verb, None)  # before anything is waited for: another client may ask the same
         try:
             process = await self._spawn(verb, name)

@@ -84,6 +84,7 @@ class Holder:
         self._wake = wake
         self._engine: Engine | None = None
         self._next: _Wish | None = None
+        self._loading: _Wish | None = None
         self._beside: threading.Thread | None = None
         self._arrived: tuple[_Wish, Engine | Exception] | None = None
         self._released = False
@@ -92,6 +93,11 @@ class Holder:
     def model(self) -> str:
         """The name by which the model that serves was asked for."""
         return self._now.model
+
+    @property
+    def models(self) -> set[str]:
+        """The names of the model that serves and of those that are loaded or waited for in its place."""
+        return {self._now.model, *(wish.model for wish in (self._next, self._loading) if wish is not None)}
 
     def wish(self, model: str, load: Load) -> None:
         """Have ``model`` loaded by ``load`` next, in place of any earlier wish. From any thread."""
@@ -122,8 +128,10 @@ class Holder:
             self._beside.join()
             (wish, result), self._arrived, self._beside = self._arrived, None, None
             self._take(wish, result)
+            self._loading = None
         if self._next is not None and self._beside is None:
-            wish, self._next = self._next, None
+            wish = self._loading = self._next
+            self._next = None
             if self._released:
                 self._load_in_place_of_released(wish)
             elif self._engine is None:
@@ -131,6 +139,8 @@ class Holder:
             else:
                 self._beside = threading.Thread(target=self._load_beside, args=(wish,), name="loading", daemon=True)
                 self._beside.start()
+                return False
+            self._loading = None
         return self._engine is not before
 
     def release(self, seconds: float) -> None:

@@ -81,6 +81,11 @@ class Worker:
         """The name by which the model that serves was asked for. From any thread."""
         return self._holder.model
 
+    @property
+    def models(self) -> set[str]:
+        """That name, and those of models that are to take its place. From any thread."""
+        return self._holder.models
+
     def start(self) -> None:
         """Begin to load the model."""
         self._thread.start()

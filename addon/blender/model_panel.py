@@ -10,6 +10,9 @@ from .model_operators import GB, is_offline
 from .setup import draw_text
 from .viewports import characters
 
+MOST_SHOWN = 16
+"""Models in the panel; the rest are in a menu."""
+
 
 class DRAFTGLASS_MT_add_lora(bpy.types.Menu):
     """The LoRAs of the server's list"""
@@ -35,6 +38,31 @@ class DRAFTGLASS_MT_add_lora(bpy.types.Menu):
             self.layout.label(text="The server has no other LoRA: put files into its folder, then refresh")
 
 
+class DRAFTGLASS_MT_more_models(bpy.types.Menu):
+    """The models of the server's list that the panel has no room for"""
+
+    bl_label = "More Models"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """One line each."""
+        loop, wanted = live.loop(), context.scene.draftglass.models.model
+        known = models.entries("model")
+        some = shown_of(known, {loop.model if loop is not None else "", wanted})
+        for entry in known:
+            if entry not in some:
+                row = self.layout.row()
+                row.enabled = entry.installed
+                words = entry.title or entry.name
+                words = words if entry.installed else f"{words}: {entry.sentence}"
+                row.operator("draftglass.use_model", text=words).name = entry.name
+
+
+def shown_of(known: tuple[Entry, ...], wanted: set[str]) -> list[Entry]:
+    """Those of the models ``known`` that the panel shows: what can be downloaded, what is in use, and the first."""
+    first = set(list(known)[:MOST_SHOWN])
+    return [entry for entry in known if entry in first or entry.name in wanted or entry.download_bytes]
+
+
 def draw_models(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """The models to choose from, and the scene's LoRAs."""
     settings, loop = context.scene.draftglass.models, live.loop()
@@ -44,8 +72,12 @@ def draw_models(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     if not known:
         words = "Live is off." if loop is None else "The server has not told its models yet."
         draw_text(column, f"{words} Model: {settings.model or 'as the server has it'}", width)
-    for entry in known:
-        _draw_entry(column, entry, loop.model if loop is not None else "", settings.model, width)
+    loaded = loop.model if loop is not None else ""
+    some = shown_of(known, {loaded, settings.model})
+    for entry in some:
+        _draw_entry(column, entry, loaded, settings.model, width)
+    if len(known) > len(some):
+        column.menu("DRAFTGLASS_MT_more_models", text=f"{len(known) - len(some)} More Models", icon="DOWNARROW_HLT")
     if is_offline() and any(entry.download_bytes and not entry.installed for entry in known):
         draw_text(column, "Online access is off, so nothing can be downloaded.", width, "INFO")
         column.operator("draftglass.allow_online", icon="URL")
@@ -62,6 +94,10 @@ def draw_models(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         sub.active = lora.use
         sub.prop(lora, "weight", text=lora.name)
         row.operator("draftglass.remove_lora", text="", icon="X").index = index
+    left_out = loop.models.left_out if loop is not None and loop.models is not None else 0
+    if left_out:
+        words = f"{left_out} more files are not listed: have fewer in the server's folder, or take another folder."
+        draw_text(layout.column(align=True), words, width, "INFO")
     folder = loop.models.folder if loop is not None and loop.models is not None else ""
     if folder:
         draw_text(layout.column(align=True), f"Your own files: {folder}", width)
@@ -129,6 +165,7 @@ class DRAFTGLASS_PT_models_image(bpy.types.Panel):
 
 CLASSES = (
     DRAFTGLASS_MT_add_lora,
+    DRAFTGLASS_MT_more_models,
     DRAFTGLASS_PT_models_view3d,
     DRAFTGLASS_PT_models_image,
 )

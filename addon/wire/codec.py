@@ -51,7 +51,7 @@ from .models import (
 )
 from .planes import PLANES, Shelf, Squeeze, Stretch, lay, read
 
-MAX_HEADER_BYTES = 64 * 1024
+MAX_HEADER_BYTES = 1024 * 1024
 MAX_MESSAGE_BYTES = 4 + MAX_HEADER_BYTES + MAX_SIDE * MAX_SIDE * 5
 """The longest message: a header and, at the largest size, an RGB image (3 bytes) and depth (2 bytes a pixel)."""
 

@@ -16,7 +16,7 @@ from .checks import check_choice, check_flag, check_image, check_number, check_t
 from .errors import ProtocolError
 
 MAX_NAME = 200
-MAX_ENTRIES = 200
+MAX_ENTRIES = 2000
 MAX_LORAS = 8
 MAX_REFERENCE_SIDE = 1024
 """The longest side of a style picture, in pixels: the models that read it look at 224 x 224."""
@@ -124,11 +124,13 @@ class Entry:
 class Models:
     """Server to client: the models, LoRAs and controls that it has or can get. Sent again whenever that changes.
 
-    ``folder``: where the user puts files of their own, empty when the server has no such place.
+    ``folder``: where the user puts files of their own, empty when the server has no such place. ``left_out``: how
+    many more there are than a message holds.
     """
 
     entries: tuple[Entry, ...] = ()
     folder: str = ""
+    left_out: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.entries, (tuple, list)) or not all(isinstance(e, Entry) for e in self.entries):
@@ -139,6 +141,7 @@ class Models:
         if len(set(names)) < len(names):
             raise ProtocolError("entries names a model twice, but each name may be there once")
         check_text("folder", self.folder, 4000)
+        check_whole("left_out", self.left_out, 0, 2**53 - 1)
 
 
 @dataclass(frozen=True)

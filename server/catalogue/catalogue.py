@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from addon.wire import Entry
-from addon.wire.models import MAX_ENTRIES, Kind
+from addon.wire.models import Kind
 
 from ..config import EMBEDDED, MODELS
 from ..engine import EngineError, LoraFile, ModelSpec
@@ -48,7 +48,7 @@ class Catalogue:
     def entries(self) -> tuple[Entry, ...]:
         """Every model, LoRA and control that is here or can be had; presets first."""
         presets = [self._preset_entry(preset) for preset in self.presets.values()]
-        return (*presets, *self._own_entries())[:MAX_ENTRIES]
+        return (*presets, *self._own_entries())
 
     def preset(self, name: str) -> Preset:
         """The preset ``name``. Raises UnknownModel."""
@@ -176,6 +176,20 @@ class Catalogue:
             if preset.family == family:
                 places |= self._places(preset)
         return places
+
+    def borrowers(self, name: str, used: Iterable[str]) -> list[str]:
+        """Those of the models ``used`` that are made of files of the preset ``name``, or are that preset."""
+        places = set(self._places(self.preset(name)).values())
+        borrowing = []
+        for model in used:
+            try:
+                spec = self.find(model)
+            except EngineError:
+                continue
+            files = {spec.base, spec.vae, spec.control, spec.ip_adapter, *(lora.path for lora in spec.loras)}
+            if model == name or files & places:
+                borrowing.append(model)
+        return borrowing
 
     def _places(self, preset: Preset) -> dict[str, Path]:
         """Role -> folder (of a LoRA: file) in the hub's cache, of a preset; without those that are not there."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import save_file
 
 from addon.wire import (
     CancelPull,
@@ -24,9 +27,10 @@ from addon.wire import (
 )
 from server.engine import StableDiffusionLcm
 from tests.plain.catalogue.hub_server import PATIENT, Hub
+from tests.plain.catalogue.test_own_files import lora_for
 from tests.plain.checkpoints import make_sd15
-from tests.plain.server.engines import Lent
-from tests.plain.server.rig import Client, make_request, serving
+from tests.plain.server.engines import Lent, Report
+from tests.plain.server.rig import Client, make_request, serving, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +123,48 @@ def test_a_name_that_is_not_in_the_list_is_refused(engine: StableDiffusionLcm, h
         failure = client.until(Failure)
         assert (failure.code, failure.id) == ("bad_request", None)
         assert "choose one of embedded, sd15" in failure.sentence
+
+
+def test_what_another_model_has_parts_of_is_in_use(engine: StableDiffusionLcm, hub: Hub, home: Path) -> None:
+    own = home / "models" / "checkpoints" / "mine"
+    shutil.copytree(hub.folders["Lykon/dreamshaper-7"], own)
+    config = own / "unet" / "config.json"
+    config.write_text(config.read_text().replace('"cross_attention_dim": 32', '"cross_attention_dim": 768'))
+    with serving(Lent(engine).load, models_dir=home / "models") as (address, worker), address.client() as client:
+        client.send(PullModel("sd15"))
+        assert to_the_end(client)[-1].state == "done"
+        begun, go = threading.Event(), threading.Event()
+
+        def load(report: Report) -> Lent:
+            begun.set()
+            assert go.wait(600)
+            return Lent(engine)
+
+        for wish in ("mine", "sd15"):  # not yet the one that serves, but soon
+            begun.clear()
+            go.clear()
+            worker.switch(wish, load)
+            assert begun.wait(600)
+            client.send(RemoveModel("sd15"))
+            said = client.until(Failure).sentence
+            go.set()
+            by = " by mine, which has parts of it" if wish == "mine" else ""
+            assert said == f"sd15 is in use{by}: load another model before you remove it"
+            wait_for(lambda wish=wish: worker.model == wish)  # type: ignore[misc]
+        client.send(RemoveModel("sd15"))
+        assert "sd15 is in use" in client.until(Failure).sentence
+
+
+@pytest.mark.parametrize(("count", "left_out"), [(300, 0), (2100, True)])
+def test_many_files_of_the_users(engine: StableDiffusionLcm, home: Path, count: int, left_out: int) -> None:
+    loras = home / "models" / "loras"
+    loras.mkdir(parents=True)
+    save_file(lora_for(768), loras / "0.safetensors")
+    for index in range(1, count):
+        (loras / f"{index} {'水墨画' * 20}.safetensors").symlink_to(loras / "0.safetensors")
+    with serving(Lent(engine).load, models_dir=home / "models") as (address, _), address.client() as client:
+        client.send(ListModels())
+        models = client.until(Models)
+        listed = sum(entry.kind == "lora" for entry in models.entries)
+        assert listed + models.left_out == count
+        assert listed > 1000 if left_out else listed == 300
