@@ -46,6 +46,10 @@ class ServerProcess:
             self._address = Address(said.url, token_file=said.token_file)
         return self._address
 
+    def watch(self, owes: bool, loads: bool) -> None:
+        """End it where it hangs, so that it is started again. ``owes``: whether it owes us a sign of life."""
+        self._child.watch(owes, loads)
+
     @property
     def problem(self) -> Problem | None:
         """Why there is no server, in words; None while one runs or starts."""

@@ -13,7 +13,7 @@ from typing import Any
 import bpy
 
 from .. import __version__
-from ..live import FAILED, LIVE, Address, LiveLoop, failures
+from ..live import FAILED, LIVE, LOADING, Address, LiveLoop, failures
 from ..live.failures import Problem
 from ..wire import Picture, Request
 from . import changes
@@ -179,6 +179,8 @@ class Session:
         began = time.perf_counter()
         self._budget.see(began, key)
         want = self.loop.poll(key)
+        if self.process is not None:  # once what had come is read
+            self.process.watch(self.loop.unanswered > 0, self.loop.state == LOADING)
         if want is not None and viewport is not None and self._budget.allows(began):
             self._drafts.answer(want, viewport, key, self.loop)
             self._budget.spent(began, time.perf_counter(), capture=True)

@@ -22,6 +22,7 @@ from websockets.uri import parse_uri
 from . import masking
 from .address import Address
 from .errors import Trouble, from_connect, from_status, lost, not_draftglass, silent
+from .life import LOST_AFTER, Life
 
 CHUNK = 64 * 1024
 """Bytes read at once. Small, so that a flood of tiny frames is noticed after little work."""
@@ -35,9 +36,6 @@ BUFFER = 4 * 1024 * 1024
 """Asked of the system for each direction: a 512 x 512 frame with depth has 1.3 MB and should go in one call."""
 PATIENCE = 10.0
 """Seconds in which the connection must be made and answered."""
-PING_AFTER = 10.0
-LOST_AFTER = 40.0
-"""Seconds of silence after which a ping is sent, and after which the server counts as gone."""
 WINDOWS_IN_PROGRESS = 10035
 LONGEST_GAP = 1.0
 """A pause between two polls counts at most this long as silence: Blender may have been busy, not the server."""
@@ -66,9 +64,11 @@ class Connection:
         self._fragments: list[bytes | bytearray] = []
         self._messages: list[bytes | bytearray] = []
         self._trouble: Trouble | None = None
-        self._connected = self._pinged = False
+        self.awaits = False
+        """Whether a request waits for its answer, so that silence is looked into soon."""
+        self._connected = False
         self._last_poll = clock()
-        self._silence = 0.0
+        self._life = Life()
         hosts = address.hosts()
         host = hosts[attempt % len(hosts)]
         family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
@@ -87,6 +87,11 @@ class Connection:
         """Bytes given to :meth:`send` that the system has not taken yet."""
         return sum(len(view) for view in self._outgoing)
 
+    @property
+    def unanswered(self) -> float:
+        """Seconds since a ping was sent to which nothing came, long pauses between polls left out."""
+        return self._life.unanswered
+
     def poll(self) -> list[bytes | bytearray]:
         """Read and write what goes without waiting; return the messages that are complete.
 
@@ -94,7 +99,7 @@ class Connection:
         """
         now = self._clock()
         gap, self._last_poll = min(now - self._last_poll, LONGEST_GAP), now
-        self._silence += gap
+        self._life.passed(gap, self.awaits)
         self.age += gap
         if self._trouble is None:
             self._step()
@@ -176,7 +181,7 @@ class Connection:
                 return
             total += len(chunk)
             self.received += len(chunk)
-            self._silence, self._pinged = 0.0, False
+            self._life.heard()
             if chunk:
                 self._protocol.receive_data(chunk)
             else:
@@ -221,11 +226,14 @@ class Connection:
 
     def _flush(self) -> None:
         """Hand over to the system what it takes now. A memoryview is moved along, so nothing is copied again."""
+        waited = bool(self._outgoing)
         self._outgoing.extend(memoryview(data) for data in self._protocol.data_to_send() if data)
         try:
             while self._outgoing and self._connected:
                 view = self._outgoing[0]
                 sent = self._socket.send(view)
+                if waited:
+                    self._life.sent()
                 if sent < len(view):
                     self._outgoing[0] = view[sent:]
                 else:
@@ -240,9 +248,8 @@ class Connection:
         """Ping a silent server; give up on one that stays silent."""
         if self._trouble is not None:
             return
-        if self._silence > (LOST_AFTER if self.open else PATIENCE):
-            self._trouble = silent(self.place, self._silence)
-        elif self.open and self._silence > PING_AFTER and not self._pinged:
-            self._pinged = True
+        if self._life.silence > (LOST_AFTER if self.open else PATIENCE):
+            self._trouble = silent(self.place, self._life.silence)
+        elif self.open and self._life.wants_ping():
             self._protocol.send_ping(b"draftglass")
             self._flush()

@@ -26,6 +26,12 @@ FAILED = "failed"
 STOPPED = "stopped"
 """Ended by stop()."""
 
+ANSWER_WITHIN, FAR_WITHIN, LOADING_WITHIN = 3.0, 10.0, 20.0
+"""Seconds that a server on this machine, on another one, or with another model to load may owe an answer to a ping."""
+
+ANSWER_WITHIN, FAR_WITHIN, LOADING_WITHIN = 3.0, 10.0, 20.0
+"""Seconds that a server on this machine, on another one, or with another model to load may owe an answer to a ping."""
+
 STOPPED_SENTENCE = "Live is stopped."
 NO_REASON = FAILURES["no_reason"].sentence
 STATES = (CONNECTING, LOADING, LIVE, WAITING, FAILED, STOPPED)
@@ -80,6 +86,18 @@ def from_connect(error_number: int, place: str) -> Trouble:
 def silent(place: str, seconds: float) -> Trouble:
     """Something accepts connections at ``place`` and says nothing, or a server has stopped answering."""
     return trouble("silent", place=place, seconds=f"{seconds:.0f}")
+
+
+def seems_hung(unanswered: float, state: str, said: str, is_near: bool) -> bool:
+    """Whether a server that has not answered a ping for so many seconds hangs, as far as can be told.
+
+    Pings are answered beside the engine, however slow that is; only while a model is loaded may nothing go for a
+    while, as libraries are. ``said``: the server's newest sentence about its model; ``is_near``: on this machine.
+    """
+    if state != LIVE:
+        return False
+    usual = ANSWER_WITHIN if is_near else FAR_WITHIN
+    return unanswered > (usual if said in ("", LOADED) else max(usual, LOADING_WITHIN))
 
 
 def from_status(status: int, place: str, path: str, token_file: Path | None) -> Trouble:

@@ -165,6 +165,10 @@ FAILURES: dict[str, Failure] = {
         "The server has ended by itself ({reason}) and is started again.", "Wait some seconds; its log says more.",
         ("restart", "log"),
     ),
+    "server_hung": Failure(
+        "The server did not answer any more, so it was ended, and is started again.",
+        "Wait some seconds; its log may say more.", ("restart", "log"),
+    ),
     # The connection.
     "bad_address": Failure("{sentence}", "Correct the address in the preferences.", ("preferences", "own_server")),
     "no_token": Failure(
@@ -189,7 +193,8 @@ FAILURES: dict[str, Failure] = {
     ),
     "silent": Failure(
         "The server at {place} has not answered for {seconds} s.",
-        "It may be busy or hang; it is tried again.", ("reconnect", "log"),
+        "It may hang, or the network may be down: it is asked again. If it stays so, start it anew.",
+        ("reconnect", "log"),
     ),
     "wrong_token": Failure(
         "The server at {place} does not accept {where} (HTTP {status}): "

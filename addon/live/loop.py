@@ -152,13 +152,25 @@ class LiveLoop:
             return errors.written(self._status.sentence) or errors.NO_REASON
         if self.state == LOADING:
             return errors.loading(self._status.percent, self._status.sentence)
+        if self._hangs:
+            return errors.silent(self.address.place, self.unanswered).sentence
         return errors.written(self._failure) or errors.live(self.model, self._status.sentence)
 
     @property
     def problem(self) -> Problem | None:
         """What fails now, with its remedy and buttons; None while nothing does."""
-        code = self._code if self._why else ""
+        code = self._code if self._why else "silent" if self._hangs else ""
         return errors.of_loop(self.state, self.sentence, code, self._failure and self._failure_code)
+
+    @property
+    def unanswered(self) -> float:
+        """Seconds since the server was asked for a sign of life and gave none; 0 while it owes nothing."""
+        return self._link.unanswered if self._link is not None else 0.0
+
+    @property
+    def _hangs(self) -> bool:
+        said = self._status.sentence if self._status is not None else ""
+        return errors.seems_hung(self.unanswered, self.state, said, self.address.is_loopback)
 
     @property
     def percent(self) -> float:
@@ -187,7 +199,7 @@ class LiveLoop:
             self._retry.began()
             self.statistics.attempts += 1
             self._link = Talk(self.address, self._client, self._clock, self.statistics, self._retry.host)
-        for message in self._link.poll():
+        for message in self._link.poll(self._pace.under_way > 0):
             self._receive(message)
         self._note_sent()
         if self._status is None and self._link.age > PATIENCE:
@@ -284,10 +296,5 @@ class LiveLoop:
 
     def _note_sent(self) -> None:
         """Note the time for frames of which the system has the last byte now."""
-        if self._link is None or self._link.pending:
-            return
-        now = self._clock()
-        for times in self._times.values():
-            if times.sent is None:
-                times.sent = now
-                self.statistics.add("send", (now - times.captured) * 1e3)
+        if self._link is not None and not self._link.pending:
+            self.statistics.left(self._times.values(), self._clock())

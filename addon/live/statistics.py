@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,6 +92,13 @@ class Statistics:
                 return
             self._stages[stage] = deque(maxlen=WINDOW)
         self._stages[stage].append(milliseconds)
+
+    def left(self, under_way: Iterable[Times], now: float) -> None:
+        """Note that the system has the last byte of all frames ``under_way``, since ``now`` at the latest."""
+        for times in under_way:
+            if times.sent is None:
+                times.sent = now
+                self.add("send", (now - times.captured) * 1e3)
 
     def answered(self, times: Times, now: float, picture: Picture) -> None:
         """Note the stages of a frame whose ``picture`` came ``now``."""

@@ -65,6 +65,11 @@ class Talk:
         return self._connection.age
 
     @property
+    def unanswered(self) -> float:
+        """Seconds since the server was asked for a sign of life and gave none: a ping, or at first the greeting."""
+        return self._connection.unanswered if self.welcome is not None else self._connection.age
+
+    @property
     def pending(self) -> int:
         """Bytes that the system has not taken yet."""
         return self._connection.pending
@@ -74,12 +79,14 @@ class Talk:
         """Whether planes go through shared memory."""
         return self.welcome is not None and self._memory is not None
 
-    def poll(self) -> Iterator[Message]:
+    def poll(self, awaits: bool = False) -> Iterator[Message]:
         """Read and write what goes without waiting; return the messages that came, each read when it is taken.
 
+        ``awaits``: whether a request waits for its answer, so that silence is looked into soon.
         Raises :class:`Trouble`, the iterator too.
         """
         received = self._connection.received
+        self._connection.awaits = awaits
         data = self._connection.poll()
         self._statistics.bytes_received += self._connection.received - received
         if self._connection.open and not self._greeted:

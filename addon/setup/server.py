@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .pulse import Pulse, processor_seconds
+
 STARTING, RUNNING, PAUSING, FAILED, STOPPED = "starting", "running", "pausing", "failed", "stopped"
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Seconds before each restart, the last one for all that follow."""
@@ -71,6 +73,7 @@ class ServerProcess:
         self._crashes = self._never_said = 0
         self._since = self._next = self._killed_at = 0.0
         self._looked_at_log = 0.0
+        self._pulse, self._owed, self._hung = Pulse(), False, False
         self._start()
 
     @property
@@ -101,6 +104,20 @@ class ServerProcess:
             self._looked_at_log = self._clock()
             shorten(self.log)
         return self._announced
+
+    def watch(self, owes: bool, loads: bool = False) -> None:
+        """To be called about as often as :meth:`poll`. ``owes``: whether the server owes somebody a sign of life.
+
+        One that does nothing at all meanwhile hangs: it is ended, which the next poll takes for a crash. While it
+        ``loads`` a model it may be silent for long; then only what the system says of its work counts.
+        """
+        if self._process is None or self.state != RUNNING or not (owes or self._owed):
+            return
+        used = processor_seconds(self._process.pid) if owes else None
+        self._owed = owes and not (loads and used is None)
+        if self._pulse.hangs(self._clock(), self._owed, used):
+            self._hung = True
+            self._process.kill()
 
     def restart(self) -> None:
         """Start again at once, with the pauses anew; for when a person asks for it."""
@@ -147,6 +164,7 @@ class ServerProcess:
             self._fail("server_not_started", python=str(self._python), reason=error.strerror or str(error))
             return
         self.state, self.code, self._since = STARTING, "", self._clock()
+        self._pulse, self._owed, self._hung = Pulse(), False, False
 
     def _listen(self) -> None:
         assert self._private is not None and self._process is not None
@@ -174,7 +192,8 @@ class ServerProcess:
             return
         pause = PAUSES[min(self._crashes, len(PAUSES) - 1)]
         self._crashes += 1
-        self.state, self.code, self.fields = PAUSING, "server_crashed", {"reason": reason, "status": str(status)}
+        code = "server_hung" if self._hung else "server_crashed"
+        self.state, self.code, self.fields = PAUSING, code, {"reason": reason, "status": str(status)}
         self._next = self._clock() + pause
 
     def _fail(self, code: str, **fields: str) -> None:

@@ -86,7 +86,7 @@ def greet(connection: ServerConnection, status: Status | None = READY) -> Hello:
     return hello
 
 
-def greet_by_hand(connection: socket.socket) -> None:
+def greet_by_hand(connection: socket.socket, status: Status = READY) -> None:
     """Do the handshake and the greeting on a bare socket, which nobody reads afterwards."""
     protocol = ServerProtocol()
     handshake = None
@@ -95,7 +95,7 @@ def greet_by_hand(connection: socket.socket) -> None:
         handshake = next(iter(protocol.events_received()), None)
     assert isinstance(handshake, Handshake)
     protocol.send_response(protocol.accept(handshake))
-    for message in (Welcome(), READY):
+    for message in (Welcome(), status):
         protocol.send_binary(pack(message))
     connection.sendall(b"".join(protocol.data_to_send()))
 

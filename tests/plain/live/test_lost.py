@@ -9,7 +9,7 @@ import pytest
 from websockets.sync.server import ServerConnection
 
 from addon.live import CONNECTING, LIVE, STOPPED, WAITING, LiveLoop
-from addon.live.connection import LOST_AFTER
+from addon.live.life import LOST_AFTER
 from addon.wire import Failure, pack
 from tests.plain.live.servers import (
     Clock,

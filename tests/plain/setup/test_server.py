@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from addon.setup.pulse import BLIND_SECONDS, HUNG_SECONDS, Pulse, processor_seconds
 from addon.setup.server import (
     FAILED,
     LOGS_KEPT,
@@ -101,6 +102,61 @@ def test_after_a_crash_it_comes_back_after_growing_pauses(server: ServerProcess,
     os.kill(pid, signal.SIGKILL)
     wait(lambda: server.poll() is None)
     assert server.seconds_to_restart <= PAUSES[0]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux says what a process does")
+def test_one_that_hangs_is_ended_and_started_again(server: ServerProcess, clock: Clock) -> None:
+    wait(server.poll)
+    pid = server.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    for _ in range(40):
+        server.watch(False)
+        clock.ahead += 1
+    assert server.poll() is not None, "it owed nothing"
+    seconds = 0
+    while server.poll() is not None:
+        server.watch(True)
+        clock.ahead += 0.5
+        seconds += 0.5
+        assert seconds < 60
+        time.sleep(0.01)
+    assert seconds <= 10
+    assert server.state == PAUSING and server.code == "server_hung"
+    clock.ahead += PAUSES[0]
+    wait(server.poll)
+    assert server.state == RUNNING and server.code == "" and server.pid != pid
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux says what a process does")
+def test_one_that_is_busy_never_hangs(tmp_path: Path) -> None:
+    """As one that holds the interpreter for long: it answers nothing, and works. Its own time is the clock here."""
+    own = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        pulse = Pulse()
+        begun = processor_seconds(own.pid)
+        assert begun is not None
+        for step in range(100):
+            wait(lambda least=begun + 0.02 * step: (processor_seconds(own.pid) or 0.0) > least)
+            assert not pulse.hangs(step * 0.25, True, processor_seconds(own.pid))
+    finally:
+        own.kill()
+        own.wait()
+
+
+def test_the_pulse_of_processes() -> None:
+    pulse = Pulse()
+    beats = [step * 0.25 for step in range(1000)]
+    assert processor_seconds(-1) is None
+    assert not any(pulse.hangs(now, False, 1.0) for now in beats), "it owes nothing"
+    assert not any(pulse.hangs(now, True, float("inf")) for now in beats), "it waits for its disk"
+    assert not any(pulse.hangs(now, True, now * 0.05) for now in beats), "it works a little"
+    silent = Pulse()
+    assert next(now for now in beats if silent.hangs(now, True, 7.0)) == pytest.approx(HUNG_SECONDS, abs=0.5)
+    blind = Pulse()
+    assert next(now for now in beats if blind.hangs(now, True, None)) == pytest.approx(BLIND_SECONDS, abs=0.5)
+    paused = Pulse()
+    assert not paused.hangs(0.0, True, 7.0) and not paused.hangs(500.0, True, 7.0), "Blender was busy, not the server"
 
 
 def test_a_restart_by_hand_does_not_wait(server: ServerProcess) -> None:
