@@ -79,7 +79,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[Config, int | None]:
     )
     parser.add_argument("--version", action="version", version=__version__)
     given = parser.parse_args(arguments)
-    if given.models_dir.is_file():
+    if given.models_dir.expanduser().is_file():
         parser.error(f"--models-dir is {str(given.models_dir)!r}, which is a file: give a folder")
     try:
         config = Config(

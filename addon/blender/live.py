@@ -10,7 +10,7 @@ import bpy
 
 from ..live import STOPPED, Address, LiveLoop, failures
 from ..live.failures import Problem
-from .preferences import preferences
+from .preferences import preferences, server_arguments
 from .server_process import ServerProcess, given_address, given_python
 from .session import Session
 from .shown import Shown
@@ -147,4 +147,8 @@ def _call(callbacks: list[Callable[..., None]], *values: Any) -> None:
 def _server() -> tuple[Address | None, ServerProcess | None]:
     chosen = preferences()
     address = given_address(chosen)
-    return (address, None) if address is not None else (None, ServerProcess(given_python(chosen)))
+    return (
+        (address, None)
+        if address is not None
+        else (None, ServerProcess(given_python(chosen), server_arguments(chosen)))
+    )

@@ -1,7 +1,7 @@
 """What the user sets once for all files: which server to use, and how it is set up. Imports bpy."""
 
 import bpy
-from bpy.props import EnumProperty, StringProperty
+from bpy.props import EnumProperty, FloatProperty, StringProperty
 
 from .keymap import draw_keys
 
@@ -58,6 +58,23 @@ class DraftglassPreferences(bpy.types.AddonPreferences):
         subtype="FILE_PATH",
         update=_changed,
     )
+    models_dir: StringProperty(
+        name="Your Models",
+        description="A folder with checkpoints, LoRAs and controls of your own, such as ComfyUI's models folder; "
+        "empty is draftglass/models in your home folder. Live takes another one when it starts next",
+        default="",
+        subtype="DIR_PATH",
+    )
+    idle_minutes: FloatProperty(
+        name="Give Memory Back After",
+        description="Minutes without a picture after which the server gives the model's memory back, to render with, "
+        "say; the next picture loads it again. 0 is never. Live takes another time when it starts next",
+        default=10.0,
+        min=0.0,
+        soft_max=120.0,
+        max=1440.0,
+        precision=1,
+    )
     build: EnumProperty(
         name="PyTorch",
         description="The build of PyTorch that the set-up downloads",
@@ -89,6 +106,8 @@ class DraftglassPreferences(bpy.types.AddonPreferences):
         draw_address(layout, self)
         column = layout.column(heading="Server on this machine")
         column.active = not self.server_url
+        column.prop(self, "models_dir", placeholder="draftglass/models in your home folder")
+        column.prop(self, "idle_minutes", text="Give Memory Back After Minutes")
         column.prop(self, "build")
         column.prop(self, "pip_options")
         column.prop(self, "requirements")
@@ -106,6 +125,16 @@ def draw_address(layout: bpy.types.UILayout, chosen: DraftglassPreferences) -> N
 
 
 CLASSES = (DraftglassPreferences,)
+
+
+def server_arguments(chosen: DraftglassPreferences | None) -> tuple[str, ...]:
+    """What a server on this machine is started with."""
+    if chosen is None:
+        return ()
+    words = ["--idle-release", f"{60 * getattr(chosen, 'idle_minutes', 0.0):g}"]
+    if folder := getattr(chosen, "models_dir", ""):
+        words += ["--models-dir", bpy.path.abspath(folder)]
+    return tuple(words)
 
 
 def preferences() -> DraftglassPreferences | None:

@@ -30,11 +30,11 @@ REAP_SECONDS = 1.0
 class ServerProcess:
     """``python -m server`` on a free port of this machine. It ends when Blender does, however Blender ends."""
 
-    def __init__(self, python: Path) -> None:
+    def __init__(self, python: Path, arguments: tuple[str, ...] = ()) -> None:
         environ = dict(os.environ)
         if not bpy.app.online_access:
             environ["HF_HUB_OFFLINE"] = "1"
-        self._child = Child(python, ROOT, user_folder() / "logs", environ=environ)
+        self._child = Child(python, ROOT, user_folder() / "logs", environ=environ, arguments=arguments)
         self._address: Address | None = None
 
     def poll(self) -> Address | None:

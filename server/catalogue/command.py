@@ -90,7 +90,7 @@ def main(arguments: Sequence[str]) -> int:
         one.add_argument("name")
         one.add_argument("--json", action="store_true", help="progress as lines of JSON")
     given = parser.parse_args(arguments)
-    if given.models_dir.is_file():
+    if given.models_dir.expanduser().is_file():
         parser.error(f"--models-dir is {str(given.models_dir)!r}, which is a file: give a folder")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a console may know fewer letters than a file's name has
