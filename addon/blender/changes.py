@@ -21,7 +21,8 @@ _loads = 0
 _undos = 0
 
 
-def _count_edit() -> None:
+def count_edit() -> None:
+    """Note that what a view shows may have changed."""
     global _edits
     _edits += 1
 
@@ -31,26 +32,26 @@ def _on_depsgraph(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> Non
     updates = list(depsgraph.updates)
     # Image and screen data don't show in a capture by themselves; an empty list is a change of some other kind.
     if not updates or any(not isinstance(update.id, _UNSEEN) for update in updates):
-        _count_edit()
+        count_edit()
 
 
 @persistent
 def _on_event(*_: Any) -> None:
-    _count_edit()
+    count_edit()
 
 
 @persistent
 def _on_undo(*_: Any) -> None:
     global _undos
     _undos += 1
-    _count_edit()
+    count_edit()
 
 
 @persistent
 def _on_load(*_: Any) -> None:
     global _loads
     _loads += 1
-    _count_edit()
+    count_edit()
 
 
 def loads() -> int:

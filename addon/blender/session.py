@@ -25,6 +25,7 @@ from .framing import size_of
 from .server_process import ServerProcess
 from .shown import Shown
 from .spaces import release
+from .textures import Textures
 from .viewports import Followed, Viewport, is_busy, redraw_panels
 from .windows import Windows
 
@@ -64,6 +65,7 @@ class Session:
         self._opened_for = -1
         self._undos = changes.undos()
         self._windows = Windows()
+        self._textures = Textures()
         changes.watch()
 
     def beat(self, paused: bool = False) -> float:
@@ -84,6 +86,7 @@ class Session:
             self.loop.stop()
         if self.process is not None:
             self.process.stop()
+        self._textures.close()
         self._display.close()
         self._drafts.free()
 
@@ -177,6 +180,8 @@ class Session:
             self.region = viewport.region.as_pointer()
             key = self._drafts.see(viewport)
         began = time.perf_counter()
+        if key is not None and self._budget.rests(began) and self._textures.changed():
+            changes.count_edit()
         self._budget.see(began, key)
         want = self.loop.poll(key)
         if self.process is not None:  # once what had come is read
