@@ -214,7 +214,10 @@ class _Bar:
             if is_shortage(error):
                 raise
             where = weights.files[0].parent
-            raise EngineError(f"{part} of {where} cannot be loaded: {_first_line(error)}") from error
+            reason = _first_line(error)
+            if "ignore_mismatched_sizes" in reason:  # transformers' advice to its callers
+                reason = "its weights have other shapes than its config says, so they are of another part or model"
+            raise EngineError(f"{part} of {where} cannot be loaded: {reason}; copy the whole folder again") from error
         self.done(part, weights)
         return module
 

@@ -24,6 +24,7 @@ LONG = ", ".join(f"a castle of stone number {number} by the sea" for number in r
     [
         ("a red castle", [("a red castle", 1)]),
         ("a (red:1.3) castle", [("a", 1), ("red", 1.3), ("castle", 1)]),
+        ("(fog:-0.5) (sun:+1.3)", [("fog", -0.5), ("sun", 1.3)]),
         ("(a:0.5)(b: 2 )", [("a", 0.5), ("b", 2)]),
         ("((old:1.1) town:.5), sea", [("old", 0.55), ("town", 0.5), (", sea", 1)]),
         ("(red) ((blue)) [dim]", [("red", 1.1), ("blue", 1.21), ("dim", 1 / 1.1)]),
