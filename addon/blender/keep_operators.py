@@ -121,7 +121,8 @@ class DRAFTGLASS_OT_restore_file(bpy.types.Operator):
         try:
             recipe = read_file(path)
         except KeepError as error:
-            self.report({"ERROR"}, str(error))
+            editing = "" if context.mode == "OBJECT" else " In Object Mode Blender itself takes dropped pictures."
+            self.report({"ERROR"}, f"{error}{editing}")
             return {"CANCELLED"}
         report_missed(self, restore(recipe, context))
         return {"FINISHED"}
@@ -169,6 +170,8 @@ def _drop_as_blender_does(context: bpy.types.Context, path: str) -> bool:
     """A PNG that is none of ours: what Blender itself does with it. False where it does nothing."""
     kind = context.area.type if context.area is not None else ""
     try:
+        if kind == "VIEW_3D" and context.region_data.view_perspective == "CAMERA":
+            return "FINISHED" in bpy.ops.view3d.camera_background_image_add(filepath=path)
         if kind == "VIEW_3D":
             return "FINISHED" in bpy.ops.object.empty_image_add("INVOKE_DEFAULT", filepath=path, align="VIEW")
         if kind == "IMAGE_EDITOR":

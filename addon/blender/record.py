@@ -6,6 +6,7 @@ so that this one goes on; a timer looks after it only until it is done.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -65,6 +66,7 @@ class Recorder:
             raise KeepError(f"Nothing can be recorded to {self._folder}: {error.strerror or error}.") from None
         self._stem, self.result, self.failed, self.sentence = "recording", None, False, ""
         live.on_picture.append(self._add)
+        live.on_beat.append(self._end_with_live)
         on_show = live.picture() if live.is_running() else None
         if on_show is not None:
             self._add(on_show)
@@ -74,8 +76,7 @@ class Recorder:
         if self._recording is None:
             return
         recording, self._recording = self._recording, None
-        if self._add in live.on_picture:
-            live.on_picture.remove(self._add)
+        self._listen_no_more()
         suffix = ".mp4" if self._kind == "video" else ""
         target = free_path(self._folder, self._stem, suffix)
         try:
@@ -128,12 +129,23 @@ class Recorder:
         except OSError as error:
             folder = self._recording.folder
             self._recording = None
-            live.on_picture.remove(self._add)
+            self._listen_no_more()
             self.failed = True
             self.sentence = f"Recording ended, as {folder} cannot be written to: {error.strerror or error}."
             return
         if len(self._recording) == 1:
             self._stem = stem_of(shown)
+
+    def _end_with_live(self) -> None:
+        """Live was stopped: there will be no more pictures."""
+        if not live.is_running():
+            with contextlib.suppress(KeepError):  # said in the panel
+                self.stop()
+
+    def _listen_no_more(self) -> None:
+        for callbacks, callback in ((live.on_picture, self._add), (live.on_beat, self._end_with_live)):
+            if callback in callbacks:
+                callbacks.remove(callback)
 
     def _look(self) -> float | None:
         return None if self.poll() else LOOK_SECONDS

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, StringProperty
+from bpy_extras.io_utils import ExportHelper
 
 from ..presets import MAX_NAME, Listed, PresetError
 from . import live, panel, styles
@@ -175,14 +176,14 @@ class DRAFTGLASS_OT_import_styles(bpy.types.Operator):
         return _done(self, f"Imported {', '.join(repr(one.preset.name) for one in taken)}")
 
 
-class DRAFTGLASS_OT_export_style(bpy.types.Operator):
+class DRAFTGLASS_OT_export_style(bpy.types.Operator, ExportHelper):
     """Write the chosen style with its thumbnail to a file, to be shared"""
 
     bl_idname = "draftglass.export_style"
     bl_label = "Export Style"
     bl_options: ClassVar = {"REGISTER"}
 
-    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filename_ext = ".json"
     filter_glob: StringProperty(default="*.json", options={"HIDDEN"})
 
     @classmethod
@@ -205,7 +206,7 @@ class DRAFTGLASS_OT_export_style(bpy.types.Operator):
         """Write it."""
         listed = _current(context)
         assert listed is not None, "poll has looked"
-        path = Path(bpy.path.abspath(self.filepath)).with_suffix(".json")
+        path = Path(bpy.path.ensure_ext(bpy.path.abspath(self.filepath), self.filename_ext))
         try:
             styles.library().export(listed.key, path)
         except PresetError as error:

@@ -100,10 +100,14 @@ def test_where_pictures_go_by_default(addon: Any, tmp_path: Path) -> None:
     assert keep_folder(addon) == tmp_path / "here"
     addon.draftglass_keep.folder = ""
     assert keep_folder(addon) == tmp_path / "town_pictures"
+    addon.draftglass_keep.folder = "~/pics"
+    assert keep_folder(addon) == Path.home() / "pics"
 
 
 def test_a_folder_that_cannot_be_written_to(addon: Any, tmp_path: Path) -> None:
     import bpy
+
+    from addon.blender import gallery
 
     (tmp_path / "file").write_text("in the way")
     addon.draftglass_keep.folder = str(tmp_path / "file" / "kept")
@@ -111,6 +115,12 @@ def test_a_folder_that_cannot_be_written_to(addon: Any, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="kept in this file as the Image 'a_castle', but not in the folder"):
         bpy.ops.draftglass.keep()
     assert bpy.data.images["a_castle"].packed_file is not None
+    (entry,) = gallery.entries()
+    assert not entry.kept and entry.path is None
+    addon.draftglass_keep.folder = str(tmp_path / "kept")
+    bpy.ops.draftglass.keep()
+    assert entry.kept and entry.path is not None and entry.path.exists()
+    assert [image.name for image in bpy.data.images if image.name.startswith("a_castle")] == ["a_castle"], "one Image"
 
 
 @pytest.mark.parametrize("perspective", ["PERSP", "ORTHO", "CAMERA"])
@@ -123,6 +133,7 @@ def test_settings_and_view_return(addon: Any, tmp_path: Path, perspective: str) 
         viewport.view.view_rotation = (0.8, 0.4, 0.2, 0.4)
         viewport.view.view_location, viewport.view.view_distance = (1, 2, 3), 12.0
         viewport.space.lens = 80
+    viewport.space.clip_start, viewport.space.clip_end = 0.25, 400
     viewport.view.update()
     addon.draftglass.prompt, addon.draftglass.steps, addon.draftglass.seed = "a tower", 3, 77
     addon.frame_set(12)
@@ -132,6 +143,7 @@ def test_settings_and_view_return(addon: Any, tmp_path: Path, perspective: str) 
     turn(viewport.view, addon)
     addon.frame_set(1)
     viewport.space.lens = 20
+    viewport.space.clip_start, viewport.space.clip_end = 0.01, 1000
     assert np.abs(np.array(viewport.view.view_matrix) - before[0]).max() > 0.1
     (path,) = (tmp_path / "kept").glob("*.png")
     assert bpy.ops.draftglass.restore_file(filepath=str(path)) == {"FINISHED"}
@@ -143,6 +155,7 @@ def test_settings_and_view_return(addon: Any, tmp_path: Path, perspective: str) 
         assert viewport.view.view_distance == pytest.approx(12.0, abs=1e-3)
     assert (addon.draftglass.prompt, addon.draftglass.steps, addon.draftglass.seed) == ("a tower", 3, 77)
     assert addon.frame_current == 12
+    assert (viewport.space.clip_start, viewport.space.clip_end) == (0.25, 400)
 
 
 def test_a_camera_that_is_gone_leaves_its_view(addon: Any) -> None:

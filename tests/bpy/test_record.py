@@ -128,6 +128,30 @@ def test_the_picture_on_show_is_the_first(recorder: Any, scene: Any, monkeypatch
     assert recorder.count == 1
 
 
+def test_stopping_live_ends_the_recording(recorder: Any, scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from addon.blender import live
+    from addon.blender.shown import Shown
+
+    scene.draftglass_keep.record_as = "SEQUENCE"
+    with monkeypatch.context() as patch:
+        patch.setattr(live, "is_running", lambda: True)
+        recorder.start(scene)
+        request = Request(Frame(1, np.zeros((32, 32, 3), np.uint8)), Style("a castle", width=96, height=64))
+        clock[0] = 100.0
+        live._tell(Shown(np.full((64, 96, 3), 90, np.uint8), request))
+        live._call(live.on_beat)
+        assert recorder.recording, "live goes on, and so does this"
+    clock[0] = 101.0
+    live._call(live.on_beat)  # as live.stop() does at its end
+    assert not recorder.recording and recorder.making
+    end = time.monotonic() + 900
+    while not recorder.poll():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert not recorder.failed and recorder.result is not None
+    assert recorder._end_with_live not in live.on_beat
+
+
 def test_a_folder_that_cannot_be_written_to(recorder: Any, scene: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     scene.draftglass_keep.folder = str(tmp_path / "file" / "r")
