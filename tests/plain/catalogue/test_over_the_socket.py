@@ -168,3 +168,19 @@ def test_many_files_of_the_users(engine: StableDiffusionLcm, home: Path, count: 
         listed = sum(entry.kind == "lora" for entry in models.entries)
         assert listed + models.left_out == count
         assert listed > 1000 if left_out else listed == 300
+
+
+def test_a_pull_that_is_cancelled_at_once_is_cancelled(engine: StableDiffusionLcm, home: Path) -> None:
+    """Before its process has come to say anything."""
+    with serving(Lent(engine).load, models_dir=home / "models") as (address, _), address.client() as client:
+        for _ in range(3):
+            client.send(PullModel("sd15"))
+            said: Message = client.receive()
+            while not isinstance(said, ModelProgress):
+                client.send(CancelPull("sd15"))  # refused while there is no process yet
+                said = client.receive()
+            while said.state in ("pulling", "verifying"):
+                said = client.until(ModelProgress)
+            assert said.state == "cancelled", said.sentence
+        assert not entry(client, "sd15").installed
+        assert not list((home / "hf" / "hub").rglob("*.safetensors"))
