@@ -15,6 +15,8 @@ from collections.abc import Hashable
 
 SHARE = 0.12
 """Of the time while the view changes. The viewport keeps the rest; the aim is at 80 %, and nothing is exact here."""
+OWN_SHARE = 0.07
+"""The same where captures have to switch the user's own 3D View, as in local view: that redraws it each time."""
 STILL, QUIET = 0.15, 3
 """Seconds, and heartbeats, without a change after which the view rests; or twice as long as a capture takes.
 

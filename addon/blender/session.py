@@ -17,14 +17,14 @@ from ..live import FAILED, LIVE, LOADING, Address, LiveLoop, failures
 from ..live.failures import Problem
 from ..wire import Picture, Request
 from . import changes
-from .budget import Budget
+from .budget import OWN_SHARE, SHARE, Budget
 from .display import Display
 from .drafts import Drafts
 from .editors import open_editor
 from .framing import size_of
 from .server_process import ServerProcess
 from .shown import Shown
-from .spaces import release
+from .spaces import is_local, release
 from .textures import Textures
 from .viewports import Followed, Viewport, is_busy, redraw_panels
 from .windows import Windows
@@ -179,6 +179,7 @@ class Session:
             self.loop.settle = viewport.scene.draftglass.settle
             self.region = viewport.region.as_pointer()
             key = self._drafts.see(viewport)
+            self._budget.share = OWN_SHARE if is_local(viewport.space) else SHARE
         began = time.perf_counter()
         if key is not None and self._budget.rests(began) and self._textures.changed():
             changes.count_edit()

@@ -69,7 +69,7 @@ def colour_space(space: bpy.types.SpaceView3D) -> bpy.types.SpaceView3D | None:
     release(shown_only=True)
     if not space.overlay.show_overlays and not space.show_gizmo:
         return space
-    if _is_local(space):
+    if is_local(space):
         return None
     twin = next((hidden for hidden in hidden_spaces() if hidden != space), None)
     if twin is not None:
@@ -83,7 +83,7 @@ def depth_space(space: bpy.types.SpaceView3D, but: bpy.types.SpaceView3D | None 
     """A plain space that shows the objects that ``space`` shows; None where the file has no room for one."""
     if is_plain(space):
         return space
-    if _is_local(space):
+    if is_local(space):
         return None
     plain = next((hidden for hidden in reversed(hidden_spaces()) if hidden not in (space, but)), None)
     if plain is not None:
@@ -170,7 +170,7 @@ def looks(space: bpy.types.SpaceView3D) -> tuple[Any, ...]:
     return tuple(values)
 
 
-def _is_local(space: bpy.types.SpaceView3D) -> bool:
+def is_local(space: bpy.types.SpaceView3D) -> bool:
     """Whether ``space`` shows a choice of objects that no other space can be given."""
     return space.local_view is not None or space.use_local_collections
 

@@ -121,6 +121,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--shading", default="SOLID")
+    parser.add_argument("--local", action="store_true", help="in local view")
     parser.add_argument("--table", type=Path, help="a file with the table, which the line is put into")
     options = parser.parse_args()
     blender = os.environ.get("BLENDER")
@@ -138,6 +139,8 @@ def main() -> int:
             live.window.run(f"settings.size = {options.size}")
             live.window.run(SCENES[options.scene][1])
             live.window.run(f"bpy.context.space_data.shading.type = {options.shading!r}")
+            if options.local:
+                live.window.run("bpy.ops.object.select_all()\nbpy.ops.view3d.localview(frame_selected=False)")
             # once, so that the Image Editor is there before the first measurement, and shaders are compiled
             live.window.run("bpy.ops.draftglass.start()")
             live.wait_for("the first picture", lambda stats: stats["pictures_shown"] > 0)
