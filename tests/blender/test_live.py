@@ -1,5 +1,7 @@
 """One artist's session: start, orbit by mouse, move an object, change the prompt, stop; seen on the screen."""
 
+import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,3 +115,22 @@ def test_server_killed_in_mid_frame(live: Live, tmp_path: Path) -> None:
         live.wait_for("a picture", lambda stats: stats["pictures_shown"] > shown)
         live.rest(answers=False)
         assert difference(before, live.picture("back")) > CHANGED
+
+
+def test_server_that_hangs_and_goes_on(live: Live, tmp_path: Path) -> None:
+    with Server(tmp_path, STAND_IN) as server:
+        live.connect_to(server)
+        live.window.run("bpy.ops.draftglass.start()\nbpy.context.space_data.show_region_ui = True")
+        live.wait_for("the first picture", lambda stats: stats["pictures_shown"] > 0, 60)
+        shown = live.rest()["pictures_shown"]
+        os.kill(server.process.pid, signal.SIGSTOP)
+        try:
+            live.window.run("bpy.data.objects['Cube'].location.x = 2")
+            said = live.wait_for("that it is said", lambda stats: "has not answered for" in stats["sentence"])
+            assert said["state"] == "live" and live.window.run("live.problem().code") == "silent"
+            live.shot("hung")
+        finally:
+            os.kill(server.process.pid, signal.SIGCONT)
+        live.wait_for("a picture", lambda stats: stats["pictures_shown"] > shown)
+        live.rest()
+        assert live.window.run("live.problem() is None") and live.stats()["lost"] == 0
