@@ -45,9 +45,9 @@ def recipe_of(shown: Shown) -> Recipe:
 
 def keep_folder(scene: bpy.types.Scene) -> Path:
     """Where pictures are kept: the scene's choice, else a folder beside the .blend, else in the user's own folder."""
-    chosen = scene.draftglass_keep.folder
+    chosen = scene.draftglass_keep.folder.strip()
     if chosen and (bpy.data.filepath or not chosen.startswith("//")):
-        return Path(bpy.path.abspath(chosen.strip())).expanduser().absolute()
+        return Path(bpy.path.abspath(chosen)).expanduser().absolute()
     if bpy.data.filepath:
         blend = Path(bpy.data.filepath)
         return blend.parent / f"{blend.stem}_{FOLDER}"

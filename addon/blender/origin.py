@@ -16,6 +16,7 @@ SENSOR = 36.0
 """Millimetres: the width that a viewport's lens is given for (RegionView3D's window_matrix is made so)."""
 _PLAIN = {"BOOLEAN", "INT", "FLOAT", "STRING", "ENUM"}
 _DEEPEST = 3
+SHADINGS = ("WIREFRAME", "SOLID", "MATERIAL", "RENDERED")
 LONGEST = 1e9
 """In Blender's units: a view's distance beyond that is damage."""
 
@@ -28,6 +29,7 @@ def origin_of(viewport: Viewport) -> Origin:
         "lens": space.lens,
         "distance": view.view_distance,
         "clip": [space.clip_start, space.clip_end],
+        "shading": space.shading.type,
     }
     scene = viewport.scene
     return Origin(scene.name, scene.frame_current, dump(scene.draftglass), told)
@@ -114,6 +116,8 @@ def restore_view(space: bpy.types.SpaceView3D, view: bpy.types.RegionView3D, tol
     clip = told.get("clip")
     if isinstance(clip, list) and len(clip) == 2 and all(map(_is_length, clip)) and clip[0] < clip[1]:
         space.clip_start, space.clip_end = clip
+    if (shading := told.get("shading")) in SHADINGS:
+        space.shading.type = shading
     perspective = told.get("perspective")
     if perspective == "CAMERA" and _is_there(camera, matrix):
         view.view_perspective = "CAMERA"

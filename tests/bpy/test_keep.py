@@ -98,8 +98,9 @@ def test_where_pictures_go_by_default(addon: Any, tmp_path: Path) -> None:
     assert keep_folder(addon).name == "pictures", "there is no file yet to be beside of"
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "town.blend"))
     assert keep_folder(addon) == tmp_path / "here"
-    addon.draftglass_keep.folder = ""
-    assert keep_folder(addon) == tmp_path / "town_pictures"
+    for nothing in ("", " \n "):
+        addon.draftglass_keep.folder = nothing
+        assert keep_folder(addon) == tmp_path / "town_pictures"
     addon.draftglass_keep.folder = "~/pics"
     assert keep_folder(addon) == Path.home() / "pics"
 
@@ -144,6 +145,7 @@ def test_settings_and_view_return(addon: Any, tmp_path: Path, perspective: str) 
     addon.frame_set(1)
     viewport.space.lens = 20
     viewport.space.clip_start, viewport.space.clip_end = 0.01, 1000
+    viewport.space.shading.type = "WIREFRAME"
     assert np.abs(np.array(viewport.view.view_matrix) - before[0]).max() > 0.1
     (path,) = (tmp_path / "kept").glob("*.png")
     assert bpy.ops.draftglass.restore_file(filepath=str(path)) == {"FINISHED"}
@@ -156,6 +158,7 @@ def test_settings_and_view_return(addon: Any, tmp_path: Path, perspective: str) 
     assert (addon.draftglass.prompt, addon.draftglass.steps, addon.draftglass.seed) == ("a tower", 3, 77)
     assert addon.frame_current == 12
     assert (viewport.space.clip_start, viewport.space.clip_end) == (0.25, 400)
+    assert viewport.space.shading.type == "SOLID"
 
 
 def test_a_camera_that_is_gone_leaves_its_view(addon: Any) -> None:
