@@ -166,20 +166,13 @@ def looks(space: bpy.types.SpaceView3D) -> tuple[Any, ...]:
     values: list[Any] = [_plain(getattr(space.shading, name)) for name in _shading_names(space)]
     values += [_plain(getattr(space, name)) for name in _visibility_names()]
     values.append(space.local_view is not None)
-    values.append(_seen_here(space) if space.use_local_collections else None)
+    values.append(space.use_local_collections)  # which of them are shown changes by an edit that Blender tells of
     return tuple(values)
 
 
 def is_local(space: bpy.types.SpaceView3D) -> bool:
     """Whether ``space`` shows a choice of objects that no other space can be given."""
     return space.local_view is not None or space.use_local_collections
-
-
-def _seen_here(space: bpy.types.SpaceView3D) -> tuple[str, ...]:
-    """The objects that the local collections of ``space`` show."""
-    layer = bpy.context.view_layer
-    objects = layer.objects if layer is not None else ()
-    return tuple(each.name for each in objects if each.visible_in_viewport_get(space))
 
 
 def _hide_overlays(space: bpy.types.SpaceView3D) -> None:
