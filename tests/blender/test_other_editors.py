@@ -57,7 +57,7 @@ material.use_nodes = True
 node = material.node_tree.nodes.new("ShaderNodeTexImage")
 node.image = image
 material.node_tree.nodes.active = node
-bpy.data.objects["Cube"].data.materials[0] = material
+bpy.data.objects["Ball"].data.materials[0] = material
 bpy.context.space_data.shading.color_type = "TEXTURE"
 """
 EDITED = """
