@@ -70,7 +70,7 @@ def facts(device: torch.device, given: argparse.Namespace) -> dict[str, Any]:
             ]
         ),
         "date": time.strftime("%Y-%m-%d"),
-        "command": "python -m server.bench" + "".join(f" {word}" for word in sys.argv[1:] if "/" not in word),
+        "command": "python -m server.bench" + _words(sys.argv[1:]),
     }
 
 
@@ -145,6 +145,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _write(given: argparse.Namespace, known: dict[str, Any], bench: Bench) -> Path:
     name = given.name or re.sub(r"[^a-z0-9]+", "-", known["device"].lower()).strip("-")
     return write(given.out, name + ("-quick" if given.quick and not given.name else ""), known, bench.rows, bench.grown)
+
+
+def _words(arguments: list[str]) -> str:
+    """``arguments`` as they can be repeated elsewhere: without paths, and without the options that take them."""
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    return "".join(f" {word}" for word, after in pairs if "/" not in word and not (word == "--out" and "/" in after))
 
 
 if __name__ == "__main__":
