@@ -148,9 +148,10 @@ def _write(given: argparse.Namespace, known: dict[str, Any], bench: Bench) -> Pa
 
 
 def _words(arguments: list[str]) -> str:
-    """``arguments`` as they can be repeated elsewhere: without paths, and without the options that take them."""
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
-    return "".join(f" {word}" for word, after in pairs if "/" not in word and not (word == "--out" and "/" in after))
+    """``arguments`` for people elsewhere: not where the results went, and PATH for this machine's paths."""
+    before = ["", *arguments]
+    told = [word for word, last in zip(arguments, before, strict=False) if "--out" not in (word[:5], last)]
+    return "".join(f" {'PATH' if '/' in word else word}" for word in told)
 
 
 if __name__ == "__main__":
