@@ -106,14 +106,14 @@ class Desk:
 
     async def _start(self, verb: str, name: str) -> None:
         await asyncio.to_thread(self._catalogue.preset, name)
-        if name in self._running:
-            busy = self._running[name][0]
-            raise EngineError(f"{name} is busy: wait until its {busy} has ended, or cancel it", "bad_request")
         if verb == "remove" and (
             users := await asyncio.to_thread(self._catalogue.borrowers, name, self._worker.models)
         ):
             by = "" if name in users else f" by {users[0]}, which has parts of it"
             raise EngineError(f"{name} is in use{by}: load another model before you remove it", "bad_request")
+        if name in self._running:
+            busy = self._running[name][0]
+            raise EngineError(f"{name} is busy: wait until its {busy} has ended, or cancel it", "bad_request")
         self._running[name] = (verb, None)  # before anything is waited for: another client may ask the same
         try:
             process = await self._spawn(verb, name)
