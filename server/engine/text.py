@@ -15,7 +15,7 @@ from compel import EmbeddingsProvider, ReturnedEmbeddingsType, SplitLongTextMode
 
 from .cache import Recent
 from .quiet import quiet
-from .weights import weighted
+from .weights import for_compel, weighted
 
 KEPT_PROMPTS = 64
 
@@ -86,7 +86,8 @@ class PromptEncoder:
                 for encoder in self._encoders
             ]
             if self._pooled:
-                pooled = self._encoders[-1].get_pooled_embeddings([" ".join(pieces)], device=self._device)
+                # of the text with its marks, as CompelForSDXL has it, which diffusers' users know
+                pooled = self._encoders[-1].get_pooled_embeddings([for_compel(prompt)], device=self._device)
                 pooled = pooled.to(self._dtype)
         # tokenizers cut at the same places, so that both have as many pieces
         return Prompt(torch.cat([text.to(self._dtype) for text in texts], -1), pooled)

@@ -7,7 +7,7 @@ import re
 STEP = 1.1
 """What one pair of parentheses multiplies by."""
 MOST = 10.0
-"""The largest weight, of whatever was written: far larger ones are no numbers any more in half precision."""
+"""The largest weight, above or below 0, of whatever was written: larger ones are no numbers in half precision."""
 
 _TOKEN = re.compile(
     r"""\\(?P<escaped>[()\[\]\\+-])
@@ -18,6 +18,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
+_INNER = re.compile(r":\s*([+-]?(?:\d+\.?\d*|\.\d+))\s*\)")
 
 
 def weighted(prompt: str) -> list[tuple[str, float]]:
@@ -25,7 +26,7 @@ def weighted(prompt: str) -> list[tuple[str, float]]:
 
     As in A1111 and ComfyUI: ``(words:1.3)``, ``(words)`` is 1.1, ``[words]`` 1 / 1.1, nested they multiply, and a
     backslash takes the meaning from what follows. As in compel: ``(words)1.3``, ``word++`` is 1.1 squared, ``word--``
-    0.9 squared. Signs that pair with nothing are text. No weight is larger than :data:`MOST`.
+    0.9 squared. Signs that pair with nothing are text. No weight is beyond :data:`MOST` or below its negative.
 
     >>> weighted("a (red:1.5) castle++")
     [('a', 1.0), ('red', 1.5), ('castle', 1.2100000000000002)]
@@ -65,9 +66,13 @@ def weighted(prompt: str) -> list[tuple[str, float]]:
     return _joined(pieces)
 
 
-def words_of(prompt: str) -> str:
-    """``prompt`` without the marks of weights."""
-    return " ".join(text for text, _ in weighted(prompt))
+def for_compel(prompt: str) -> str:
+    """``prompt`` as compel's users write it: ``(words)1.3`` in place of ``(words:1.3)``.
+
+    >>> for_compel("a (red:1.5) castle")
+    'a (red)1.5 castle'
+    """
+    return _INNER.sub(r")\1", prompt)
 
 
 def _factor(inner: str | None, outer: str | None) -> float:
@@ -90,5 +95,5 @@ def _joined(pieces: list[tuple[str, float]]) -> list[tuple[str, float]]:
             joined[-1] = (joined[-1][0] + text, joined[-1][1])
         else:
             joined.append((text, weight))
-    kept = [(text.strip(), min(weight, MOST)) for text, weight in joined if text.strip()]
+    kept = [(text.strip(), max(-MOST, min(weight, MOST))) for text, weight in joined if text.strip()]
     return kept or [("", 1.0)]

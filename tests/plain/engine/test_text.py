@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from compel import CompelForSD, CompelForSDXL
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.engine.weights import weighted, words_of
+from server.engine.weights import weighted
 from tests.plain.engine.conftest import make_request
 from tests.plain.engine.families import FAMILIES, ask, assert_same, engine, psnr, stock
 
@@ -39,6 +38,7 @@ LONG = ", ".join(f"a castle of stone number {number} by the sea" for number in r
         ("(word:1.3))", [("word", 1.3), (")", 1)]),
         ("()2++ sea", [("++ sea", 1)]),
         ("(a:" + "9" * 400 + ")", [("a", 10)]),
+        ("(a:-99999)", [("a", -10)]),
         ("(" * 300 + "a" + ")" * 300, [("a", 10)]),
         ("", [("", 1)]),
         ("   ", [("", 1)]),
@@ -60,7 +60,7 @@ def test_weights_of_anything_are_found(prompt: str) -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.text("()[]:123.+- a,\\\n", max_size=12))
 def test_weights_of_any_signs_are_numbers(prompt: str) -> None:
-    assert all(0 <= weight <= 10 for _, weight in weighted(prompt))
+    assert all(-10 <= weight <= 10 for _, weight in weighted(prompt))
 
 
 @pytest.mark.parametrize(
@@ -99,17 +99,15 @@ def for_compel(prompt: str) -> str:
         (LONG + ", (red:1.4)", "blurry", 2.5),
         ("a castle", LONG, 2.5),
         ("A stone castle stands on a hill. " * 16, "", 1.0),
+        ("a (red)1.4 castle, (grass)0.5", "(blurry)1.2", 2.5),
     ],
-    ids=["weights", "weights guided", "long", "long guided", "long negative", "long in sentences"],
+    ids=["weights", "weights guided", "long", "long guided", "long negative", "long in sentences", "in compel's way"],
 )
 def test_prompts_as_compels_users_have_them(family: str, prompt: str, negative: str, guidance: float) -> None:
     request = make_request(strength=0.5, steps=2, seed=3, prompt=prompt, negative_prompt=negative, guidance=guidance)
     pipeline = stock(family, "Img2Img")
     compel: Any = CompelForSDXL if family == "SDXL" else CompelForSD
     made = compel(pipeline)(for_compel(prompt), negative_prompt=for_compel(negative) or None)
-    if family == "SDXL":  # compel's pooled embedding is that of the marks too, ours of the words alone
-        words = compel(pipeline)(words_of(prompt), negative_prompt=words_of(negative) or None)
-        made = replace(made, pooled_embeds=words.pooled_embeds, negative_pooled_embeds=words.negative_pooled_embeds)
     how = {"prompt": None, "negative_prompt": None, "prompt_embeds": made.embeds}
     how |= {"pooled_prompt_embeds": made.pooled_embeds, "negative_prompt_embeds": made.negative_embeds}
     how |= {"negative_pooled_prompt_embeds": made.negative_pooled_embeds}
