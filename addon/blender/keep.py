@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import time
 from pathlib import Path
 
@@ -44,14 +45,18 @@ def recipe_of(shown: Shown) -> Recipe:
 
 
 def keep_folder(scene: bpy.types.Scene) -> Path:
-    """Where pictures are kept: the scene's choice, else a folder beside the .blend, else in the user's own folder."""
-    chosen = scene.draftglass_keep.folder.strip()
-    if chosen and (bpy.data.filepath or not chosen.startswith("//")):
-        return Path(bpy.path.abspath(chosen)).expanduser().absolute()
+    """Where pictures are kept: the scene's choice, else a folder beside the .blend, else in the user's own folder.
+
+    A choice that is no whole path is meant from there, too. Raises KeepError for a home folder that there is not.
+    """
+    chosen, blend = scene.draftglass_keep.folder.strip(), Path(bpy.data.filepath)
+    try:
+        path = Path(chosen.removeprefix("//")).expanduser()
+    except RuntimeError:
+        raise KeepError(f"The folder {chosen!r} is of a user who is not on this machine: choose another.") from None
     if bpy.data.filepath:
-        blend = Path(bpy.data.filepath)
-        return blend.parent / f"{blend.stem}_{FOLDER}"
-    return user_folder() / FOLDER
+        return Path(os.path.normpath(blend.parent / (path if chosen else f"{blend.stem}_{FOLDER}")))
+    return path if chosen and path.is_absolute() and not chosen.startswith("//") else user_folder() / FOLDER
 
 
 def stem_of(shown: Shown) -> str:

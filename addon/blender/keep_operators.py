@@ -1,5 +1,6 @@
 """What a person can do with pictures: keep, restore from a file, record. Shells; imports bpy."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import ClassVar
@@ -105,7 +106,8 @@ class DRAFTGLASS_OT_restore_file(bpy.types.Operator):
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         """Ask for the file; one that was dropped is there already."""
         if not self.filepath:
-            self.filepath = str(keep_folder(context.scene)) + os.sep
+            with contextlib.suppress(KeepError):  # said when something is kept
+                self.filepath = str(keep_folder(context.scene)) + os.sep
             context.window_manager.fileselect_add(self)
             return {"RUNNING_MODAL"}
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -65,7 +66,7 @@ def restore_group(group: Any, values: dict[str, Any]) -> list[str]:
                 if name != "name":
                     missed.append(name)
             elif prop.type == "COLLECTION":
-                if not isinstance(value, list) or not all(isinstance(told, dict) for told in value):
+                if not isinstance(value, list) or not all(map(_is_item, value)):
                     raise TypeError(name)  # before anything is lost
                 items = getattr(group, name)
                 items.clear()
@@ -82,6 +83,12 @@ def restore_group(group: Any, values: dict[str, Any]) -> list[str]:
         except (TypeError, ValueError, AttributeError, OverflowError):
             missed.append(name)
     return missed
+
+
+def _is_item(told: object) -> bool:
+    """Whether a group of a list can be made of ``told``."""
+    name = told.get("name", "") if isinstance(told, dict) else None
+    return isinstance(name, str) and not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _fitting(prop: bpy.types.Property, value: Any) -> Any:
@@ -117,7 +124,8 @@ def restore_view(space: bpy.types.SpaceView3D, view: bpy.types.RegionView3D, tol
     if isinstance(clip, list) and len(clip) == 2 and all(map(_is_length, clip)) and clip[0] < clip[1]:
         space.clip_start, space.clip_end = clip
     if (shading := told.get("shading")) in SHADINGS:
-        space.shading.type = shading
+        with contextlib.suppress(TypeError):  # not every render engine has each of them
+            space.shading.type = shading
     perspective = told.get("perspective")
     if perspective == "CAMERA" and _is_there(camera, matrix):
         view.view_perspective = "CAMERA"
@@ -161,7 +169,7 @@ def _matrix(told: object) -> Matrix | None:
         return None
     try:
         matrix = Matrix([[float(value) for value in row] for row in told])
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if len(matrix.row) != 4 or len(matrix.col) != 4 or not all(abs(value) < 1e12 for row in matrix for value in row):
         return None

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.bpy.pictures import show, shown, view_of
-from tests.bpy.test_keep import addon  # noqa: F401
+from tests.bpy.test_keep import addon, turn  # noqa: F401
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,10 @@ from tests.bpy.test_keep import addon  # noqa: F401
         ({"view": {"perspective": ["PERSP"], "distance": float("inf"), "lens": "wide", "clip": [5, 1]}}, []),
         ({"view": {"distance": 1e30, "clip": "near"}}, []),
         ({"settings": {"models": {"loras": 5}}}, ["loras"]),
+        ({"settings": {"models": {"loras": [{"name": 5}]}}}, ["loras"]),
+        ({"settings": {"models": {"loras": [{"name": "\ud800"}]}}}, ["loras"]),
+        ({"view": {"projection": [[10**400] * 4] * 4, "shading": "SUNNY"}}, []),
+        ({"view": {"shading": ["SOLID"]}}, []),
         ({"settings": {"models": 7, "strength": float("nan"), "seed": 2**70, "prompt": 3}},
          ["models", "strength", "seed", "prompt"]),
         ({"settings": {"prompt": "水" * 9000}}, []),
@@ -47,3 +51,19 @@ def test_damaged_values_leave_what_is_there(
     assert viewport.view.view_distance == pytest.approx(distance) and settings.strength == strength
     assert viewport.space.clip_end == clip and settings.models.loras[0].name == "ink"
     assert settings.prompt.encode(), "whole letters"
+
+
+def test_a_shading_that_the_render_engine_lacks_is_left(addon: Any) -> None:  # noqa: F811
+    import bpy
+
+    viewport = view_of()
+    viewport.space.shading.type = "MATERIAL"
+    show(shown())
+    bpy.ops.draftglass.keep()
+    turn(viewport.view, addon)
+    viewport.space.shading.type = "SOLID"
+    addon.render.engine = "BLENDER_WORKBENCH"
+    assert bpy.ops.draftglass.restore_picture() == {"FINISHED"}
+    viewport.view.update()
+    assert viewport.space.shading.type == "SOLID"
+    assert viewport.view.view_distance != pytest.approx(2.0), "the view has moved all the same"

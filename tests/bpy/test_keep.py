@@ -101,8 +101,13 @@ def test_where_pictures_go_by_default(addon: Any, tmp_path: Path) -> None:
     for nothing in ("", " \n "):
         addon.draftglass_keep.folder = nothing
         assert keep_folder(addon) == tmp_path / "town_pictures"
-    addon.draftglass_keep.folder = "~/pics"
-    assert keep_folder(addon) == Path.home() / "pics"
+    for words, place in (("~/pics", Path.home() / "pics"), ("pics", tmp_path / "pics"), ("./a/../b", tmp_path / "b")):
+        addon.draftglass_keep.folder = words
+        assert keep_folder(addon) == place
+    addon.draftglass_keep.folder = "~nobody-of-that-name/pics"
+    show(shown())
+    with pytest.raises(RuntimeError, match="is of a user who is not on this machine: choose another"):
+        bpy.ops.draftglass.keep()
 
 
 def test_a_folder_that_cannot_be_written_to(addon: Any, tmp_path: Path) -> None:
