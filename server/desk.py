@@ -119,8 +119,12 @@ class Desk:
             process = await self._spawn(verb, name)
         except OSError as error:
             del self._running[name]
+            self._cancelled.discard(name)
             raise EngineError(f"{name}: no process could be started for this: {error}") from None
         self._running[name] = (verb, process)
+        if name in self._cancelled:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
         task = asyncio.create_task(self._follow(name, process))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -144,9 +148,11 @@ class Desk:
 
     def _cancel(self, name: str) -> None:
         verb, process = self._running.get(name, ("", None))
-        if process is None or verb != "pull":
+        if verb != "pull":
             raise EngineError(f"{name} is not being downloaded: there is nothing to cancel", "bad_request")
         self._cancelled.add(name)
+        if process is None:  # it is being started, and ended then
+            return
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
 

@@ -76,9 +76,12 @@ def _is_whole(part: Part, snapshot: Path, names: list[str]) -> bool:
             return False
     for name in names:
         if name.endswith(".safetensors.index.json"):
-            shards = set(json.loads((snapshot / name).read_text(encoding="utf-8")).get("weight_map", {}).values())
-            if not all((snapshot / name).with_name(shard).is_file() for shard in shards):
-                return False
+            try:
+                shards = set(json.loads((snapshot / name).read_text(encoding="utf-8"))["weight_map"].values())
+                if not all((snapshot / name).with_name(shard).is_file() for shard in shards):
+                    return False
+            except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                return False  # damaged
     return True
 
 

@@ -49,6 +49,28 @@ def test_what_another_program_has_fetched_whole_is_here_offline_and_not_ours_to_
     assert "GB to download" in user.run("list")[1], "a part of it is not it"
 
 
+@pytest.mark.parametrize(
+    "words", ["{oops", "[]", '{"weight_map": 3}', '{"weight_map": {"a": 5}}', '{"weight_map": {"a": "gone"}}']
+)
+def test_a_damaged_list_of_shards_is_no_whole_model(user: User, words: str) -> None:
+    part = PARTS["control"]
+    folder = user.home / "hf" / "hub" / f"models--{part.repo.replace('/', '--')}" / "snapshots" / part.revision
+    folder.mkdir(parents=True)
+    for name in ("config.json", "diffusion_pytorch_model.safetensors"):
+        (folder / name).write_text("{}")
+    (folder / "diffusion_pytorch_model.safetensors.index.json").write_text(words)
+    program = """
+from dataclasses import replace
+from server.catalogue import cache, read_presets
+part = next(part for part in read_presets()["sd15"].parts if part.role == "control")
+print("found", len(cache.in_cache(replace(part, files=(*part.files, "*.index.json")))))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=user.environment(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "found 0\n"
+
+
 def test_cancel_leaves_what_another_program_has_fetched_meanwhile(user: User) -> None:
     user.hub.hold_after = 12 << 20
     process = user.start("pull", "sd15", "--json")
