@@ -193,3 +193,31 @@ def test_a_folder_of_models_that_is_a_file(user: User) -> None:
     path.write_text("")
     code, text = user.run("--models-dir", str(path), "list")
     assert code == 2 and "which is a file: give a folder" in text and "Traceback" not in text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM to catch there")
+def test_a_check_that_is_cancelled_says_so(user: User) -> None:
+    assert user.run("pull", "sd15")[0] == 0
+    blob = max(user.blobs(), key=user.size)
+    with blob.open("ab") as file:  # much to read: the signal comes in the middle of it
+        file.truncate(3 << 30)
+    size = blob.stat().st_size
+    record = next(path for path in user.files() if path.name == "sd15.json")
+    told = json.loads(record.read_text())
+    largest = max(told["files"], key=lambda file: file["size"])
+    largest["size"] = size
+    record.write_text(json.dumps(told))
+    process = user.start("verify", "sd15", "--json")
+    assert process.stdout is not None
+    for line in process.stdout:
+        if json.loads(line)["done"] > 64 << 20:
+            break
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert events(out)[-1] == {
+        "state": "cancelled",
+        "done": 0,
+        "total": 0,
+        "sentence": "checking sd15 was cancelled",
+    }, err
+    assert blob.exists(), "nothing is deleted"
