@@ -60,6 +60,13 @@ material.node_tree.nodes.active = node
 bpy.data.objects["Ball"].data.materials[0] = material
 bpy.context.space_data.shading.color_type = "TEXTURE"
 """
+PIXELS = """
+image.pixels.foreach_set([{}] * (64 * 64 * 4))
+image.update()
+bpy.context.area.tag_redraw()
+if bpy.app.version >= (5, 2):
+    image.update_tag()
+"""
 EDITED = """
 [s.image.name if s.image else "" for a in bpy.context.window_manager.windows[0].screen.areas
  for s in [a.spaces.active] if s.type == "IMAGE_EDITOR"]
@@ -142,14 +149,11 @@ def test_what_else_a_view_can_show(artist: Artist) -> None:
     assert artist.window.run(HERE) == ["Ball"]
     artist.nothing_happens("in local collections")
     artist.do("all of them", "bpy.context.space_data.use_local_collections = False")
-    # Pixels that a script writes: of the first write Blender tells, of later ones it does not;
-    # and 4.3 does not always draw the viewport by itself then.
+    # Pixels that a script writes. 4.3's viewport shows them when it is drawn the next time and tells of the first write
+    # only; 5.2's, live or not, keeps the old ones until the image is tagged.
     artist.do("textured", TEXTURED)
     for value in (0.2, 0.9, 0.4):
-        artist.do(
-            f"painted {value}",
-            f"image.pixels.foreach_set([{value}] * (64 * 64 * 4))\nimage.update()\nbpy.context.area.tag_redraw()",
-        )
+        artist.do(f"painted {value}", PIXELS.format(value))
         artist.nothing_happens("painted")
 
 
