@@ -13,7 +13,7 @@ import statistics
 from collections import deque
 from collections.abc import Hashable
 
-SHARE = 0.12
+SHARE = 0.08
 """Of the time while the view changes. The viewport keeps the rest; the aim is at 80 %, and nothing is exact here."""
 OWN_SHARE = 0.07
 """The same where captures have to switch the user's own 3D View, as in local view: that redraws it each time."""
@@ -57,7 +57,7 @@ class Budget:
             self._quiet += 1
             return
         if self.rests(now):
-            self._learned = now  # a movement begins: its first capture is not held up
+            self._learned = self._free = now  # a movement begins: its first capture is not held up
         else:
             self._blame(now - self._changed)
         self._key, self._changed, self._quiet, self._since_change = key, now, 0, 0.0

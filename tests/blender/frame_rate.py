@@ -91,8 +91,9 @@ def line(found: dict) -> str:
     """The table's line for what was measured."""
     longest = ", ".join(f"{max(one['longest_ms'] for one in found['runs'][name]):.0f} ms" for name in ("off", "on"))
     captures = statistics.median(one["captures_per_s"] for one in found["runs"]["on"])
+    scene = SCENES[found["scene"]][0] + ", in local view" * found["local"]
     return (
-        f"| {found['version']} | {SCENES[found['scene']][0]} | {found['size']} x {found['size']} | {found['off']:.1f} "
+        f"| {found['version']} | {scene} | {found['size']} x {found['size']} | {found['off']:.1f} "
         f"| {found['on']:.1f} | {found['kept']:.0%} | {captures:.1f} | {longest} |\n"
     )
 
@@ -147,7 +148,7 @@ def main() -> int:
             live.rest()
             live.window.run("bpy.ops.draftglass.stop()")
             found = measure(live, options.seconds, options.rounds)
-    found = {"version": place.version, "scene": options.scene, "size": options.size, **found}
+    found = {"version": place.version, "scene": options.scene, "size": options.size, "local": options.local, **found}
     print(HEAD + line(found) + json.dumps(found))
     if options.table is not None:
         put(options.table, line(found))
