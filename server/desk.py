@@ -27,6 +27,7 @@ from addon.wire import (
 from addon.wire.models import MAX_ENTRIES
 
 from .catalogue import Catalogue
+from .catalogue.records import cancelled
 from .engine import EngineError, ModelSpec
 from .holder import Load, line, sentence
 from .worker import Worker
@@ -169,10 +170,10 @@ class Desk:
             await process.wait()
         finally:
             self._running.pop(name, None)
-            cancelled = name in self._cancelled
+            was_cancelled = name in self._cancelled
             self._cancelled.discard(name)
-        if cancelled and (last is None or last.state == "pulling"):  # it ended before it could say so
-            words = f"the download of {name} was cancelled; nothing of it is left"
+        if was_cancelled and (last is None or last.state == "pulling"):  # it ended before it could say so
+            words = await asyncio.to_thread(cancelled, name, self._catalogue.records)
             last = ModelProgress(name, "cancelled", sentence=words)
         if last is None or last.state in ("pulling", "verifying"):
             last = ModelProgress(name, "failed", sentence=f"{name}: the process that should do this ended too soon")

@@ -22,6 +22,7 @@ from ..config import default_models_dir
 from . import pull as tasks
 from .cache import HubError
 from .catalogue import Catalogue, UnknownModel
+from .records import cancelled
 
 LINE_SECONDS = 0.2
 CANCELLED = 130
@@ -114,9 +115,9 @@ def main(arguments: Sequence[str]) -> int:
         else:
             outcome = tasks.remove(preset, catalogue.records)
     except KeyboardInterrupt:
-        words = f"the download of {given.name} was cancelled; nothing of it is left"
-        if given.verb == "verify":
-            words = f"checking {given.name} was cancelled"
+        words = f"{'checking' if given.verb == 'verify' else 'removing'} {given.name} was cancelled"
+        if given.verb == "pull":
+            words = cancelled(given.name, catalogue.records)
         say("cancelled", sentence=words)
         return CANCELLED
     except (HubError, UnknownModel) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from . import cache, hub
@@ -32,19 +33,18 @@ def pull(preset: Preset, records: Records, report: Report, list_files: hub.ListF
     if not preset.parts:
         return Outcome(f"{preset.name} comes with Draftglass: there is nothing to download")
     with cache.alone(preset.name, lambda: report(0, 0, f"another program is at work on {preset.name}: waiting for it")):
-        report(0, 0, f"asking the hub about {preset.title}")
-        files = _listed(preset, records, list_files)
-        known = records.read(preset.name)
+        known, whole = records.read(preset.name), records.was_whole(preset.name)
         before = {_key(file) for file in known if file.fetched}
-        here = {_key(file) for file in files if cache.local_path(file) is not None}
-        # written first, so that what comes counts as fetched for this model however this ends
-        files = [replace(f, fetched=_key(f) in before or _key(f) not in here) for f in files]
-        missing = [file for file in files if _key(file) not in here]
-        _check_space(preset, missing)
-        whole = records.was_whole(preset.name)
-        records.write(preset.name, tuple(files), whole)
         fetched: list[Pulled] = []
         try:
+            report(0, 0, f"asking the hub about {preset.title}")
+            files = _listed(preset, records, list_files)
+            missing = [file for file in files if cache.local_path(file) is None]
+            lacks = {_key(file) for file in missing}
+            _check_space(preset, missing)
+            # written first, so that what comes counts as fetched for this model however this ends
+            claimed = tuple(replace(file, fetched=_key(file) in before | lacks) for file in files)
+            records.write(preset.name, claimed, whole)
             _fetch(files, missing, fetched, report)
         except KeyboardInterrupt:
             _release(fetched if whole else [*fetched, *(file for file in known if file.fetched)], preset.name, records)
@@ -53,10 +53,16 @@ def pull(preset: Preset, records: Records, report: Report, list_files: hub.ListF
             else:
                 records.remove(preset.name)
             raise
-        came = {_key(file) for file in fetched}
-        # what another program has fetched meanwhile is not this model's to delete
-        owned = tuple(replace(f, fetched=_key(f) in before or _key(f) in came) for f in files)
-        records.write(preset.name, owned, whole=True)
+        with _writing():
+            # what another program has fetched meanwhile is not this model's to delete; what another model has left is
+            left = {_key(file) for file in records.read(preset.name) if file.fetched} - lacks
+            ours = before | left | {_key(file) for file in fetched}
+            same = {(file.repo, file.sha256) for file in known if file.fetched and file.sha256}  # in another revision
+            owned = (replace(f, fetched=_key(f) in ours or (f.repo, f.sha256) in same) for f in files)
+            records.write(preset.name, tuple(owned), whole=True)
+        now = {_key(file) for file in files}
+        # of a preset that names a newer revision now
+        _release((file for file in known if file.fetched and _key(file) not in now), preset.name, records)
     words = f"{preset.title} is ready" + ("" if missing else "; everything was here already")
     return Outcome(words, sum(file.size for file in missing))
 
@@ -79,13 +85,19 @@ def _fetch(files: list[Pulled], missing: list[Pulled], fetched: list[Pulled], re
 def _release(files: Iterable[Pulled], name: str, records: Records) -> int:
     """Delete ``files`` of the model ``name`` and return the bytes set free; what another needs is its own from now."""
     given: dict[Key, Pulled] = {_key(file): file for file in files}
-    for other in records.names():
-        theirs = records.read(other) if other != name else ()
-        if kept := {_key(file) for file in theirs} & given.keys():
-            owned = tuple(replace(file, fetched=file.fetched or _key(file) in kept) for file in theirs)
-            records.write(other, owned, records.was_whole(other))
-            given = {key: file for key, file in given.items() if key not in kept}
+    with _writing():
+        for other in records.names():
+            theirs = records.read(other) if other != name else ()
+            if kept := {_key(file) for file in theirs} & given.keys():
+                owned = tuple(replace(file, fetched=file.fetched or _key(file) in kept) for file in theirs)
+                records.write(other, owned, records.was_whole(other))
+                given = {key: file for key, file in given.items() if key not in kept}
     return sum(cache.delete(file) for file in given.values())
+
+
+def _writing() -> AbstractContextManager[None]:
+    """Held while a record is read and written anew: it may be of a model that another program is at work on."""
+    return cache.alone("records", lambda: None)
 
 
 def _check_space(preset: Preset, missing: list[Pulled]) -> None:
@@ -171,11 +183,11 @@ def _listed(preset: Preset, records: Records, list_files: hub.ListFiles) -> list
         raise
 
 
-Key = tuple[str, str]
+Key = tuple[str, str, str]
 
 
 def _key(file: Pulled) -> Key:
-    return file.repo, file.path
+    return file.repo, file.revision, file.path
 
 
 class _Counter:

@@ -39,6 +39,8 @@ class Hub:
     """Seconds between pieces of 64 KiB."""
     hold_after: int | None = None
     """Bytes after which a weight file stands still until this is None again."""
+    hold_lists: bool = False
+    """Whether what a repository has is not answered until this is False again."""
     asked: list[str] = field(default_factory=list)
     ranges: list[str] = field(default_factory=list)
 
@@ -67,12 +69,14 @@ def serve(hub: Hub) -> Iterator[Hub]:
         def _answer(self, with_body: bool) -> None:
             parts = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path).strip("/").split("/")
             if parts[:2] == ["api", "models"]:
-                return self._info("/".join(parts[2:4]))
+                return self._info("/".join(parts[2:4]), *parts[5:6])
             if parts[2:3] == ["resolve"]:
-                return self._file("/".join(parts[:2]), "/".join(parts[4:]), with_body)
+                return self._file("/".join(parts[:2]), parts[3], "/".join(parts[4:]), with_body)
             return self._send(404, b"{}", {})
 
-        def _info(self, repo: str) -> None:
+        def _info(self, repo: str, revision: str = "") -> None:
+            while hub.hold_lists:
+                time.sleep(0.01)
             if repo not in hub.folders:
                 return self._send(404, b"{}", {"X-Error-Code": "RepoNotFound"})
             root = hub.folders[repo]
@@ -86,16 +90,16 @@ def serve(hub: Hub) -> Iterator[Hub]:
                     digest = hashlib.sha256(path.read_bytes()).hexdigest()
                     one["lfs"] = {"sha256": digest, "size": path.stat().st_size, "pointerSize": 134}
                 siblings.append(one)
-            body = {"id": repo, "sha": commit_of(repo), "siblings": siblings, "tags": [], "downloads": 0}
+            body = {"id": repo, "sha": revision or commit_of(repo), "siblings": siblings, "tags": [], "downloads": 0}
             return self._send(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
-        def _file(self, repo: str, name: str, with_body: bool) -> None:
+        def _file(self, repo: str, revision: str, name: str, with_body: bool) -> None:
             path = hub.folders.get(repo, Path("/nowhere")) / name
             if not path.is_file():
                 return self._send(404, b"", {"X-Error-Code": "EntryNotFound"})
             data = path.read_bytes()
             digest = hashlib.sha256(data).hexdigest()
-            headers = {"X-Repo-Commit": commit_of(repo), "ETag": f'"{digest}"', "Accept-Ranges": "bytes"}
+            headers = {"X-Repo-Commit": revision, "ETag": f'"{digest}"', "Accept-Ranges": "bytes"}
             if path.suffix == LFS:
                 headers |= {"X-Linked-Etag": f'"{digest}"', "X-Linked-Size": str(len(data))}
             if not with_body:

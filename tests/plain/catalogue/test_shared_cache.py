@@ -111,6 +111,38 @@ def test_cancel_takes_what_an_earlier_try_has_left_too(user: User) -> None:
     assert user.weights() == [] and user.blobs() == [], "half a model is none"
 
 
+def test_cancel_before_the_hub_has_answered_takes_that_too(user: User) -> None:
+    user.hub.hold_after = 12 << 20
+    killed = user.start("pull", "sd15", "--json")
+    until_partial(user, killed)
+    killed.kill()
+    killed.communicate(timeout=PATIENCE)
+    user.hub.hold_after, user.hub.hold_lists = None, True
+    process = user.start("pull", "sd15", "--json")
+    assert process.stdout is not None and "asking the hub" in process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=PATIENCE)
+    user.hub.hold_lists = False
+    assert "nothing of it is left" in str(events(out)[-1]["sentence"]), out + err
+    assert user.partials() == [] and user.weights() == [] and user.blobs() == []
+
+
+def test_cancel_while_another_pulls_takes_nothing_of_its(user: User) -> None:
+    user.hub.hold_after = 12 << 20
+    first = user.start("pull", "sd15", "--json")
+    until_partial(user, first)
+    second = user.start("pull", "sd15", "--json")
+    assert second.stdout is not None and "waiting for it" in second.stdout.readline()
+    second.send_signal(signal.SIGTERM)
+    out, err = second.communicate(timeout=PATIENCE)
+    last = events(out)[-1]
+    assert last["state"] == "cancelled" and "what was here before still is" in str(last["sentence"]), out + err
+    assert user.partials()
+    user.hub.hold_after = None
+    first.communicate(timeout=PATIENCE)
+    assert first.returncode == 0 and user.run("verify", "sd15")[0] == 0
+
+
 def test_cancel_of_a_repair_leaves_the_rest(user: User) -> None:
     assert user.run("pull", "sd15")[0] == 0
     victim = max((path for path in user.files() if "snapshots" in path.parts), key=user.size)
@@ -177,6 +209,45 @@ for name in {order!r}:
     )
     left = [int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("left")]
     assert left[0] > 0 and left[1] == 0, done.stdout
+
+
+def test_a_newer_revision_takes_the_place_of_the_older(user: User, tmp_path: Path) -> None:
+    repo = "latent-consistency/lcm-lora-sdv1-5"
+    copy = shutil.copytree(user.hub.folders[repo], tmp_path / "changed")
+    user.hub.folders = {**user.hub.folders, repo: copy}
+    changed = copy / "pytorch_lora_weights.safetensors"
+    program = f"""
+import json, os
+from dataclasses import replace
+from pathlib import Path
+from server.catalogue import cache, read_presets
+from server.catalogue.pull import is_here, pull, remove
+from server.catalogue.records import Records
+old = read_presets()["sd15"]
+new = replace(old, parts=tuple(replace(part, revision="b" * 40) for part in old.parts))
+records = Records(cache.records_folder())
+def count():
+    root = cache.records_folder().parent / "hub"
+    names = [Path(folder, name) for folder, _, files in os.walk(root) for name in files]
+    blobs = [path for path in names if path.parent.name == "blobs"]
+    return [len(blobs), sum(part.revision in str(path) for path in names for part in old.parts[:1])]
+pull(old, records, lambda *_: None)
+print(count())
+file = Path({str(changed)!r})
+file.write_bytes(file.read_bytes()[:-4] + b"new!")
+asked = pull(new, records, lambda *_: None)
+print(count(), is_here(new, records))
+remove(new, records)
+print(count())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=user.environment(), capture_output=True, text=True, check=True
+    )
+    first, second, third = done.stdout.splitlines()
+    files = json.loads(first)[0]
+    assert json.loads(first)[1] > 0
+    assert second == f"[{files}, 0] True", "the older one's changed file is gone, and what both have is there once"
+    assert third == "[0, 0]"
 
 
 def test_a_console_that_knows_few_letters(user: User) -> None:
