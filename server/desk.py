@@ -27,7 +27,7 @@ from addon.wire import (
 from addon.wire.models import MAX_ENTRIES
 
 from .catalogue import Catalogue
-from .catalogue.records import cancelled
+from .catalogue.cancel import CANCEL, cancelled
 from .engine import EngineError, ModelSpec
 from .holder import Load, line, sentence
 from .worker import Worker
@@ -124,8 +124,7 @@ class Desk:
             raise EngineError(f"{name}: no process could be started for this: {error}") from None
         self._running[name] = (verb, process)
         if name in self._cancelled:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
+            _tell_to_end(process)
         task = asyncio.create_task(self._follow(name, process))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -142,7 +141,7 @@ class Desk:
             name,
             "--json",
             cwd=ROOT,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
         )
@@ -152,10 +151,8 @@ class Desk:
         if verb != "pull":
             raise EngineError(f"{name} is not being downloaded: there is nothing to cancel", "bad_request")
         self._cancelled.add(name)
-        if process is None:  # it is being started, and ended then
-            return
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
+        if process is not None:  # else it is being started, and ended then
+            _tell_to_end(process)
 
     async def _follow(self, name: str, process: asyncio.subprocess.Process) -> None:
         """Tell how ``process`` goes, until its last word."""
@@ -183,6 +180,11 @@ class Desk:
     def _tell(self, message: Answer) -> None:
         for asker in list(self._askers):
             asker.deliver(message)
+
+
+def _tell_to_end(process: asyncio.subprocess.Process) -> None:
+    assert process.stdin is not None
+    process.stdin.write(CANCEL)
 
 
 def _progress(name: str, said: dict[str, Any]) -> ModelProgress:

@@ -21,8 +21,8 @@ from tqdm import tqdm
 from ..config import default_models_dir
 from . import pull as tasks
 from .cache import HubError
+from .cancel import cancelled, listen
 from .catalogue import Catalogue, UnknownModel
-from .records import cancelled
 
 LINE_SECONDS = 0.2
 CANCELLED = 130
@@ -89,7 +89,9 @@ def main(arguments: Sequence[str]) -> int:
     for verb, words in (("pull", "download"), ("remove", "delete what was downloaded"), ("verify", "check the files")):
         one = verbs.add_parser(verb, help=words)
         one.add_argument("name")
-        one.add_argument("--json", action="store_true", help="progress as lines of JSON")
+        one.add_argument(
+            "--json", action="store_true", help="progress as lines of JSON; the line 'cancel' on standard input ends it"
+        )
     given = parser.parse_args(arguments)
     if given.models_dir.expanduser().is_file():
         parser.error(f"--models-dir is {str(given.models_dir)!r}, which is a file: give a folder")
@@ -105,6 +107,8 @@ def main(arguments: Sequence[str]) -> int:
     report = _Cancellable(shown)
     signal.signal(signal.SIGTERM, report.cancel)  # as by Ctrl-C: nothing half is left
     signal.signal(signal.SIGINT, report.cancel)
+    if given.json:
+        listen()
     say: Callable[..., None] = _Lines.say if given.json else _say_plainly
     try:
         preset = catalogue.preset(given.name)

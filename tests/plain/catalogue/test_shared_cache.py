@@ -143,6 +143,24 @@ def test_cancel_while_another_pulls_takes_nothing_of_its(user: User) -> None:
     assert first.returncode == 0 and user.run("verify", "sd15")[0] == 0
 
 
+def test_cancel_by_word_needs_no_signal(user: User) -> None:
+    user.hub.hold_after = 12 << 20
+    process = user.start("pull", "sd15", "--json", stdin=subprocess.PIPE)
+    until_partial(user, process)
+    out, err = process.communicate("cancel\n", timeout=PATIENCE)
+    assert process.returncode == 130 and events(out)[-1]["state"] == "cancelled", out + err
+    assert user.partials() == [] and user.weights() == [] and user.blobs() == []
+
+
+def test_a_pull_goes_on_when_nobody_is_there_to_cancel_it(user: User) -> None:
+    process = user.start("pull", "sd15", "--json", stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.close()
+    process.stdin = None
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0 and events(out)[-1]["state"] == "done", out + err
+
+
 def test_cancel_of_a_repair_leaves_the_rest(user: User) -> None:
     assert user.run("pull", "sd15")[0] == 0
     victim = max((path for path in user.files() if "snapshots" in path.parts), key=user.size)

@@ -27,9 +27,9 @@ class User:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
         return kept | {"HF_HOME": str(self.home / "hf"), "HF_ENDPOINT": self.hub.url, **PATIENT} | more
 
-    def start(self, *words: str, **more: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, stdin: int = subprocess.DEVNULL, **more: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "server", "models", "--models-dir", str(self.home / "models"), *words]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        pipes = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen(command, cwd=ROOT, env=self.environment(**more), **pipes)  # type: ignore[call-overload]
 
     def run(self, *words: str, **more: str) -> tuple[int, str]:
