@@ -26,8 +26,9 @@ from addon.wire import (
 )
 from addon.wire.models import MAX_ENTRIES
 
+from .cancel import CANCEL
 from .catalogue import Catalogue
-from .catalogue.cancel import CANCEL, cancelled
+from .catalogue.records import cancelled
 from .engine import EngineError, ModelSpec
 from .holder import Load, line, sentence
 from .worker import Worker

@@ -18,11 +18,12 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ..cancel import listen
 from ..config import default_models_dir
 from . import pull as tasks
 from .cache import HubError
-from .cancel import cancelled, listen
 from .catalogue import Catalogue, UnknownModel
+from .records import cancelled
 
 LINE_SECONDS = 0.2
 CANCELLED = 130

@@ -70,3 +70,9 @@ class Records:
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.json"
+
+
+def cancelled(name: str, records: Records) -> str:
+    """What to say of a pull of the model ``name`` that was interrupted, now that it has ended."""
+    left = "what was here before still is" if records.read(name) else "nothing of it is left"
+    return f"the download of {name} was cancelled; {left}"

@@ -10,10 +10,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from server.catalogue import read_presets
 from tests.plain.catalogue.hub_server import PATIENT, Hub
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE = 600
+PARTS = {part.role: part for part in read_presets()["sd15"].parts}
 
 
 @dataclass
@@ -69,3 +71,10 @@ def until_partial(user: User, process: subprocess.Popen[str], size: int = 8 << 2
     while max(map(user.size, user.partials()), default=0) < size:
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
+
+
+def other_program(user: User, role: str, file: str) -> None:
+    """Some other tool of the hub fetches ``file``."""
+    part = PARTS[role]
+    fetch = f"from huggingface_hub import hf_hub_download as d; d({part.repo!r}, {file!r}, revision={part.revision!r})"
+    subprocess.run([sys.executable, "-c", fetch], env=user.environment(), check=True, timeout=PATIENCE)

@@ -1,4 +1,4 @@
-"""Ending a pull from outside, on every platform. Standard library only.
+"""Ending the process of a download from outside, on every platform. Standard library only.
 
 Windows has no signal that another program could send, so the process of a pull takes a word on its standard input.
 """
@@ -11,8 +11,6 @@ import signal
 import sys
 import threading
 
-from .records import Records
-
 CANCEL = b"cancel\n"
 
 
@@ -20,12 +18,6 @@ def listen() -> None:
     """From now on CANCEL on standard input is what Ctrl-C is. To be called in the main thread."""
     if sys.stdin is not None:
         threading.Thread(target=_wait_for_word, args=(sys.stdin.fileno(),), daemon=True).start()
-
-
-def cancelled(name: str, records: Records) -> str:
-    """What to say of a pull of the model ``name`` that was interrupted, now that it has ended."""
-    left = "what was here before still is" if records.read(name) else "nothing of it is left"
-    return f"the download of {name} was cancelled; {left}"
 
 
 def _wait_for_word(stdin: int) -> None:
