@@ -43,6 +43,8 @@ class Engine(Dressable, Protocol):
     def close(self) -> None: ...
 
 
+RETRY_SECONDS = 5.0
+"""Between two tries to load again a model whose memory was given back."""
 Report = Callable[[float, str], None]
 Load = Callable[[Report], Engine]
 """Loads an engine, reporting a fraction from 0 to 1 and what is being done, in words."""
@@ -88,6 +90,8 @@ class Holder:
         self._beside: threading.Thread | None = None
         self._arrived: tuple[_Wish, Engine | Exception] | None = None
         self._released = False
+        self._next_try = float("-inf")
+        self._lock = threading.Lock()  # of the next wish
 
     @property
     def model(self) -> str:
@@ -101,7 +105,8 @@ class Holder:
 
     def wish(self, model: str, load: Load) -> None:
         """Have ``model`` loaded by ``load`` next, in place of any earlier wish. From any thread."""
-        self._next = _Wish(model, load)
+        with self._lock:
+            self._next = _Wish(model, load)
 
     def idle_in(self, seconds: float) -> float | None:
         """How long until the model has been idle for ``seconds``; None while there is nothing to release."""
@@ -116,8 +121,12 @@ class Holder:
     def engine(self) -> Engine | None:
         """The engine for the next frame, loaded again if it was released; None if it can't be loaded."""
         self.used = time.perf_counter()
-        if self._engine is None and self._released:
-            self._load_here(self._now)
+        if self._engine is None and self._released and self.used >= self._next_try and not self._load_here(self._now):
+            # Another program, a render in Blender perhaps, may have the memory just now: it is tried again with a
+            # later frame. A status of "failed" would have no client ask for one.
+            self._released, self._next_try = True, time.perf_counter() + RETRY_SECONDS
+            words = f"{self._now.model} could not be loaded again, which a later frame will try: {self.status.sentence}"
+            self._set(Status("ready", 0, line(self._now.model, 400), line(words, 4000)))
         return self._engine
 
     def follow(self) -> bool:
@@ -130,8 +139,9 @@ class Holder:
             self._take(wish, result)
             self._loading = None
         if self._next is not None and self._beside is None:
-            wish = self._loading = self._next
-            self._next = None
+            with self._lock:
+                wish = self._loading = self._next
+                self._next = None
             if self._released:
                 self._load_in_place_of_released(wish)
             elif self._engine is None:

@@ -160,7 +160,12 @@ class Worker:
         return True
 
     def _failed(self) -> Failure:
-        return Failure(f"The model could not be loaded: {self.status.sentence}"[:4000], "model_failed")
+        words = (
+            self.status.sentence
+            if self.status.state == "ready"
+            else f"The model could not be loaded: {self.status.sentence}"
+        )
+        return Failure(words[:4000], "model_failed")
 
     def _render(self, engine: Engine, taken: Sequence[tuple[Client, Letter]]) -> list[Picture]:
         started = time.perf_counter()

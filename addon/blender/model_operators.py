@@ -53,6 +53,7 @@ class DRAFTGLASS_OT_use_model(bpy.types.Operator):
         """Write it into the scene; live asks the server for it."""
         settings = context.scene.draftglass
         settings.models.model = self.name
+        models.ask_again()
         entry = models.entry_of(self.name)
         if entry is not None and entry.installed:
             models.suit(settings, entry)

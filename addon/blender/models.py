@@ -6,7 +6,7 @@ import time
 
 import bpy
 
-from ..live import LiveLoop
+from ..live import FAILED, LIVE, LOADING, LiveLoop
 from ..wire import Entry, ListModels, LoadModel, ModelProgress
 from . import live
 from .session import redraw_panels
@@ -16,7 +16,7 @@ LOOK_SECONDS = 0.5
 SUITING_SIZE = 512
 """Pixels: models other than the embedded one are made for this or more."""
 
-_asked: tuple[LiveLoop | None, str] = (None, "")
+_asked: tuple[LiveLoop | None, int, str] = (None, 0, "")  # and over which connection, for which model
 _said: object = None
 _looked = 0.0
 
@@ -39,6 +39,12 @@ def progress_of(name: str) -> ModelProgress | None:
     return loop.model_progress.get(name) if loop is not None else None
 
 
+def ask_again() -> None:
+    """Have the scene's model loaded even if that was asked for before: it may have been missing then."""
+    global _asked
+    _asked = *_asked[:2], ""
+
+
 def suit(settings: bpy.types.PropertyGroup, entry: Entry) -> None:
     """Set what suits a model: steps, guidance, strength, and a size that is not too small for it."""
     settings.steps, settings.guidance, settings.strength = entry.steps, entry.guidance, entry.strength
@@ -56,15 +62,17 @@ def _on_beat() -> None:
     _looked = now
     loop = live.loop()
     if loop is None:
-        _asked, _said = (None, ""), None
+        _asked, _said = (None, 0, ""), None
         return
     if _asked[0] is not loop:
         loop.tell(ListModels())
-        _asked = loop, ""
+        _asked = loop, 0, ""
     scene = _scene()
     wanted = scene.draftglass.models.model if scene is not None else ""
-    if wanted != _asked[1]:
-        _asked = loop, wanted
+    connections = loop.statistics.connections
+    # a server that was started anew has the model that it starts with; which one that is, its first status says
+    if loop.state in (LIVE, LOADING, FAILED) and (connections, wanted) != _asked[1:]:
+        _asked = loop, connections, wanted
         if wanted and wanted != loop.model:
             loop.tell(LoadModel(wanted))
     said = loop.models, loop.model, loop.model_failure, tuple(loop.model_progress.values())
@@ -91,6 +99,6 @@ def attach() -> None:
 def detach() -> None:
     """Listen no more."""
     global _asked, _said
-    _asked, _said = (None, ""), None
+    _asked, _said = (None, 0, ""), None
     if _on_beat in live.on_beat:
         live.on_beat.remove(_on_beat)

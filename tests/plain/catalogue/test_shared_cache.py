@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.plain.catalogue.user import PATIENCE, ROOT, User, events, until_partial
+from tests.plain.catalogue.user import PARTS, PATIENCE, ROOT, User, events, until_partial
 
 
 def test_another_folder_of_models_knows_what_was_pulled(user: User, tmp_path: Path) -> None:

@@ -152,6 +152,31 @@ def test_after_an_idle_release_a_failed_switch_leaves_the_model(engine: StableDi
         assert picture(client, 2).model == engine.name
 
 
+def test_after_an_idle_release_the_memory_may_be_anothers_for_a_while(
+    engine: StableDiffusionLcm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.holder.RETRY_SECONDS", 0.0)
+    Counted.open, full = 0, False
+
+    def load(report: Report) -> Counted:
+        if full:
+            raise EngineError("needs 9 GB, but 1 GB is free", "out_of_memory")
+        return Counted(engine).load(report)
+
+    with serving(load, idle_release=0.3) as (address, _), address.client() as client:
+        assert picture(client, 1).model == engine.name
+        status(client, lambda told: "was given back" in told.sentence)
+        full = True
+        for number in (2, 3):
+            client.send(make_request(number))
+            failure = client.until(Failure)
+            assert failure.id == number and "needs 9 GB" in failure.sentence and "a later frame" in failure.sentence
+        told = status(client, lambda told: told.state == "ready" and "needs 9 GB" in told.sentence)
+        assert told.state == "ready", "else no client would ask for another frame"
+        full = False
+        assert picture(client, 4).model == engine.name
+
+
 def test_a_newer_wish_takes_the_place_of_a_load_under_way(engine: StableDiffusionLcm, folder: Path) -> None:
     begun = threading.Event()
 

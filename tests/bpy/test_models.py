@@ -1,0 +1,66 @@
+"""The scene's model is asked for at each server that live comes to, and again when it is chosen again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from addon.wire import LoadModel, Message
+from tests.bpy.test_out_of_the_way import beat_until, start
+from tests.plain.live.servers import script
+from tests.plain.live.test_models import Shop
+
+
+@pytest.fixture
+def shop() -> Iterator[Shop]:
+    """A server with models that begins with its own at each connection, as one that was started anew does."""
+    yield Shop()
+
+
+@pytest.fixture
+def live(scene: Any, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Registered, with that server named."""
+    from addon.blender import live, models, registration
+
+    registration.register()
+    scene.draftglass.size = 64
+    monkeypatch.setattr(models, "LOOK_SECONDS", 0.0)
+    with script(shop) as address:
+        chosen = SimpleNamespace(server_url=address.url, token="t" * 32, token_file="", server_python="")
+        monkeypatch.setattr(live, "preferences", lambda: chosen)
+        yield live
+        live.stop()
+    registration.unregister()
+
+
+def loads(shop: Shop) -> list[Message]:
+    heard = [shop.heard.get() for _ in range(shop.heard.qsize())]
+    return [message for message in heard if isinstance(message, LoadModel)]
+
+
+def test_a_server_that_was_started_anew_is_asked_again(live: Any, scene: Any, shop: Shop) -> None:
+    scene.draftglass.models.model = "sd15"
+    start(live)
+    beat_until(live, lambda stats: live.loop().model == "sd15")
+    assert loads(shop) == [LoadModel("sd15")]
+    shop.hang_up.set()
+    scene.draftglass.prompt = "a frame, so that it hears of the end"
+    beat_until(live, lambda stats: stats["connections"] == 2)
+    beat_until(live, lambda stats: live.loop().model == "sd15")
+    beat_until(live, lambda stats: stats["state"] == "live" and not shop.heard.empty())
+    assert loads(shop) == [LoadModel("sd15")], "once more, and not twice"
+
+
+def test_choosing_a_model_again_asks_again(live: Any, scene: Any, shop: Shop) -> None:
+    import bpy
+
+    scene.draftglass.models.model = "broken"
+    start(live)
+    beat_until(live, lambda stats: not shop.heard.empty() and "cut off" in live.sentence())
+    loads(shop)
+    bpy.ops.draftglass.use_model(name="broken")
+    beat_until(live, lambda stats: not shop.heard.empty())
+    assert loads(shop) == [LoadModel("broken")]
