@@ -42,7 +42,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[Config, int | None]:
         default=EMBEDDED,
         help="a diffusers folder, a .safetensors file, or a name that 'models list' shows (%(default)s)",
     )
-    parser.add_argument("--device", default="auto", help=f"{', '.join(DEVICES)} (%(default)s)")
+    parser.add_argument("--device", default="auto", help=f"{', '.join(DEVICES)}, cuda:1 (%(default)s)")
     parser.add_argument("--token-file", type=Path, default=None, help=f"default: {default_token_file()}")
     parser.add_argument(
         "--allow-origin", action="append", default=[], metavar="ORIGIN", help="a web page's origin that may connect"

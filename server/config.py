@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -29,11 +30,12 @@ class Config:
 
     ``host``: an address or a name of this machine. ``port``: 0 takes any free one. ``model``: the path of a diffusers
     folder or a .safetensors file, or a name that ``python -m server models list`` shows; whether there is such a
-    thing is for the catalogue to say. ``device``: one of ``DEVICES``. ``token_file``: where the
-    token for clients is written. ``allow_origins``: the web pages, as ``scheme://host[:port]``, that may connect.
-    ``models_dir``: the user's own models. ``idle_release``: seconds without a frame after which the model's memory is
-    given back, 0 for never; the next frame loads it again. ``batch``: how many pictures of different clients are
-    computed in one go, at most. ``compile``: whether torch.compile is to make the UNet faster, on CUDA.
+    thing is for the catalogue to say. ``device``: one of ``DEVICES``, or ``cuda:1`` and so on.
+    ``token_file``: where the token for clients is written. ``allow_origins``: the web pages, as
+    ``scheme://host[:port]``, that may connect. ``models_dir``: the user's own models. ``idle_release``: seconds
+    without a frame after which the model's memory is given back, 0 for never; the next frame loads it again.
+    ``batch``: how many pictures of different clients are computed in one go, at most. ``compile``: whether
+    torch.compile is to make the UNet faster, on CUDA.
     """
 
     host: str = "127.0.0.1"
@@ -52,8 +54,8 @@ class Config:
             raise ValueError(f"host is {self.host!r}, but must be an address or a name, such as 127.0.0.1")
         if not 0 <= self.port <= 65535:
             raise ValueError(f"port is {self.port}, but must be from 1 to 65535, or 0 for any free port")
-        if self.device not in DEVICES:
-            raise ValueError(f"device is {self.device!r}, but must be one of {', '.join(DEVICES)}")
+        if self.device not in DEVICES and not re.fullmatch(r"cuda:\d+", self.device):
+            raise ValueError(f"device is {self.device!r}, but must be one of {', '.join(DEVICES)} or cuda:NUMBER")
         try:
             self.model.encode()
         except UnicodeEncodeError:  # a path of other bytes; the tokenizers can't open it

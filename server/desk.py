@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -133,15 +135,17 @@ class Desk:
     async def _spawn(self, verb: str, name: str) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",  # without the working folder, which others may write into
             "-m",
             "server",
             "models",
             "--models-dir",
-            str(self._catalogue.folder),
+            str(self._catalogue.folder.absolute()),
             verb,
             name,
             "--json",
-            cwd=ROOT,
+            cwd=tempfile.gettempdir(),  # not the extension's folder: on Windows that could not be updated then
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,

@@ -69,6 +69,9 @@ class DRAFTGLASS_OT_keep(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Keep it, and say where."""
         found = gallery.get(self.number) if self.number else None
+        if self.number and found is None:
+            self.report({"ERROR"}, "That picture is not in the gallery any more")
+            return {"CANCELLED"}
         shown = found.shown if found is not None else live.picture() or gallery.entries()[0].shown
         entry = found or gallery.find(shown) or gallery.add(shown)
         if entry.kept and entry.path is not None and entry.path.exists():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -31,10 +30,7 @@ class ServerProcess:
     """``python -m server`` on a free port of this machine. It ends when Blender does, however Blender ends."""
 
     def __init__(self, python: Path, arguments: tuple[str, ...] = ()) -> None:
-        environ = dict(os.environ)
-        if not bpy.app.online_access:
-            environ["HF_HUB_OFFLINE"] = "1"
-        self._child = Child(python, ROOT, user_folder() / "logs", environ=environ, arguments=arguments)
+        self._child = Child(python, ROOT, user_folder() / "logs", arguments=arguments)
         self._address: Address | None = None
 
     def poll(self) -> Address | None:

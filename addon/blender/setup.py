@@ -9,10 +9,11 @@ import bpy
 
 from ..live import LiveError
 from ..live.failures import Problem, problem
-from ..setup import Environment, SetUp, remove
+from ..setup import Environment, SetUp
+from ..setup import remove_all as remove_environments
 from ..setup.folder import COMPLETE
 from ..setup.machine import BUILDS, Choice, choose
-from ..setup.plan import AUTO, Plan, environments
+from ..setup.plan import AUTO, Plan
 from ..setup.process import CANCELLED, DONE, Detection
 from ..setup.progress import left_in_words, size_in_words
 from . import live
@@ -171,7 +172,8 @@ def is_needed() -> bool:
 
 def remove_all() -> None:
     """Remove every environment; models and logs stay. Raises OSError."""
-    remove(environments(user_folder()))
+    if not remove_environments(user_folder()):
+        raise OSError(None, "another Blender is setting the server up", str(user_folder()))
     manager.problem = None
     _redraw()
 

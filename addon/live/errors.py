@@ -5,9 +5,11 @@ The sentences of what fails are those of the table in ``failures``; those of wha
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import math
 import os
+import sys
 from pathlib import Path
 
 from ..wire import LOADED
@@ -25,9 +27,6 @@ FAILED = "failed"
 """A person has to do something first. Where trying again is harmless it goes on, at the longest pause."""
 STOPPED = "stopped"
 """Ended by stop()."""
-
-ANSWER_WITHIN, FAR_WITHIN, LOADING_WITHIN = 3.0, 10.0, 20.0
-"""Seconds that a server on this machine, on another one, or with another model to load may owe an answer to a ping."""
 
 ANSWER_WITHIN, FAR_WITHIN, LOADING_WITHIN = 3.0, 10.0, 20.0
 """Seconds that a server on this machine, on another one, or with another model to load may owe an answer to a ping."""
@@ -80,7 +79,13 @@ def from_connect(error_number: int, place: str) -> Trouble:
     if error_number in _REFUSED:
         return trouble("refused_connection", place=place)
     code = "unreachable" if error_number in _UNREACHABLE else "connect_failed"
-    return trouble(code, place=place, reason=os.strerror(error_number))
+    return trouble(code, place=place, reason=_words_of(error_number))
+
+
+def _words_of(error_number: int) -> str:
+    if sys.platform == "win32":  # its C library has no words for the errors of sockets
+        return ctypes.FormatError(error_number)
+    return os.strerror(error_number)
 
 
 def silent(place: str, seconds: float) -> Trouble:

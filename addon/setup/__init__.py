@@ -5,7 +5,7 @@
 ``server`` starts the server and restarts it. None of them waits, but for ``steps``.
 """
 
-from .folder import Environment, remove
+from .folder import Environment, remove_all
 from .machine import BUILDS, Build, Machine, choose
 from .plan import Plan
 from .process import SetUp

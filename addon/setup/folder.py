@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from pathlib import Path
 from .plan import Plan, environments
 
 VERSION_FILE = ".version"
+REMOVED = "removed-"
+"""Begins the name of an environment that is being deleted."""
 INCOMPLETE, COMPLETE = "incomplete", "complete"
 ABSENT, BROKEN, OUTDATED = "absent", "broken", "outdated"
 """``broken``: its Python does not run any more, as that of a Blender that was moved; ``outdated``: another plan's."""
@@ -97,6 +100,32 @@ def remove(folder: Path) -> None:
     """Remove a folder and all in it. Raises OSError when it stays: on Windows while a program runs in it."""
     with contextlib.suppress(FileNotFoundError):
         _insist(lambda: shutil.rmtree(folder))
+
+
+def remove_all(home: Path) -> bool:
+    """Take all environments away; False while another process sets one up. Raises OSError, as on Windows in use.
+
+    They are out of the way at once; their files, which are gigabytes, are deleted by a thread. What is left when that
+    is cut off goes with the next set-up.
+    """
+    with alone(home) as mine:
+        if not mine:
+            return False
+        away = []
+        for folder in [one for one in environments(home).iterdir() if one.is_dir()]:
+            gone = folder if folder.name.startswith(REMOVED) else folder.with_name(f"{REMOVED}{folder.name}")
+            if gone != folder:
+                remove(gone)
+                rename(folder, gone)
+                (gone / VERSION_FILE).unlink(missing_ok=True)  # it is none any more
+            away.append(gone)
+    threading.Thread(target=_delete, args=(away,), daemon=True).start()
+    return True
+
+
+def _delete(away: list[Path]) -> None:
+    for folder in away:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def rename(folder: Path, to: Path) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,25 @@ _MISLEADING = {
 }  # fmt: skip
 
 
-def sizes(urls: Iterable[str], otherwise: int) -> tuple[int, int]:
+def sizes(urls: Iterable[str], otherwise: int, go_on: Callable[[], None] = lambda: None) -> tuple[int, int]:
     """Bytes to be downloaded, and bytes of all the files, those on this machine too.
 
-    At least ``otherwise`` where an index does not say.
+    At least ``otherwise`` where an index does not say; after the first that is silent no more is asked, as it may take
+    its time with each. ``go_on`` is called between two answers; what it raises ends this.
     """
-    urls = list(urls)
-    with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(size, urls))
-    files = sum(one for one in found if one is not None)
-    download = sum(one for one, url in zip(found, urls, strict=True) if one is not None and not url.startswith("file:"))
+    urls, found = list(urls), list[int | None]()
+    pool = ThreadPoolExecutor(8)
+    try:
+        for answer in pool.map(size, urls):
+            go_on()
+            found.append(answer)
+            if answer is None:
+                break
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    known = [(one, url) for one, url in zip(found, urls, strict=False) if one is not None]
+    files = sum(one for one, _ in known)
+    download = sum(one for one, url in known if not url.startswith("file:"))
     return (download, files) if None not in found else (max(download, otherwise), max(files, otherwise))
 
 
@@ -76,3 +86,8 @@ def environ(temporary: Path | None) -> dict[str, str]:
     if temporary is not None:
         variables |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))
     return variables
+
+
+def without_passwords(text: str) -> str:
+    """``text`` with what stands before the @ of addresses left out, for a log that people show to others."""
+    return re.sub(r"//[^/@\s]+@", "//...@", text)

@@ -57,7 +57,6 @@ class Reader:
     finished: int = 0
     name: str = ""
     files: int = 0
-    collected: int = 0
     installing: bool = False
 
     def read(self, line: str) -> None:
@@ -75,7 +74,6 @@ class Reader:
             self.installing = True
         elif collecting := _COLLECTING.match(line):
             self.name = collecting[1]
-            self.collected += 1
 
     @property
     def bytes(self) -> int:

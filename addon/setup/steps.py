@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from . import folder as folders
-from .lookup import environ, pin, sizes, unpacked, used
+from .lookup import environ, pin, sizes, unpacked, used, without_passwords
 from .machine import BUILDS, Build, choose, detect
 from .pip_words import Reader, cause
 from .plan import AUTO, Plan
@@ -85,7 +85,8 @@ class Steps:
         self._environment(folder)
         self._tell("lookup", 0.0, "Looking up what is needed")
         chosen = self._lookup(folder, build)
-        download, files = sizes((item["download_info"]["url"] for item in chosen), build.download)
+        urls = [item["download_info"]["url"] for item in chosen]
+        download, files = sizes(urls, build.download, self._stop_if_cancelled)
         self._room(folder, download + unpacked(files))
         self._install(folder, build, chosen, download, unpacked(files))
         self._tell("check", 0.0, "Checking that it works")
@@ -194,7 +195,7 @@ class Steps:
         ]  # fmt: skip
         reader, printed = Reader(), []
         with open(self._log, "a", encoding="utf-8", errors="replace") as log:
-            log.write(f"\n$ {' '.join(command)}\n")
+            log.write(f"\n$ {without_passwords(' '.join(command))}\n")
             self._child = subprocess.Popen(
                 command, env=environ(temporary), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, text=True, encoding="utf-8", errors="replace",

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from addon.setup import Environment, Plan, SetUp
-from addon.setup.folder import ABSENT, BROKEN, COMPLETE, INCOMPLETE, OUTDATED, alone, environments, write
+from addon.setup.folder import ABSENT, BROKEN, COMPLETE, INCOMPLETE, OUTDATED, alone, environments, remove_all, write
 from addon.setup.steps import Failed, Steps
 from tests.blender.wheels import make_index, make_wheel
 
@@ -265,3 +265,20 @@ def test_a_python_that_makes_no_environment(workshop: Workshop) -> None:
     with pytest.raises(Failed) as failed:
         Steps(broken, lambda _: None, workshop.folder / "log").run()
     assert failed.value.code == "no_venv" and failed.value.fields["reason"] == "No module named venv"
+
+
+def test_removed_are_all_environments_unless_one_is_being_made(workshop: Workshop) -> None:
+    assert remove_all(workshop.home), "there is nothing"
+    plan = workshop.plan("small-one")
+    assert workshop.run(plan).state == "done"
+    environments(workshop.home).joinpath("removed-before").mkdir()
+    with alone(workshop.home):
+        assert not remove_all(workshop.home), "another process sets one up"
+    assert Environment(plan).state == COMPLETE
+    assert remove_all(workshop.home)
+    assert Environment(plan).state == ABSENT, "at once"
+    end = time.monotonic() + 60
+    while [path for path in environments(workshop.home).iterdir() if path.is_dir()]:
+        assert time.monotonic() < end, "the files stay"
+        time.sleep(0.05)
+    assert workshop.run(plan).state == "done"
