@@ -25,7 +25,7 @@ def _wait_for_word(stdin: int) -> None:
     while CANCEL not in said:
         more = os.read(stdin, 64)  # not by sys.stdin, whose lock would be held when Python ends
         if not more:
-            return  # whoever started this is gone; the download goes on
+            return  # whoever started this has nothing more to say
         said += more
     if hasattr(signal, "pthread_kill"):
         main = threading.main_thread().ident

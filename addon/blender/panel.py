@@ -117,6 +117,7 @@ class DRAFTGLASS_MT_menu(bpy.types.Menu):
         "",
         "draftglass.new_seed",
         "draftglass.overlay",
+        "draftglass.drag_split",
         "draftglass.hud",
         "draftglass.keep",
         "draftglass.record",
@@ -125,7 +126,10 @@ class DRAFTGLASS_MT_menu(bpy.types.Menu):
         "draftglass.set_up",
         "draftglass.cancel_set_up",
         "draftglass.remove_set_up",
+        "draftglass.restart_server",
+        "draftglass.reconnect",
         "draftglass.open_log",
+        "draftglass.open_folder",
     ]
     """By name, in their order; an empty one is a line."""
     menus: ClassVar[list[str]] = ["DRAFTGLASS_MT_styles"]

@@ -28,6 +28,7 @@ def draw_server(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     column = layout.column(align=True)
     if log_file().is_file() or set_up_log().is_file():
         column.operator("draftglass.open_log", text="Open the Log", icon="TEXT")
+        column.operator("draftglass.open_folder", text="Open the Folder", icon="FILE_FOLDER")
     if found is not None and found.state == "complete" and manager.phase == IDLE:
         column.operator("draftglass.set_up", text="Set Up Again", icon="FILE_REFRESH")
         column.operator("draftglass.remove_set_up", text="Remove the Server", icon="TRASH")

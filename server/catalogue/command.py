@@ -1,7 +1,7 @@
 """``python -m server models``: list, pull, remove, verify. No torch, no sockets.
 
-With ``--json`` progress comes as lines of JSON, for the server that runs this as a process of its own: ending that
-process is the one way to stop any download at once, whatever library it is in.
+With ``--json`` progress comes as lines of JSON, for the server that runs this as a process of its own, so that a
+download ends at once when it is told to, whatever library it is in.
 """
 
 from __future__ import annotations
