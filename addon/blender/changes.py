@@ -13,7 +13,7 @@ import bpy
 from bpy.app.handlers import persistent
 
 from . import live_image
-from .spaces import looks, release
+from .spaces import give_back, looks
 from .viewports import Viewport
 
 _edits = 0
@@ -66,7 +66,7 @@ def undos() -> int:
 
 @persistent
 def _on_save(*_: Any) -> None:
-    release()
+    give_back()
     live_image.pack()
 
 

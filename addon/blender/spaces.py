@@ -97,6 +97,15 @@ def depth_space(space: bpy.types.SpaceView3D, but: bpy.types.SpaceView3D | None 
 
 def release(shown_only: bool = False) -> None:
     """Give the twins back as they were; with ``shown_only``, those that a window shows by now."""
+    give_back(shown_only)
+    if not _lent:
+        for handlers, handler in _handlers():
+            if handler in handlers:
+                handlers.remove(handler)
+
+
+def give_back(shown_only: bool = False) -> None:
+    """As :func:`release`, for within a handler of Blender: one that leaves its list there has the next skipped."""
     if not _lent:
         return
     hidden = {space.as_pointer() for space in hidden_spaces()} if shown_only else set()
@@ -107,30 +116,31 @@ def release(shown_only: bool = False) -> None:
             for (owner, name), value in sorted(values.items(), key=lambda item: _rank(item[0][1])):
                 _set(getattr(space, owner) if owner else space, name, value)
     if not shown_only:
-        _forget()
+        _lent.clear()
 
 
 @persistent
 def _on_save(*_: Any) -> None:
-    release()
+    give_back()
 
 
 @persistent
-def _forget(*_: Any) -> None:
-    """After a file load the twins are gone, and their addresses may be others'."""
+def _on_load(*_: Any) -> None:
+    """The twins go, and their addresses may be others' then."""
     _lent.clear()
-    for handlers, handler in ((bpy.app.handlers.save_pre, _on_save), (bpy.app.handlers.load_pre, _forget)):
-        if handler in handlers:
-            handlers.remove(handler)
+
+
+def _handlers() -> tuple[tuple[list[Any], Any], ...]:
+    return (bpy.app.handlers.save_pre, _on_save), (bpy.app.handlers.load_pre, _on_load)
 
 
 def _borrow(space: bpy.types.SpaceView3D) -> None:
     """Remember what ``space`` has, before the first change."""
     if space.as_pointer() in _lent:
         return
-    if not _lent:
-        bpy.app.handlers.save_pre.append(_on_save)
-        bpy.app.handlers.load_pre.append(_forget)
+    for handlers, handler in _handlers():
+        if handler not in handlers:
+            handlers.append(handler)
     before = {("overlay", "show_overlays"): space.overlay.show_overlays, ("", "show_gizmo"): space.show_gizmo}
     before |= {("shading", name): _kept(getattr(space.shading, name)) for name in _shading_names(space)}
     before |= {("", name): _kept(getattr(space, name)) for name in _visibility_names()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -201,3 +202,29 @@ def test_a_scene_without_a_camera_is_refused_in_a_sentence(scene: Any) -> None:
     scene.camera = None
     with pytest.raises(RuntimeError, match="has no camera"):
         draft_of(scene)
+
+
+def test_other_handlers_are_not_skipped(scene: Any, tmp_path: Path) -> None:
+    """One that leaves Blender's list while Blender goes through it takes the place of the next, which is not called."""
+    import bpy
+
+    from addon.blender import spaces
+
+    called = []
+
+    @bpy.app.handlers.persistent
+    def others(*_: Any) -> None:
+        called.append("called")
+
+    for handlers, act in (
+        (bpy.app.handlers.save_pre, lambda: bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "a.blend"), copy=True)),
+        (bpy.app.handlers.load_pre, lambda: bpy.ops.wm.read_homefile(use_factory_startup=True)),
+    ):
+        spaces._borrow(next(space for _, space in spaces.view_spaces()))
+        handlers.append(others)
+        called.clear()
+        act()
+        handlers.remove(others)
+        assert called == ["called"] and not spaces._lent
+        spaces.release()
+        assert not [one for one in handlers if one.__module__ == spaces.__name__]
