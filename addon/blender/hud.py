@@ -11,9 +11,8 @@ from . import live, overlay
 from .hud_words import BAD, BUSY, CALM, OLD, Facts, Lag, Status, numbers, status
 from .live_image import is_ours
 from .painting import AMBER, box, frame, text, width_of
-from .session import redraw_panels
 from .shown import Shown
-from .viewports import image_editors
+from .viewports import image_editors, redraw_panels
 
 SIZE, MARGIN, GAP = 11.0, 10.0, 5.0
 """Of the text, the box's place and its lines, in units of Blender's interface."""

@@ -9,7 +9,7 @@ import bpy
 from ..live import FAILED, LIVE, LOADING, LiveLoop
 from ..wire import Entry, ListModels, LoadModel, ModelProgress
 from . import live
-from .session import redraw_panels
+from .viewports import redraw_panels
 
 LOOK_SECONDS = 0.5
 """Between two looks at what the server says about models."""

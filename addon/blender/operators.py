@@ -8,7 +8,7 @@ import bpy
 from ..live import LiveError
 from . import live, setup
 from .properties import LARGEST_SEED
-from .session import redraw_panels
+from .viewports import redraw_panels
 
 
 class DRAFTGLASS_OT_start(bpy.types.Operator):

@@ -9,7 +9,7 @@ from bpy_extras.io_utils import ExportHelper
 
 from ..presets import MAX_NAME, Listed, PresetError
 from . import live, panel, styles
-from .session import redraw_panels
+from .viewports import redraw_panels
 
 TILE, POPUP = 5.0, 5.0
 """The sizes of the chosen thumbnail and of those to choose from, in heights of a button."""

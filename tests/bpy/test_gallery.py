@@ -47,6 +47,8 @@ def test_the_gallery_holds_what_settled_and_what_was_kept(addon: Any) -> None:
     assert [one.shown for one in gallery.entries()] == [second]
     with pytest.raises(RuntimeError, match="not in the gallery any more"):
         bpy.ops.draftglass.restore_picture(number=entry.number)
+    with pytest.raises(RuntimeError, match="not in the gallery any more"):
+        bpy.ops.draftglass.keep(number=entry.number)
 
 
 def test_an_image_of_the_same_name_in_another_file_is_left_alone(addon: Any) -> None:
