@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -36,22 +37,30 @@ def live(scene: Any, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[An
     registration.unregister()
 
 
-def loads(shop: Shop) -> list[Message]:
-    heard = [shop.heard.get() for _ in range(shop.heard.qsize())]
-    return [message for message in heard if isinstance(message, LoadModel)]
+def loads(live: Any, shop: Shop) -> list[Message]:
+    """What it was asked to load since the last look; waits for the first, and a while for more."""
+    found: list[Message] = []
+
+    def look(_: object = None) -> bool:
+        heard = [shop.heard.get() for _ in range(shop.heard.qsize())]
+        found.extend(message for message in heard if isinstance(message, LoadModel))
+        return bool(found)
+
+    beat_until(live, look)
+    end = time.monotonic() + 0.5
+    beat_until(live, lambda _: time.monotonic() > end)
+    look()
+    return found
 
 
 def test_a_server_that_was_started_anew_is_asked_again(live: Any, scene: Any, shop: Shop) -> None:
     scene.draftglass.models.model = "sd15"
     start(live)
-    beat_until(live, lambda stats: live.loop().model == "sd15")
-    assert loads(shop) == [LoadModel("sd15")]
+    assert loads(live, shop) == [LoadModel("sd15")]
     shop.hang_up.set()
     scene.draftglass.prompt = "a frame, so that it hears of the end"
-    beat_until(live, lambda stats: stats["connections"] == 2)
-    beat_until(live, lambda stats: live.loop().model == "sd15")
-    beat_until(live, lambda stats: stats["state"] == "live" and not shop.heard.empty())
-    assert loads(shop) == [LoadModel("sd15")], "once more, and not twice"
+    assert loads(live, shop) == [LoadModel("sd15")], "once more, and not twice"
+    assert live.stats()["connections"] == 2 and live.loop().model == "sd15"
 
 
 def test_choosing_a_model_again_asks_again(live: Any, scene: Any, shop: Shop) -> None:
@@ -59,8 +68,7 @@ def test_choosing_a_model_again_asks_again(live: Any, scene: Any, shop: Shop) ->
 
     scene.draftglass.models.model = "broken"
     start(live)
-    beat_until(live, lambda stats: not shop.heard.empty() and "cut off" in live.sentence())
-    loads(shop)
+    assert loads(live, shop) == [LoadModel("broken")]
+    assert "cut off" in live.sentence()
     bpy.ops.draftglass.use_model(name="broken")
-    beat_until(live, lambda stats: not shop.heard.empty())
-    assert loads(shop) == [LoadModel("broken")]
+    assert loads(live, shop) == [LoadModel("broken")]
