@@ -170,7 +170,7 @@ class LiveLoop:
     @property
     def _hangs(self) -> bool:
         said = self._status.sentence if self._status is not None else ""
-        return errors.seems_hung(self.unanswered, self.state, said, self.address.is_loopback)
+        return errors.seems_hung(self.unanswered, self.state, said, self._link is not None and self._link.is_near)
 
     @property
     def percent(self) -> float:

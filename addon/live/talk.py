@@ -33,7 +33,8 @@ from .statistics import Statistics
 class Talk:
     """A :class:`Connection` that speaks in messages. On this machine it offers the server memory for the planes.
 
-    To another machine it measures the link, and makes planes small where that saves time.
+    Where the server takes none, be it behind a tunnel that begins on this machine, the link is measured, and planes
+    are made small where that saves time.
 
     Raises :class:`Trouble` when the connection cannot even begin. ``clock``: monotonic seconds.
     """
@@ -46,13 +47,13 @@ class Talk:
         self._client = client
         self._statistics = statistics
         self._connection = Connection(address, MAX_MESSAGE_BYTES, clock, attempt)
-        self._is_near = address.is_loopback
+        self._seems_near = address.is_loopback
         self._memory: SharedMemory | None = None
         self._slots: dict[int, int] = {}  # frames under way -> the slot that holds them
         self._greeted = False
         self._clock = clock
         self.speed: Speed | None = None
-        """Of the link to another machine whose server knows how to make planes small."""
+        """Of the link to a server that shares no memory and knows how to make planes small."""
 
     @property
     def open(self) -> bool:
@@ -79,6 +80,11 @@ class Talk:
         """Whether planes go through shared memory."""
         return self.welcome is not None and self._memory is not None
 
+    @property
+    def is_near(self) -> bool:
+        """Whether the server seems to be on this machine; a loopback address with a slow link is a tunnel's end."""
+        return self._seems_near and (self.speed is None or not self.speed.is_slow)
+
     def poll(self, awaits: bool = False) -> Iterator[Message]:
         """Read and write what goes without waiting; return the messages that came, each read when it is taken.
 
@@ -91,9 +97,9 @@ class Talk:
         self._statistics.bytes_received += self._connection.received - received
         if self._connection.open and not self._greeted:
             self._greeted = True
-            self._memory = SharedMemory.create() if self._is_near else None
+            self._memory = SharedMemory.create() if self._seems_near else None
             name = self._memory.name if self._memory is not None else ""
-            self.send(Hello(PROTOCOL, self._client, name, () if self._is_near else ENCODINGS))
+            self.send(Hello(PROTOCOL, self._client, name, ENCODINGS))
         return filter(None, map(self._read, data))
 
     def send(self, message: Message) -> None:
@@ -161,8 +167,8 @@ class Talk:
                 self._memory.remove_name()
             else:
                 self._drop_memory()
-        if set(welcome.encodings) >= set(ENCODINGS) and ENCODINGS and not self._is_near:
-            self.speed = Speed()
+        if set(welcome.encodings) >= set(ENCODINGS) and ENCODINGS and self._memory is None:
+            self.speed = Speed(is_slow=not self._seems_near)
             self.speed.begin(self._clock(), self.send)
 
     def _drop_memory(self) -> None:

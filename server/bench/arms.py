@@ -32,9 +32,11 @@ STAGES_TO_RECORD = 6
 class Arm:
     """One way to make a picture. ``render``: a request to uint8 H x W x 3; it returns when the picture is there.
 
-    ``before``: what is done once before the first timed frame of a configuration, untimed. ``latency``: milliseconds
-    from input to its own output where that is not the time of a call. ``same_noise``: whether its picture must equal
-    the stock pipeline's. ``together``: makes ``batch`` pictures in one call, in place of ``render``.
+    ``before``: what is done once before the first timed frame of a configuration, untimed. ``delay_frames``: how many
+    frames later than its call an input's picture comes. ``same_noise``: whether its picture must equal the stock
+    pipeline's. ``together``: makes ``batch`` pictures in one call, in place of ``render``. ``timed``: makes pictures
+    of these requests and returns the milliseconds of each, where frames overlap and a call of ``render`` is no
+    measure; ``stages`` then gives the medians of their stages, in milliseconds, ``whole`` from input to output.
     """
 
     name: str
@@ -45,6 +47,8 @@ class Arm:
     same_noise: bool = True
     batch: int = 1
     together: Callable[[list[Request]], list[Picture]] | None = None
+    timed: Callable[[list[Request]], list[float]] | None = None
+    stages: Callable[[], dict[str, float]] = dict
 
 
 def load(folder: Path) -> Parts:
@@ -85,6 +89,15 @@ def ours_batched(engine: StableDiffusionLcm, name: str, depth: bool, batch: int)
     arm = Arm(name, lambda request: together([request] * batch)[-1], depth, batch=batch, together=together)
     arm.delay_frames = lambda request: 2 * (batch - 1)
     return arm
+
+
+def missing(name: str, why: Exception) -> Arm:
+    """What stands in the table for an arm that cannot run here: a row that says why."""
+
+    def render(request: Request) -> Picture:
+        raise why
+
+    return Arm(name, render)
 
 
 class Stock:

@@ -1,10 +1,11 @@
-"""The whole way of a frame, measured: a server of our own, and clients whose views never rest. No torch, no bpy.
+"""The whole way of a frame, measured: a server of our own, and clients whose views never rest. No bpy.
 
 The clients are the add-on's own live loop; capture and display are left out, as those are Blender's.
 """
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +16,8 @@ from addon.headless.run import wait_until_live
 from addon.headless.server import OwnServer
 from addon.live import Address, LiveLoop
 from addon.wire import Request
+
+from .arms import Arm, Picture
 
 BEAT = 0.004
 """Seconds between two looks at what came: a quarter of Blender's, since each takes a processor from the engine."""
@@ -36,6 +39,7 @@ class Loops:
     def __init__(self, model: str, device: str, *more: str) -> None:
         """``more``: further arguments of the server."""
         self._server = OwnServer(model, device, *more)
+        self._last: Picture | None = None
         self._loops: dict[bool, list[LiveLoop]] = {True: [], False: []}
         try:
             self._address = self._server.address()
@@ -45,16 +49,18 @@ class Loops:
 
     def run(
         self, requests: Callable[[int], Request], count: int, clients: int = 1, near: bool = True
-    ) -> tuple[list[float], dict[str, tuple[float, float]]]:
+    ) -> tuple[list[float], list[dict[str, float]]]:
         """Have ``count`` pictures made of views that change with every frame, for ``clients`` at once.
 
         Returns the milliseconds between pictures, whoever's they are, after two uncounted ones of each client, and
-        the median and 95th percentile of the first client's stages. ``near``: through shared memory where that goes.
+        the stages of the first client's, in milliseconds by name.
+        ``near``: through shared memory where that goes. Raises RuntimeError when a frame fails or nothing comes.
         """
         loops = self._connected(clients, near)
         seen = [0] * clients
         began = 0.0
         at: list[float] = []
+        stages: list[dict[str, float]] = []
         last = time.perf_counter()
         index = 0
         while len(at) < count:
@@ -66,7 +72,9 @@ class Loops:
                     frame = replace(made.frame, id=want.id, captured=time.perf_counter())
                     loop.send(replace(made, frame=frame, settle=want.settle))
                     index, busy = index + 1, True
-                if loop.take_picture() is not None:
+                picture = loop.take_picture()
+                if picture is not None:
+                    self._last = picture.image
                     seen[number] += 1
                     busy = True
                     last = time.perf_counter()
@@ -75,6 +83,8 @@ class Loops:
                             began = last
                         else:
                             at.append(last)
+                        if number == 0:
+                            stages.append(dict(loop.statistics.newest))
                 if loop.last_failure:
                     raise RuntimeError(loop.last_failure)
             if not busy:
@@ -83,7 +93,13 @@ class Loops:
                     raise RuntimeError(f"no picture for {SILENCE:.0f} s: {loops[0].sentence}")
                 time.sleep(BEAT)
         self._drain(loops)
-        return [(b - a) * 1e3 for a, b in zip([began, *at], at, strict=False)], loops[0].statistics.stages()
+        return [(b - a) * 1e3 for a, b in zip([began, *at], at, strict=False)], stages
+
+    def picture(self, request: Request, near: bool) -> Picture:
+        """The picture of ``request``, uint8 H x W x 3, once it has come the whole way."""
+        self.run(lambda index: request, 1, near=near)
+        assert self._last is not None
+        return self._last
 
     def close(self) -> None:
         for loop in (*self._loops[True], *self._loops[False]):
@@ -116,3 +132,30 @@ class Loops:
                 loop.poll(None)
                 loop.take_picture()
             time.sleep(BEAT)
+
+
+def loop_arm(loops: Loops, near: bool, depth: bool) -> Arm:
+    """The whole loop as an arm, over shared memory where ``near``."""
+    seen: list[dict[str, float]] = []
+
+    def timed(requests: list[Request]) -> list[float]:
+        times, stages = loops.run(lambda index: requests[index % len(requests)], len(requests), near=near)
+        seen.extend(stages)
+        return times
+
+    def medians() -> dict[str, float]:
+        names = dict.fromkeys(name for stages in seen for name in stages)
+        return {name: round(statistics.median(each[name] for each in seen if name in each), 3) for name in names}
+
+    return Arm(
+        loop_name(near, depth),
+        lambda request: loops.picture(request, near),
+        depth,
+        before=lambda request: seen.clear(),
+        timed=timed,
+        stages=medians,
+    )
+
+
+def loop_name(near: bool, depth: bool) -> str:
+    return f"ours, whole loop over {'shared memory' if near else 'socket'}{', depth' if depth else ''}"

@@ -83,21 +83,31 @@ def interleave(
         for number in order if turn % 2 == 0 else reversed(order):
             arm = arms[number]
             made = [requests(index + each, arm.depth) for each in range(frames)]
-            for begin in range(0, frames, arm.batch):
-                few = made[begin : begin + arm.batch]
-                begun = time.perf_counter()
-                if arm.together is None:
-                    arm.render(few[0])
-                else:
-                    arm.together(few)
-                times[number] += [(time.perf_counter() - begun) * 1e3 / len(few)] * len(few)
+            times[number] += _timed(arm, made)
         index += frames
         if enough():
             break
     for number in order:
         fill(rows[number], times[number])
         delay = arms[number].delay_frames(requests(0, arms[number].depth))
-        rows[number].latency = rows[number].median * (1 + delay)
+        rows[number].stages = arms[number].stages()
+        rows[number].latency = rows[number].stages.get("whole", rows[number].median * (1 + delay))
+
+
+def _timed(arm: Arm, requests: Sequence[Request]) -> list[float]:
+    """Have ``arm`` make pictures of ``requests``; returns the milliseconds of each."""
+    if arm.timed is not None:
+        return arm.timed(list(requests))
+    times: list[float] = []
+    for begin in range(0, len(requests), arm.batch):
+        few = list(requests[begin : begin + arm.batch])
+        begun = time.perf_counter()
+        if arm.together is None:
+            arm.render(few[0])
+        else:
+            arm.together(few)
+        times += [(time.perf_counter() - begun) * 1e3 / len(few)] * len(few)
+    return times
 
 
 def fill(row: Row, times: Sequence[float]) -> None:

@@ -18,11 +18,11 @@ from server.engine.devices import best_dtype
 from server.engine.loading import Parts
 
 from . import frames, models
-from .arms import Arm, Stock, compile_first, copied, load, one_noise, ours, ours_batched
-from .loop import Loops
+from .arms import Arm, Stock, compile_first, copied, load, missing, one_noise, ours, ours_batched
+from .loop import Loops, loop_arm, loop_name
 from .measure import Row, even, fill, interleave
 from .report import floor
-from .stream import missing, stream_diffusion
+from .stream import stream_diffusion, stream_name
 
 BATCH = 4
 
@@ -52,8 +52,9 @@ class Bench:
         size = self._given.size or models.SIZES.get(name, 512)
         parts = load(folder)
         arms, close = self._arms(name, parts)
-        loops = None
+        loops = self._start_loops(name, folder)
         try:
+            arms += self._loop_arms(loops, depth=parts.control is not None)
             for steps in self._given.steps:
                 if self.rows and self._late():  # the first is measured however late a busy machine comes to it
                     self._skip(name)
@@ -65,10 +66,8 @@ class Bench:
                         arms, self._cached(size, steps), rows, self._rounds, self._frames, self._warm, self._late
                     )
                 self.rows += rows
-                loops = loops or self._start_loops(name, folder)
-                self._loop_rows(loops, name, size, steps, rows)
         finally:
-            if loops is not None:
+            if isinstance(loops, Loops):
                 loops.close()
             for engine in close:
                 engine.close()
@@ -143,8 +142,8 @@ class Bench:
             for batch in (False, True):
                 try:
                     arms.append(stream_diffusion(parts, device, dtype, batch))
-                except ImportError:
-                    arms.append(missing(batch))
+                except ImportError as error:
+                    arms.append(missing(stream_name(batch), error))
         made = []
         if self._cuda:
             made.append(self._engine(parts, record=False))
@@ -160,36 +159,18 @@ class Bench:
         arms.append(ours_batched(engine, f"ours, {short}, {BATCH} frames in one go", depth=False, batch=BATCH))
         return arms, made
 
-    def _start_loops(self, name: str, folder: Path) -> Loops | None:
+    def _start_loops(self, name: str, folder: Path) -> Loops | Exception:
+        """A server of the model, or why there is none."""
         self._say(f"{name}: starting a server")
         try:
             return Loops(name if name == "embedded" else str(folder), str(self._device))
         except Exception as error:
-            self._say(f"no figures of the whole loop: {error}")
-            return None
+            return error
 
-    def _loop_rows(self, loops: Loops | None, name: str, size: int, steps: int, rows: list[Row]) -> None:
-        depth = any(row.arm.startswith("ours") and row.arm.endswith("depth") for row in rows)
-        made = self._cached(size, steps)
-        request: Callable[[int], Request] = lambda index: made(index, depth)  # noqa: E731
-        ways = {True: "shared memory", False: "socket"}
-        times: dict[bool, list[float]] = {near: [] for near in ways}
-        stages: dict[bool, dict[str, float]] = {}
-        for turn in range(self._rounds if loops is not None else 0):
-            for near in (True, False) if turn % 2 else (False, True):
-                assert loops is not None
-                found, spread = loops.run(request, self._frames, near=near)
-                times[near] += found
-                stages[near] = {stage: round(median, 3) for stage, (median, _) in spread.items()}
-        for near, word in ways.items():
-            row = self._row(name, size, steps, f"ours, whole loop over {word}{', depth' if depth else ''}")
-            if times[near]:
-                fill(row, times[near])
-                row.latency = stages[near].get("whole", 0.0)
-                row.stages = stages[near]
-            else:
-                row.failed = "no server"
-            self.rows.append(row)
+    def _loop_arms(self, loops: Loops | Exception, depth: bool) -> list[Arm]:
+        if isinstance(loops, Loops):
+            return [loop_arm(loops, near, depth) for near in (True, False)]
+        return [missing(loop_name(near, depth), loops) for near in (True, False)]
 
     def _row(self, name: str, size: int, steps: int, arm: str) -> Row:
         name = name if name in models.SIZES else Path(name).stem

@@ -21,7 +21,10 @@ TRAINED = 50
 
 def stream_diffusion(parts: Parts, device: torch.device, dtype: torch.dtype, batch: bool) -> Arm:
     """The arm; ``batch``: with its stream batch, which shows a frame ``steps - 1`` frames later. Raises ImportError."""
-    from streamdiffusion import StreamDiffusion  # type: ignore[import-not-found]
+    try:
+        from streamdiffusion import StreamDiffusion  # type: ignore[import-not-found]
+    except ImportError as error:
+        raise ImportError(f"{error}: pip install --no-deps streamdiffusion==0.1.1") from error
 
     # the pipeline only carries the modules, as in StreamDiffusion's own examples
     pipeline = _text_to_image(Stock(parts, device, dtype).pipeline)
@@ -34,7 +37,7 @@ def stream_diffusion(parts: Parts, device: torch.device, dtype: torch.dtype, bat
             made[key] = _Stream(StreamDiffusion, pipeline, parts, request, dtype, batch)
         return made[key]
 
-    arm = Arm(_name(batch), lambda request: stream(request).render(request))
+    arm = Arm(stream_name(batch), lambda request: stream(request).render(request))
     if batch:
 
         def fill_up(request: Request) -> None:
@@ -48,16 +51,7 @@ def stream_diffusion(parts: Parts, device: torch.device, dtype: torch.dtype, bat
     return arm
 
 
-def missing(batch: bool) -> Arm:
-    """What stands for the arm in the table where StreamDiffusion is not installed: a row that says so."""
-
-    def render(request: Request) -> Picture:
-        raise ImportError("not installed: pip install --no-deps streamdiffusion==0.1.1")
-
-    return Arm(_name(batch), render)
-
-
-def _name(batch: bool) -> str:
+def stream_name(batch: bool) -> str:
     return f"StreamDiffusion, stream batch {'on' if batch else 'off'}"
 
 

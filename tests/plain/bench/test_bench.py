@@ -14,10 +14,10 @@ import torch
 from addon.wire import Request
 from server.bench import frames, models
 from server.bench.__main__ import Others
-from server.bench.arms import Arm, Picture, Stock, copied, load, one_noise, ours, ours_batched, psnr
+from server.bench.arms import Arm, Picture, Stock, copied, load, missing, one_noise, ours, ours_batched, psnr
 from server.bench.measure import Row, even, fill, interleave, void
 from server.bench.report import draw, table, write
-from server.bench.stream import missing
+from server.bench.stream import stream_name
 from server.engine import StableDiffusionLcm
 
 CPU = torch.device("cpu")
@@ -66,7 +66,8 @@ def test_an_arm_that_fails_costs_the_others_nothing() -> None:
 
 
 def test_what_is_not_installed_is_told_in_the_table() -> None:
-    arms = [missing(batch) for batch in (False, True)]
+    why = ImportError("not installed: pip install --no-deps streamdiffusion==0.1.1")
+    arms = [missing(stream_name(batch), why) for batch in (False, True)]
     rows = [Row("m", 64, 1, arm.name) for arm in arms]
     interleave(arms, lambda index, depth: frames.request(index, 64, 1, depth), rows, rounds=1, frames=1, warm=1)
     assert table(rows).count("not installed: pip install --no-deps streamdiffusion") == 2

@@ -16,6 +16,7 @@ import pytest
 from addon.live import Address, LiveLoop
 from addon.live.speed import FAST, MANY, Speed
 from addon.planes import squeeze
+from addon.planes.memory import SharedMemory
 from addon.planes.squeeze import stretch
 from addon.wire import Frame, Message, Probe, ProtocolError, Request, Style
 from tests.plain.live.servers import Viewer, inverter, script
@@ -143,6 +144,64 @@ def test_on_this_machine_nothing_is_measured_and_nothing_small(server: int, monk
     assert viewer.loop._link is not None and viewer.loop._link.speed is None
     assert (viewer.pictures[0].image == 255 - scene()[0]).all()
     viewer.loop.stop()
+
+
+class Elsewhere(SharedMemory):
+    """Memory that only this end finds, as where the loopback address is the beginning of a tunnel."""
+
+    @classmethod
+    def create(cls) -> SharedMemory | None:
+        memory = super().create()
+        if memory is not None:
+            memory.remove_name()
+        return memory
+
+
+def test_a_slow_tunnel_from_a_loopback_address_is_found_out(server: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr("addon.live.talk.SharedMemory", Elsewhere)
+    with relay(server, 2e6) as port:
+        viewer = Painter(LiveLoop(Address(f"ws://127.0.0.1:{port}/live", "token"), settle=False))
+        viewer.until(lambda: viewer.pictures)
+        link = viewer.loop._link
+        assert link is not None and link.speed is not None
+        assert (viewer.pictures[0].image == 255 - scene()[0]).all(), "until it is known, a loopback address is near"
+        viewer.until(lambda: link.speed is not None and link.speed.is_slow)
+        assert not link.is_near
+        seen, sent = len(viewer.pictures), viewer.loop.statistics.bytes_sent
+        viewer.key = "next"
+        viewer.until(lambda: len(viewer.pictures) > seen)
+        assert viewer.loop.statistics.bytes_sent - sent < SIDE * SIDE
+        viewer.loop.stop()
+
+
+def test_a_server_here_that_shares_no_memory_gets_plain_planes(server: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr("addon.live.talk.SharedMemory", Elsewhere)
+    viewer = Painter(LiveLoop(Address(f"ws://127.0.0.1:{server}/live", "token"), settle=False))
+    viewer.until(lambda: viewer.pictures)
+    viewer.key = "next"
+    viewer.until(lambda: len(viewer.pictures) > 1)
+    link = viewer.loop._link
+    assert link is not None and link.speed is not None and not link.shares_memory
+    viewer.until(lambda: link.speed is not None and link.speed._waiting == 0)
+    assert link.is_near
+    assert (viewer.pictures[-1].image == 255 - scene()[0]).all()
+    viewer.loop.stop()
+
+
+def test_a_client_that_reads_late_does_not_take_a_fast_link_for_a_slow_one() -> None:
+    sent: list[Message] = []
+    speed, now = Speed(is_slow=False), 10.0
+    speed.begin(now, sent.append)
+    for seconds in (0.001, 0.05, 0.06, 0.01):  # Blender drew for 50 and 60 ms while the answers waited
+        count = len(sent)
+        sent.clear()
+        now += seconds
+        for _ in range(count):
+            assert not speed.is_slow
+            speed.came(now)
+    assert not speed.is_slow and speed.rate is not None and speed.rate > FAST and not sent
 
 
 @pytest.mark.parametrize(("rate", "way"), [(1e6, 0.02), (12e6, 0.001), (12e6, 0.04), (2e9, 0.0005)])
