@@ -23,6 +23,9 @@ from .outfit import FindLora, Outfit
 
 __all__ = ["Answer", "Client", "Engine", "Letter", "Load", "Rendered", "Worker"]
 
+BRIEF = 0.15
+"""Seconds that a frame takes at most of which no progress is told: the messages would take more than they give."""
+
 Answer = Status | Progress | Picture | Dropped | Failure
 
 
@@ -68,6 +71,7 @@ class Worker:
         self._outfit = Outfit(find_lora)
         self._idle_release = idle_release
         self._batch = batch
+        self._took = float("inf")  # seconds, the frame before
         # a daemon, so that a frame or a load under way, which nothing can interrupt, doesn't keep the process alive
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
@@ -174,8 +178,10 @@ class Worker:
         def on_step(step: int, steps: int) -> None:
             if self._holder.stopping or all(client.gone for client, _ in taken):
                 raise Abandoned
+            is_brief = max(self._took, time.perf_counter() - started) < BRIEF
             for client, letter in taken:
-                client.deliver(Progress(letter.request.frame.id, step, steps))
+                if letter.request.settle or not is_brief:
+                    client.deliver(Progress(letter.request.frame.id, step, steps))
 
         if all(client.gone for client, _ in taken):
             raise Abandoned
@@ -185,6 +191,7 @@ class Worker:
         else:
             made = engine.render_together(requests, on_step)
         ended = time.perf_counter()
+        self._took = ended - started
         if all(client.gone for client, _ in taken):
             raise Abandoned
         return [

@@ -85,8 +85,9 @@ def test_each_client_hears_of_the_steps(engine: StableDiffusionLcm) -> None:
     with serving(held.load, batch=2) as (address, worker), address.client() as one, address.client() as two:
         one.send(make_request(0))
         wait_for(lambda: held.started)
-        one.send(make_request(1, steps=2))
-        two.send(make_request(2, steps=2))
+        for client, number in ((one, 1), (two, 2)):
+            request = make_request(number, steps=2)
+            client.send(Request(request.frame, request.style, settle=True))
         wait_for(lambda: len(worker.mailboxes) == 2)
         held.go()
         assert two.until(Progress).id == 2

@@ -12,6 +12,7 @@ from addon.wire import Dropped, Failure, Picture
 from server.__main__ import load_from
 from server.config import Config
 from server.engine import StableDiffusionLcm
+from server.metrics import RECENT, Metrics
 from tests.plain.server.engines import Held, Lent, Report
 from tests.plain.server.rig import Address, make_request, serving, wait_for, wait_ready
 
@@ -99,6 +100,23 @@ def test_metrics_count_frames_drops_failures_clients_and_times(engine: StableDif
         assert found[("draftglass_stage_seconds_count", labels)] == 2
         assert found[("draftglass_stage_seconds_sum", labels)] > 0
         assert found[("draftglass_stage_seconds_bucket", (("le", "+Inf"), *labels))] == 2
+        half, most = (recent(found, stage, quantile) for quantile in ("0.5", "0.95"))
+        assert 0 < half <= most
+    assert recent(found, "step 1", "0.5") > 0, "of each step too"
+
+
+def recent(found: dict[tuple[str, tuple[tuple[str, str], ...]], float], stage: str, quantile: str) -> float:
+    return found[("draftglass_stage_recent_seconds", (("quantile", quantile), ("stage", stage)))]
+
+
+def test_medians_are_those_of_the_newest_frames() -> None:
+    metrics = Metrics()
+    for milliseconds in (5000.0, *range(1, RECENT + 1)):
+        metrics.observe({"decode": milliseconds, "step 50": 1.0, "step 51": 1.0, "step x": 1.0, "made up": 1.0})
+    text = metrics.text().decode()
+    assert 'draftglass_stage_recent_seconds{quantile="0.5",stage="decode"} 0.2505' in text
+    assert 'draftglass_stage_recent_seconds{quantile="0.95",stage="decode"} 0.47505' in text
+    assert '"step 50"' in text and '"step 51"' not in text and '"step x"' not in text and "made up" not in text
 
 
 def test_openapi_describes_the_routes_and_the_token(address: Address) -> None:
