@@ -19,7 +19,9 @@ from typing import Any
 import psutil
 import torch
 
+from server.engine.cpu import give_way
 from server.engine.devices import choose, cpu_threads
+from server.engine.quiet import quiet
 
 from . import models
 from .measure import void
@@ -121,10 +123,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     device = choose(given.device).device
     if device.type == "cpu":
+        give_way()  # as the server's engine does: beside other programs all arms get the same share
         torch.set_num_threads(cpu_threads())
     chosen = given.model or (["embedded", *models.RANDOM] if device.type == "cuda" else ["embedded"])
     known, others = facts(device, given), Others()
-    with tempfile.TemporaryDirectory(prefix="draftglass-bench-") as work:
+    with quiet(), tempfile.TemporaryDirectory(prefix="draftglass-bench-") as work:
         bench = Bench(device, Path(work), given)
         for name in chosen:
             bench.model(name)
