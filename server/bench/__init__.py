@@ -2,3 +2,8 @@
 
 ``python -m server.bench``, or ``make bench``.
 """
+
+import os
+
+# Importing diffusers' pipelines warns of image processors that nothing here uses.
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

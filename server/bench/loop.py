@@ -18,6 +18,7 @@ from addon.live import Address, LiveLoop
 from addon.wire import Request
 
 from .arms import Arm, Picture
+from .measure import AGAIN
 
 BEAT = 0.004
 """Seconds between two looks at what came: a quarter of Blender's, since each takes a processor from the engine."""
@@ -52,9 +53,9 @@ class Loops:
     ) -> tuple[list[float], list[dict[str, float]]]:
         """Have ``count`` pictures made of views that change with every frame, for ``clients`` at once.
 
-        Returns the milliseconds between pictures, whoever's they are, after two uncounted ones of each client, and
-        the stages of the first client's, in milliseconds by name.
-        ``near``: through shared memory where that goes. Raises RuntimeError when a frame fails or nothing comes.
+        Returns the milliseconds between pictures, whoever's they are, after ``AGAIN`` uncounted ones of each client,
+        and the stages of the first client's, in milliseconds by name. ``near``: through shared memory where that goes.
+        Raises RuntimeError when a frame fails or nothing comes.
         """
         loops = self._connected(clients, near)
         seen = [0] * clients
@@ -78,7 +79,7 @@ class Loops:
                     seen[number] += 1
                     busy = True
                     last = time.perf_counter()
-                    if min(seen) > 2:
+                    if min(seen) > AGAIN:
                         if not began:
                             began = last
                         else:
@@ -93,7 +94,7 @@ class Loops:
                     raise RuntimeError(f"no picture for {SILENCE:.0f} s: {loops[0].sentence}")
                 time.sleep(BEAT)
         self._drain(loops)
-        return [(b - a) * 1e3 for a, b in zip([began, *at], at, strict=False)], stages
+        return [(b - a) * 1e3 for a, b in zip([began, *at], at[:count], strict=False)], stages
 
     def picture(self, request: Request, near: bool) -> Picture:
         """The picture of ``request``, uint8 H x W x 3, once it has come the whole way."""

@@ -11,9 +11,11 @@ import numpy as np
 
 from addon.wire import Request
 
-from .arms import Arm, Picture, psnr
+from .arms import Arm, LeftOut, Picture, psnr
 
 LEAST_DECIBELS = 40.0
+AGAIN = 2
+"""Frames that an arm makes untimed at the beginning of each turn: the arm before it has emptied the caches."""
 
 
 @dataclass
@@ -57,8 +59,9 @@ def interleave(
 ) -> None:
     """Fill ``rows``, one for each of ``arms``. ``requests(index, depth)`` gives the frame number ``index``.
 
-    Each arm makes ``warm`` frames untimed, then all take turns, ``rounds`` times ``frames`` frames, every other round
-    backwards. An arm that fails is told in its row and left out. ``enough`` ends it after a whole round.
+    Each arm makes ``warm`` frames untimed, then all take turns, ``rounds`` times ``frames`` frames after ``AGAIN``
+    untimed ones, every other round backwards. An arm that fails is told in its row and left out. ``enough`` ends it
+    after a whole round.
     """
     times: list[list[float]] = [[] for _ in arms]
     first: dict[bool, Picture] = {}
@@ -68,36 +71,51 @@ def interleave(
             for index in range(warm):
                 picture = arm.render(requests(index, arm.depth))
             if arm.same_noise:
-                picture = arm.render(requests(3, arm.depth))
+                for _ in range(1 + arm.delay_frames(requests(3, arm.depth)) // arm.batch):
+                    picture = arm.render(requests(3, arm.depth))  # until what comes is a picture of this very frame
                 if arm.depth not in first:
                     first[arm.depth] = picture
                 else:
                     row.decibels = psnr(first[arm.depth], picture)
         except Exception as error:  # one arm that cannot run here must not cost the others their figures
-            row.failed = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"[
-                :200
-            ]
+            row.failed = _told(error)
     index = 0
     order = [number for number, row in enumerate(rows) if not row.failed]
     for turn in range(rounds):
         for number in order if turn % 2 == 0 else reversed(order):
             arm = arms[number]
+            if rows[number].failed:
+                continue
             made = [requests(index + each, arm.depth) for each in range(frames)]
-            times[number] += _timed(arm, made)
+            try:
+                times[number] += _timed(arm, made)
+            except Exception as error:
+                rows[number].failed = _told(error)
         index += frames
         if enough():
             break
     for number in order:
+        if rows[number].failed:
+            continue
         fill(rows[number], times[number])
         delay = arms[number].delay_frames(requests(0, arms[number].depth))
         rows[number].stages = arms[number].stages()
         rows[number].latency = rows[number].stages.get("whole", rows[number].median * (1 + delay))
 
 
+def _told(error: Exception) -> str:
+    if isinstance(error, LeftOut):
+        return f"left out: {error}"
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"[:200]
+
+
 def _timed(arm: Arm, requests: Sequence[Request]) -> list[float]:
     """Have ``arm`` make pictures of ``requests``; returns the milliseconds of each."""
     if arm.timed is not None:
         return arm.timed(list(requests))
+    for request in requests[:AGAIN]:
+        arm.render(request)
     times: list[float] = []
     for begin in range(0, len(requests), arm.batch):
         few = list(requests[begin : begin + arm.batch])

@@ -6,6 +6,7 @@ Speed does not depend on what the weights are, so those are random.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import torch
 from diffusers import AutoencoderTiny, LCMScheduler, T2IAdapter, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from server.engine import default_model
+from server.catalogue.catalogue import Catalogue
+from server.config import default_models_dir
+from server.engine import ModelSpec, default_model
 from server.engine.clip_tokenizer import clip_tokenizer
 
 SCHEDULER = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "clip_sample": False}
@@ -40,18 +43,26 @@ UNETS: dict[str, dict[str, Any]] = {
 }
 
 
-def model_folder(name: str, work: Path, device: torch.device) -> Path:
-    """The folder of model ``name``: "embedded", one of :data:`RANDOM` (written below ``work``), or a path."""
+def spec(name: str) -> ModelSpec:
+    """What a server given ``name`` loads, a path or a name: with the user's own LCM-LoRA, small autoencoder and depth
+    control. Without a style picture, which no other arm knows. Raises EngineError."""
+    return replace(Catalogue(default_models_dir()).find(name), ip_adapter=None)
+
+
+def find(name: str, work: Path, device: torch.device) -> tuple[ModelSpec, str]:
+    """The model ``name`` ("embedded", one of :data:`RANDOM`, made below ``work``, a path or a name) and what to call
+    it to a server. Raises EngineError."""
     if name == "embedded":
-        return default_model()
+        return ModelSpec(default_model()), name
     if name not in RANDOM:
-        return Path(name).expanduser()
+        found = Path(name).expanduser()
+        return spec(name), str(found.resolve()) if found.exists() else name
     folder = work / name
     if not folder.exists():
         with torch.device(device):  # a GPU draws two thousand million numbers in no time
             torch.manual_seed(0)
             _write(folder, name, small=False)
-    return folder
+    return ModelSpec(folder), str(folder)
 
 
 def write_small(folder: Path, name: str) -> Path:

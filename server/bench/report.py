@@ -25,8 +25,8 @@ def floor(model: str, size: int, steps: int, device: str) -> float | None:
     return steps * step + rest
 
 
-def table(rows: Sequence[Row]) -> str:
-    """A Markdown table."""
+def table(rows: Sequence[Row], compared: bool = True) -> str:
+    """A Markdown table; ``compared``: with how many times as fast as the first of its configuration each is."""
     lines = [
         "| model | size | steps | arm | ms a frame (10 % .. 90 %) | frames/s | input to output, ms | times the first "
         "| dB | floor, ms |",
@@ -43,7 +43,7 @@ def table(rows: Sequence[Row]) -> str:
         limit = "" if row.floor is None else f"{row.floor:.1f} ({row.median / row.floor:.1f}x)"
         lines.append(
             f"{where} {row.median:.1f} ({row.low:.1f} .. {row.high:.1f}) | {row.fps:.1f} | {row.latency:.1f} "
-            f"| {base / row.median:.2f}x | {decibels} | {limit} |"
+            f"| {f'{base / row.median:.2f}x' if compared else ''} | {decibels} | {limit} |"
         )
     return "\n".join(lines)
 
@@ -55,16 +55,18 @@ def document(facts: dict[str, Any], rows: Sequence[Row], growth: Sequence[Row], 
     parts += [
         f"- Pictures are compared with the first arm that makes the same: below {LEAST_DECIBELS:.0f} dB a run is void. "
         "Each arm has the same weights, frames, steps, strength, seed and noise; they take turns within one run.",
-        '- Arms named "loop" are the add-on\'s live loop and a server of its own, with a view that changes in every '
-        "frame; capture and display, which are Blender's, are left out, and so is latency: frames overlap.",
+        '- "Whole loop" is the add-on\'s live loop and a server of its own, with a view that changes in every frame; '
+        "capture and display, which are Blender's, are left out. Frames overlap, so input to output is longer than the "
+        "time from picture to picture.",
         "",
     ]
     bad = void(rows)
     if bad:
         parts += ["**Void**: " + "; ".join(f"{row.arm}, {row.steps} steps: {row.decibels:.1f} dB" for row in bad), ""]
-    parts += [table(rows), ""]
+    parts += [table(rows, compared=not bad), ""]
     if growth:
-        parts += ["## As the work grows", "", table(growth), ""]
+        words = "With several clients, ms a frame is from any picture to the next, input to output one client's own."
+        parts += ["## As the work grows", "", words, "", table(growth, compared=False), ""]
         if plot is not None:
             parts += [f"![Milliseconds a frame by size, steps and clients]({plot})", ""]
     return "\n".join(parts)

@@ -6,11 +6,13 @@ import argparse
 import gc
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from diffusers import T2IAdapter
 
 from addon.wire import Request
 from server.engine import StableDiffusionLcm
@@ -18,11 +20,11 @@ from server.engine.devices import best_dtype
 from server.engine.loading import Parts
 
 from . import frames, models
-from .arms import Arm, Stock, compile_first, copied, load, missing, one_noise, ours, ours_batched
+from .arms import Arm, LeftOut, Stock, compile_first, copied, load, missing, one_noise, ours, ours_batched
 from .loop import Loops, loop_arm, loop_name
-from .measure import Row, even, fill, interleave
+from .measure import AGAIN, Row, even, fill, interleave
 from .report import floor
-from .stream import stream_diffusion, stream_name
+from .stream import stream_diffusion
 
 BATCH = 4
 
@@ -33,31 +35,48 @@ class Bench:
     ``work``: a folder for models made on the fly. ``given``: the command's arguments.
     """
 
-    def __init__(self, device: torch.device, work: Path, given: argparse.Namespace) -> None:
+    def __init__(
+        self, device: torch.device, work: Path, given: argparse.Namespace, keep: Callable[[], None] = lambda: None
+    ) -> None:
+        """``keep`` is called whenever there is something new to be kept."""
         self.rows: list[Row] = []
         self.grown: list[Row] = []
-        self._device, self._work, self._given = device, work, given
+        self._device, self._work, self._given, self._keep = device, work, given, keep
         self._dtype = best_dtype(device)
         self._cuda = device.type == "cuda"
         self._place = torch.cuda.get_device_name(device) if self._cuda else "CPU"
         self._end = time.monotonic() + 60 * given.minutes
 
+    @property
+    def conditions(self) -> dict[str, str]:
+        """How the arms are measured, in words."""
+        return {
+            "each arm": f"{self._warm} frames untimed, then in turns {self._rounds} x {self._frames} frames after "
+            f"{AGAIN} untimed ones each; median and spread of these",
+            "stock and StreamDiffusion": "PIL pictures in and out, as they take them; no safety checker, no progress "
+            'bar, no guidance. Stock encodes the prompt for each frame but where it is "tuned": then, and compiled, '
+            "it is encoded once and weights are channels_last. StreamDiffusion encodes it once; its filter of alike "
+            "frames is off, and the noise that it would draw anew for each frame is given",
+            "ours": "uint8 arrays in and out; the prompt encoded once",
+        }
+
     def model(self, name: str) -> None:
         """All arms of model ``name``, at each number of steps."""
+        size = self._given.size or models.SIZES.get(name, 512)
         if self.rows and self._late():
-            self._skip(name)
+            self._leave_out(name, size, self._given.steps)
             return
         self._say(f"{name}: loading")
-        folder = models.model_folder(name, self._work, self._device)
-        size = self._given.size or models.SIZES.get(name, 512)
-        parts = load(folder)
-        arms, close = self._arms(name, parts)
-        loops = self._start_loops(name, folder)
+        spec, called = models.find(name, self._work, self._device)
+        parts = load(spec)
+        arms, close = self._arms(parts)
+        self._say(f"{name}: starting a server")
+        loops = self._start_loops(called)
         try:
             arms += self._loop_arms(loops, depth=parts.control is not None)
-            for steps in self._given.steps:
+            for number, steps in enumerate(self._given.steps):
                 if self.rows and self._late():  # the first is measured however late a busy machine comes to it
-                    self._skip(name)
+                    self._leave_out(name, size, self._given.steps[number:])
                     break
                 self._say(f"{name}: {steps} steps at {size}")
                 rows = [self._row(name, size, steps, arm.name) for arm in arms]
@@ -66,6 +85,7 @@ class Bench:
                         arms, self._cached(size, steps), rows, self._rounds, self._frames, self._warm, self._late
                     )
                 self.rows += rows
+                self._keep()
         finally:
             if isinstance(loops, Loops):
                 loops.close()
@@ -77,9 +97,9 @@ class Bench:
     def growth(self, names: list[str]) -> None:
         """Cost by size, by steps and by clients, of the first of ``names`` that has full size on this device."""
         name = "sd15" if "sd15" in names else names[0]
-        folder = models.model_folder(name, self._work, self._device)
+        spec, called = models.find(name, self._work, self._device)
         usual = self._given.size or models.SIZES.get(name, 512)
-        engine = self._engine(load(folder))
+        engine = self._engine(load(spec))
         arm = ours(engine, "", depth=False)
         sizes = [(side, 2) for side in (256, 512, 768, 1024)]
         plan = [("by size", side, steps) for side, steps in sizes]
@@ -91,25 +111,28 @@ class Bench:
             row = self._row(name, side, steps, kind)
             interleave([arm], self._cached(side, steps), [row], 2, self._frames, self._warm)
             self.grown.append(row)
+            self._keep()
         engine.close()
         self._free()
         for words, more in (("", []), (f"with --batch {BATCH}, ", ["--batch", str(BATCH)])):
             if not self._late():
-                self._by_clients(name, folder, usual, words, more)
+                self._by_clients(name, called, usual, words, more)
 
-    def _by_clients(self, name: str, folder: Path, size: int, words: str, more: list[str]) -> None:
+    def _by_clients(self, name: str, called: str, size: int, words: str, more: list[str]) -> None:
         """Rows of the whole loop for clients at once, named with ``words``, of a server with arguments ``more``."""
         made = self._cached(size, 2)
         request: Callable[[int], Request] = lambda index: made(index, False)  # noqa: E731
-        with Loops(str(folder), str(self._device), *more) as loops:
+        with Loops(called, str(self._device), *more) as loops:
             for clients in (1, 2, 4, 8):
                 if self._late():
                     break
                 self._say(f"{name}: {words}{clients} clients")
                 row = self._row(name, size, 2, f"{words}by clients, whole loop, {clients}")
-                times, _ = loops.run(request, self._frames * max(2, clients), clients)
+                times, stages = loops.run(request, self._frames * max(2, clients), clients)
                 fill(row, even(times, clients))
+                row.latency = float(np.median([each["whole"] for each in stages])) if stages else 0.0
                 self.grown.append(row)
+                self._keep()
 
     @property
     def _rounds(self) -> int:
@@ -126,44 +149,49 @@ class Bench:
     def _engine(self, parts: Parts, **options: Any) -> StableDiffusionLcm:
         return StableDiffusionLcm(copied(parts), str(self._device), self._dtype, **options)
 
-    def _arms(self, name: str, parts: Parts) -> tuple[list[Arm], list[StableDiffusionLcm]]:
+    def _arms(self, parts: Parts) -> tuple[list[Arm], list[StableDiffusionLcm]]:
         device, dtype = self._device, self._dtype
         short = str(dtype).removeprefix("torch.")
+        has_adapter = isinstance(parts.control, T2IAdapter)
         arms: list[Arm] = []
         # the slowest baseline first: on a CPU that is what one gets without asking for another precision
         for each in [torch.float32, dtype] if device.type == "cpu" and dtype != torch.float32 else [dtype]:
             stock, word = Stock(parts, device, each), str(each).removeprefix("torch.")
             arms.append(Arm(f"diffusers, {word}", stock.render))
-            if parts.control is not None:
+            if has_adapter:
                 arms.append(Arm(f"diffusers, {word}, depth", stock.render, depth=True))
-        if not self._given.no_compiled:
+        arms.append(Arm(f"diffusers, {short}, tuned", Stock(parts, device, dtype, tuned=True).render))
+        if self._given.no_compiled:
+            arms.append(missing(f"diffusers, {short}, compiled", self._not_compiled))
+        else:
             arms.append(Arm(f"diffusers, {short}, compiled", Stock(parts, device, dtype, compiled=True).render))
-        if not parts.sdxl:
-            for batch in (False, True):
-                try:
-                    arms.append(stream_diffusion(parts, device, dtype, batch))
-                except ImportError as error:
-                    arms.append(missing(stream_name(batch), error))
-        made = []
-        if self._cuda:
-            made.append(self._engine(parts, record=False))
-            arms.append(ours(made[0], f"ours, {short}, eager", depth=False))
-            if not self._given.no_compiled:
-                made.append(self._engine(parts, compiled=True))
-                arms.append(ours(made[1], f"ours, {short}, compiled", depth=False, before=compile_first(made[1])))
-        engine = self._engine(parts)
-        made.append(engine)
+        for batch in (False, True):
+            arms.append(stream_diffusion(parts, device, dtype, batch))
+        eager, engine = self._engine(parts, eager=True), self._engine(parts)
+        made = [eager, engine]
+        arms.append(ours(eager, f"ours, {short}, eager", depth=False))
+        if self._cuda and self._given.no_compiled:
+            arms.append(missing(f"ours, {short}, compiled", self._not_compiled))
+        elif self._cuda:
+            fast = self._engine(parts, compiled=True)
+            made.append(fast)
+            arms.append(ours(fast, f"ours, {short}, compiled", depth=False, before=compile_first(fast)))
+            if parts.control is not None:
+                arms.append(ours(fast, f"ours, {short}, compiled, depth", depth=True, before=compile_first(fast)))
         arms.append(ours(engine, f"ours, {short}", depth=False))
         if parts.control is not None:
             arms.append(ours(engine, f"ours, {short}, depth", depth=True))
         arms.append(ours_batched(engine, f"ours, {short}, {BATCH} frames in one go", depth=False, batch=BATCH))
         return arms, made
 
-    def _start_loops(self, name: str, folder: Path) -> Loops | Exception:
+    @property
+    def _not_compiled(self) -> LeftOut:
+        return LeftOut("--quick" if self._given.quick else "--no-compiled")
+
+    def _start_loops(self, called: str) -> Loops | Exception:
         """A server of the model, or why there is none."""
-        self._say(f"{name}: starting a server")
         try:
-            return Loops(name if name == "embedded" else str(folder), str(self._device))
+            return Loops(called, str(self._device))
         except Exception as error:
             return error
 
@@ -173,7 +201,7 @@ class Bench:
         return [missing(loop_name(near, depth), loops) for near in (True, False)]
 
     def _row(self, name: str, size: int, steps: int, arm: str) -> Row:
-        name = name if name in models.SIZES else Path(name).stem
+        name = name if name in models.SIZES else Path(name).expanduser().resolve().name.removesuffix(".safetensors")
         return Row(name, size, steps, arm, floor=floor(name, size, steps, self._place))
 
     def _cached(self, size: int, steps: int) -> Callable[[int, bool], Request]:
@@ -184,8 +212,13 @@ class Bench:
     def _late(self) -> bool:
         return time.monotonic() > self._end
 
-    def _skip(self, name: str) -> None:
+    def _leave_out(self, name: str, size: int, steps: Sequence[int]) -> None:
         self._say(f"{name}: out of time, left out; --minutes gives more")
+        for each in steps:
+            row = self._row(name, size, each, "all arms")
+            row.failed = "left out: out of time, --minutes gives more"
+            self.rows.append(row)
+        self._keep()
 
     def _free(self) -> None:
         gc.collect()

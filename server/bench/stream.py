@@ -13,19 +13,21 @@ from PIL import Image
 from addon.wire import Request
 from server.engine.loading import Parts
 
-from .arms import Arm, Picture, Stock
+from .arms import Arm, LeftOut, Picture, Stock, missing
 
 TRAINED = 50
 """Timesteps that LCM's models were distilled at, of which StreamDiffusion takes some by number."""
 
 
 def stream_diffusion(parts: Parts, device: torch.device, dtype: torch.dtype, batch: bool) -> Arm:
-    """The arm; ``batch``: with its stream batch, which shows a frame ``steps - 1`` frames later. Raises ImportError."""
+    """The arm; ``batch``: with its stream batch, which shows a frame ``steps - 1`` frames later."""
+    name = f"StreamDiffusion, stream batch {'on' if batch else 'off'}"
+    if parts.sdxl:
+        return missing(name, LeftOut("it does not know SDXL"))
     try:
         from streamdiffusion import StreamDiffusion  # type: ignore[import-not-found]
     except ImportError as error:
-        raise ImportError(f"{error}: pip install --no-deps streamdiffusion==0.1.1") from error
-
+        return missing(name, LeftOut(f"{error}: pip install --no-deps streamdiffusion==0.1.1"))
     # the pipeline only carries the modules, as in StreamDiffusion's own examples
     pipeline = _text_to_image(Stock(parts, device, dtype).pipeline)
     made: dict[tuple[int, int], _Stream] = {}
@@ -37,7 +39,7 @@ def stream_diffusion(parts: Parts, device: torch.device, dtype: torch.dtype, bat
             made[key] = _Stream(StreamDiffusion, pipeline, parts, request, dtype, batch)
         return made[key]
 
-    arm = Arm(stream_name(batch), lambda request: stream(request).render(request))
+    arm = Arm(name, lambda request: stream(request).render(request))
     if batch:
 
         def fill_up(request: Request) -> None:
@@ -45,20 +47,31 @@ def stream_diffusion(parts: Parts, device: torch.device, dtype: torch.dtype, bat
 
         arm.before = fill_up
         arm.delay_frames = lambda request: request.style.steps - 1
-        arm.same_noise = False  # its picture is of an earlier frame
-    if parts.schedule.prediction != "epsilon":
-        arm.same_noise = False  # it takes every model's output for noise: speed is all that it can be compared by
     return arm
-
-
-def stream_name(batch: bool) -> str:
-    return f"StreamDiffusion, stream batch {'on' if batch else 'off'}"
 
 
 def _text_to_image(img2img: Any) -> Any:
     from diffusers import StableDiffusionPipeline
 
     return StableDiffusionPipeline(**img2img.components, requires_safety_checker=False)
+
+
+def _of(kind: Any, prediction: str) -> Any:
+    """``kind``, StreamDiffusion's class, for models that predict ``prediction``: it takes all outputs for noise.
+
+    Its own formula with two of its factors exchanged, so it does the same work.
+    """
+    if prediction == "epsilon":
+        return kind
+
+    class Other(kind):  # type: ignore[misc]
+        def scheduler_step_batch(self, output: torch.Tensor, latent: torch.Tensor, idx: int | None = None) -> Any:
+            at: Any = slice(None) if idx is None else idx
+            signal, noise = self.alpha_prod_t_sqrt[at], self.beta_prod_t_sqrt[at]
+            clean = output if prediction == "sample" else signal * latent - noise * output
+            return self.c_out[at] * clean + self.c_skip[at] * latent
+
+    return Other
 
 
 class _Stream:
@@ -70,7 +83,7 @@ class _Stream:
         pipeline.scheduler.set_timesteps(TRAINED)
         known = pipeline.scheduler.timesteps.tolist()
         chosen = [known.index(step.timestep) for step in plan.steps]
-        self._stream = kind(
+        self._stream = _of(kind, parts.schedule.prediction)(
             pipeline, chosen, dtype, style.width, style.height, use_denoising_batch=batch, cfg_type="none"
         )
         self._stream.prepare(style.prompt, num_inference_steps=TRAINED, guidance_scale=1.0, seed=style.seed)

@@ -66,10 +66,10 @@ class StableDiffusionLcm:
         parts: Parts,
         device: str = "auto",
         dtype: torch.dtype | None = None,
-        record: bool = True,
+        eager: bool = False,
         compiled: bool = False,
     ) -> None:
-        """``record``: repeat recorded kernels, on CUDA; ``compiled``: torch.compile's, from when it is done."""
+        """``eager``: record no kernels, pack no weights; ``compiled``: by torch.compile, from when that is done."""
         place = choose(device, dtype)
         self._device, self._dtype = place.device, place.dtype
         if self._device.type == "cpu":
@@ -93,13 +93,13 @@ class StableDiffusionLcm:
             vae_dtype=vae_dtype,
             stretch_depth=parts.stretch_depth,
         )
-        if self._device.type == "cpu":
+        if self._device.type == "cpu" and not eager:
             quicken_unet(self._pipeline.unet)
             for module in (parts.vae, control):
                 if module is not None:
                     pack_module(module)
         self._sums: Pipeline | RecordedPipeline = self._pipeline
-        if self._device.type == "cuda" and record:
+        if self._device.type == "cuda" and not eager:
             compiler = Compiler(self._pipeline, mode="max-autotune-no-cudagraphs") if compiled else None
             self._sums = RecordedPipeline(self._pipeline, CudaGraphs(self._device), compiler=compiler)
         self._size_step = parts.size_step

@@ -13,19 +13,20 @@ import torch
 
 from addon.wire import Request
 from server.bench import frames, models
-from server.bench.__main__ import Others
-from server.bench.arms import Arm, Picture, Stock, copied, load, missing, one_noise, ours, ours_batched, psnr
+from server.bench.arms import Arm, LeftOut, Picture, Stock, copied, load, missing, one_noise, ours, ours_batched, psnr
+from server.bench.facts import Others
 from server.bench.measure import Row, even, fill, interleave, void
 from server.bench.report import draw, table, write
-from server.bench.stream import stream_name
-from server.engine import StableDiffusionLcm
+from server.bench.stream import stream_diffusion
+from server.engine import ModelSpec, StableDiffusionLcm, default_model
+from tests.plain.engine.families import FAMILIES, place
 
 CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("family", models.RANDOM)
 def test_arms_make_the_same_picture(family: str, tmp_path: Path) -> None:
-    parts = load(models.write_small(tmp_path / family, family))
+    parts = load(ModelSpec(models.write_small(tmp_path / family, family)))
     stock = Stock(parts, CPU, torch.float32)
     engine = StableDiffusionLcm(copied(parts), "cpu", torch.float32)
     arms = [
@@ -43,6 +44,38 @@ def test_arms_make_the_same_picture(family: str, tmp_path: Path) -> None:
     assert not void(rows)
     plain, deep = (stock.render(frames.request(3, 64, 2, depth)) for depth in (False, True))
     assert plain.std() > 5 and psnr(plain, deep) < 60, "flat or equal pictures would hide a difference"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_single_file_with_a_full_vae_makes_the_same_picture(family: str) -> None:
+    parts = load(models.spec(str(place(family, "checkpoint"))))
+    engine = StableDiffusionLcm(copied(parts), "cpu", torch.float32)
+    arms = [
+        Arm("stock", Stock(parts, CPU, torch.float32).render),
+        Arm("tuned", Stock(parts, CPU, torch.float32, tuned=True).render),
+        ours(engine, "ours", depth=False),
+    ]
+    rows = [Row("m", 64, 2, arm.name) for arm in arms]
+    with one_noise():
+        interleave(arms, lambda index, depth: frames.request(index, 64, 2, depth), rows, rounds=1, frames=1, warm=1)
+    assert [row.failed for row in rows] == [""] * 3
+    assert all(row.decibels is not None and row.decibels > 60 for row in rows[1:]), [row.decibels for row in rows]
+
+
+@pytest.mark.parametrize("batch", [False, True], ids=["batch off", "batch on"])
+@pytest.mark.parametrize("model", ["embedded", "sd15"])
+def test_streamdiffusion_makes_the_same_picture(model: str, batch: bool, tmp_path: Path) -> None:
+    """For models that predict noise and others, and however many frames later its picture comes."""
+    pytest.importorskip("streamdiffusion", reason="optional: pip install --no-deps streamdiffusion==0.1.1")
+    spec = ModelSpec(default_model() if model == "embedded" else models.write_small(tmp_path / model, model))
+    parts = load(spec)
+    arms = [Arm("stock", Stock(parts, CPU, torch.float32).render), stream_diffusion(parts, CPU, torch.float32, batch)]
+    rows = [Row(model, 64, 3, arm.name) for arm in arms]
+    with one_noise():
+        interleave(arms, lambda index, depth: frames.request(index, 64, 3, depth), rows, rounds=1, frames=2, warm=1)
+    assert [row.failed for row in rows] == ["", ""]
+    assert rows[1].decibels is not None and rows[1].decibels > 60
+    assert rows[1].latency == pytest.approx(rows[1].median * (3 if batch else 1))
 
 
 def test_arms_that_disagree_make_a_run_void() -> None:
@@ -65,13 +98,27 @@ def test_an_arm_that_fails_costs_the_others_nothing() -> None:
     assert not rows[1].failed and rows[1].frames == 6
 
 
-def test_what_is_not_installed_is_told_in_the_table() -> None:
-    why = ImportError("not installed: pip install --no-deps streamdiffusion==0.1.1")
-    arms = [missing(stream_name(batch), why) for batch in (False, True)]
+def test_what_is_left_out_is_told_in_the_table() -> None:
+    row = Row("m", 64, 1, "arm")
+    arm = missing("arm", LeftOut("--quick"))
+    interleave([arm], lambda index, depth: frames.request(index, 64, 1, depth), [row], rounds=1, frames=1, warm=1)
+    assert "| arm | left out: --quick |" in table([row]) and not void([row])
+
+
+def test_an_arm_that_fails_in_its_turn_costs_the_others_nothing() -> None:
+    picture, calls = np.zeros((64, 64, 3), np.uint8), 0
+
+    def breaks(request: Request) -> Picture:
+        nonlocal calls
+        calls += 1
+        if calls > 4:
+            raise RuntimeError("out of memory")
+        return picture
+
+    arms = [Arm("breaks", breaks), Arm("sound", lambda request: picture)]
     rows = [Row("m", 64, 1, arm.name) for arm in arms]
-    interleave(arms, lambda index, depth: frames.request(index, 64, 1, depth), rows, rounds=1, frames=1, warm=1)
-    assert table(rows).count("not installed: pip install --no-deps streamdiffusion") == 2
-    assert not void(rows)
+    interleave(arms, lambda index, depth: frames.request(index, 64, 1, depth), rows, rounds=2, frames=3, warm=1)
+    assert rows[0].failed == "RuntimeError: out of memory" and rows[1].frames == 6
 
 
 def test_a_delayed_picture_counts_as_late() -> None:

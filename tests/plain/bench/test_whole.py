@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from server.bench import frames, models
+from server.bench.arguments import parse
 from server.bench.loop import Loops, loop_arm
 from server.bench.measure import LEAST_DECIBELS, Row, interleave
 from tests.plain.live.test_memory import ROOT
@@ -46,6 +48,52 @@ def test_a_checkpoint_of_ones_own(small: Path, tmp_path: Path) -> None:
             assert row["latency"] == row["stages"]["whole"] > row["stages"]["engine"]
             assert ("step 2" in row["stages"]) == (steps == 2), "no stages of another configuration"
     assert str(small) not in json.dumps(made), "no path of this machine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--size", "257"], "size is 257"),
+        (["--steps", "0"], "steps are [0]"),
+        (["--minutes", "nan"], "minutes is nan"),
+        (["--device", "abacus"], "device is 'abacus'"),
+        (["--name", "a/b"], "name is 'a/b'"),
+        (["--model", ""], "model is ''"),
+        (["--model", "no such thing"], "no such thing"),
+        (["--model", "sd15-lcm-of-nobody.safetensors"], "sd15-lcm-of-nobody.safetensors"),
+    ],
+)
+def test_what_cannot_be_measured_is_said_at_once(
+    arguments: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse([*arguments, "--out", str(tmp_path)])
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert ended.value.code == 2 and said.startswith("python -m server.bench: error: ") and says in said
+
+
+def test_an_empty_folder_and_a_torn_file_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "torn.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{")
+    for name in ("empty", "torn.safetensors"):
+        with pytest.raises(SystemExit) as ended:
+            parse(["--model", str(tmp_path / name), "--out", str(tmp_path)])
+        assert ended.value.code == 2 and name in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_an_interrupted_run_keeps_what_it_has(small: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "server.bench", "--model", str(small), "--device", "cpu", "--size", str(SIDE)]
+    command += ["--steps", "1", "2", "4", "--no-compiled", "--out", str(tmp_path), "--name", "cut"]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "2 steps at" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        rest = process.stderr.read()
+    assert process.returncode == 130 and "cut off: interrupted" in rest and "Traceback" not in rest
+    made = json.loads((tmp_path / "cut.json").read_text())
+    assert {row["steps"] for row in made["rows"]} == {1} and made["facts"]["cut off"] == "interrupted"
 
 
 def test_clients_at_once(small: Path) -> None:
