@@ -25,8 +25,8 @@ from server.engine.loading import Parts, load_parts
 from server.engine.look import look
 
 Picture = NDArray[np.uint8]
-STAGES_TO_RECORD = 6
-"""Frames until each stage is recorded, one a frame after the first."""
+STAGES_TO_RECORD = 9
+"""Frames until each stage is recorded, one a frame after the first, and none is left."""
 
 
 @dataclass
@@ -191,9 +191,8 @@ class Stock:
 
 
 def _compile(module: Any) -> None:
-    on_gpu = next(module.parameters()).is_cuda
-    # no CUDA graphs inside: the pipeline keeps outputs that a second call would overwrite
-    module.forward = torch.compile(module.forward, mode="max-autotune-no-cudagraphs" if on_gpu else None, dynamic=False)
+    # torch's default, as ours; "max-autotune" takes minutes for each module, and CUDA graphs inside overwrite outputs
+    module.forward = torch.compile(module.forward, dynamic=False)
 
 
 @contextlib.contextmanager

@@ -51,8 +51,8 @@ class Bench:
     def conditions(self) -> dict[str, str]:
         """How the arms are measured, in words."""
         return {
-            "each arm": f"{self._warm} frames untimed, then in turns {self._rounds} x {self._frames} frames after "
-            f"{AGAIN} untimed ones each; median and spread of these",
+            "each arm": f"{self._warm} frames untimed, then {self._given.rounds} turns of {self._frames} frames, each "
+            f"after {AGAIN} untimed ones; median and spread of these",
             "stock and StreamDiffusion": "PIL pictures in and out, as they take them; no safety checker, no progress "
             'bar, no guidance. Stock encodes the prompt for each frame but where it is "tuned": then, and compiled, '
             "it is encoded once and weights are channels_last. StreamDiffusion encodes it once; its filter of alike "
@@ -82,7 +82,7 @@ class Bench:
                 rows = [self._row(name, size, steps, arm.name) for arm in arms]
                 with one_noise():
                     interleave(
-                        arms, self._cached(size, steps), rows, self._rounds, self._frames, self._warm, self._late
+                        arms, self._cached(size, steps), rows, self._given.rounds, self._frames, self._warm, self._late
                     )
                 self.rows += rows
                 self._keep()
@@ -133,10 +133,6 @@ class Bench:
                 row.latency = float(np.median([each["whole"] for each in stages])) if stages else 0.0
                 self.grown.append(row)
                 self._keep()
-
-    @property
-    def _rounds(self) -> int:
-        return 3 if self._given.quick else 5
 
     @property
     def _frames(self) -> int:

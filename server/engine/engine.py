@@ -100,7 +100,7 @@ class StableDiffusionLcm:
                     pack_module(module)
         self._sums: Pipeline | RecordedPipeline = self._pipeline
         if self._device.type == "cuda" and not eager:
-            compiler = Compiler(self._pipeline, mode="max-autotune-no-cudagraphs") if compiled else None
+            compiler = Compiler(self._pipeline) if compiled else None
             self._sums = RecordedPipeline(self._pipeline, CudaGraphs(self._device), compiler=compiler)
         self._size_step = parts.size_step
         texts = [(tokenizer, self._place(encoder)) for tokenizer, encoder in parts.texts]

@@ -36,8 +36,8 @@ class RecordedPipeline:
     goes on as it is. ``record`` makes a recording, :class:`CudaGraphs` as a rule; where that fails once, all goes on
     unrecorded. Call :meth:`begin` before each frame.
 
-    With a ``compiler`` the UNet's call is compiled once it is recorded, and recorded again when that is done. Nothing
-    is recorded meanwhile: what a compiler does on a GPU must not end up in a recording.
+    With a ``compiler`` the UNet's call is compiled once a frame has found all recorded, and recorded again when that
+    is done. Nothing is recorded meanwhile: what a compiler does on a GPU must not end up in a recording.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class RecordedPipeline:
         self._compiled: set[Hashable] = set()
         self._recordings: Recent[list[Recording]] = Recent(kept)
         self._baked = pipeline.baked
-        self._may_record = True
+        self._may_record, self._is_settled = True, False
         self.sound = True
 
     @property
@@ -57,7 +57,7 @@ class RecordedPipeline:
 
     def begin(self) -> None:
         """A frame begins."""
-        self._may_record = True
+        self._is_settled, self._may_record = self._may_record, True  # whether the last one found nothing to record
         if self._baked != self._pipeline.baked:
             self._baked = self._pipeline.baked
             self.clear()
@@ -84,14 +84,19 @@ class RecordedPipeline:
         key = _key(self._pipeline.step, given)
         kind = shape_of((latent, guide, depth))  # the UNet is the same before the last call, which adds no noise
         if not self._compiler.ready(kind):
-            if self._recordings.peek(key):
+            if self._is_settled and self._recordings.peek(key):
                 self._compiler.offer(kind, lambda: map_tensors(given, torch.clone))
             return self._run(self._pipeline.step, *given)
-        if key not in self._compiled:
+        made = self._recordings.peek(key)
+        if made is not None and key not in self._compiled and self._may_record and not self.compiling:
             self._compiled.add(key)
-            if slow := self._recordings.peek(key):
-                slow.clear()
-        return self._run(self._compiler.pipeline.step, *given)
+            made.clear()
+            return self._run(self._compiler.pipeline.step, *given)
+        if made and key in self._compiled:
+            return self._run(self._compiler.pipeline.step, *given)
+        # never the compiled step itself: inputs with other strides would have it compiled anew, within this frame
+        self._compiled.discard(key)
+        return self._run(self._pipeline.step, *given)
 
     def decode(self, latent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return self._run(self._pipeline.decode, latent)

@@ -87,7 +87,7 @@ LAYERS = (
     Layer(
         "server/bench",
         NUMPY | MODELS | {"PIL", "psutil", "streamdiffusion"},
-        ("addon.headless", "addon.live", "addon.wire", "server.bench", "server.engine"),
+        ("addon.headless", "addon.live", "addon.wire", "server", "server.bench", "server.catalogue", "server.engine"),
         SOCKETS | PICKLES,
     ),
     # Its pictures come from Blender, drawn by the very code that draws the drafts.

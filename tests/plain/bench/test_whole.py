@@ -34,7 +34,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_checkpoint_of_ones_own(small: Path, tmp_path: Path) -> None:
     done = run(
         *("--model", str(small), "--device", "cpu", "--size", str(SIDE), "--steps", "1", "2"),
-        *("--no-compiled", "--no-growth", "--out", str(tmp_path), "--name", "mine"),
+        *("--rounds", "1", "--no-compiled", "--no-growth", "--out", str(tmp_path), "--name", "mine"),
     )
     assert done.returncode == 0, done.stderr
     made = json.loads((tmp_path / "mine.json").read_text())
@@ -55,6 +55,7 @@ def test_a_checkpoint_of_ones_own(small: Path, tmp_path: Path) -> None:
     [
         (["--size", "257"], "size is 257"),
         (["--steps", "0"], "steps are [0]"),
+        (["--rounds", "0"], "rounds is 0"),
         (["--minutes", "nan"], "minutes is nan"),
         (["--device", "abacus"], "device is 'abacus'"),
         (["--name", "a/b"], "name is 'a/b'"),
@@ -83,7 +84,7 @@ def test_an_empty_folder_and_a_torn_file_are_told(tmp_path: Path, capsys: pytest
 
 def test_an_interrupted_run_keeps_what_it_has(small: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "server.bench", "--model", str(small), "--device", "cpu", "--size", str(SIDE)]
-    command += ["--steps", "1", "2", "4", "--no-compiled", "--out", str(tmp_path), "--name", "cut"]
+    command += ["--steps", "1", "2", "4", "--rounds", "1", "--no-compiled", "--out", str(tmp_path), "--name", "cut"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:

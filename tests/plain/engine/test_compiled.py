@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from server.bench.arms import load
+from server.engine import ModelSpec
 from server.engine.compiled import KEPT_COMPILED, Compiler
 from server.engine.graphs import RecordedPipeline
 from server.engine.pipeline import Call, Depth, Guide, Pipeline
@@ -23,7 +24,7 @@ Inputs = tuple[torch.Tensor, Call, Guide, Depth]
 
 @pytest.fixture
 def pipeline(model: Callable[..., Path]) -> Pipeline:
-    parts = load(model())
+    parts = load(ModelSpec(model()))
     return Pipeline(parts.unet, parts.vae, torch.float32)
 
 
@@ -34,7 +35,7 @@ def inputs(pipeline: Pipeline, side: int = 8, seed: int = 0) -> Inputs:
     return draw(1, 4, side, side), call, Guide(draw(1, 77, pipeline.unet.config.cross_attention_dim)), Depth()
 
 
-def frames(recorded: RecordedPipeline, given: Inputs, count: int = 3) -> torch.Tensor:
+def frames(recorded: RecordedPipeline, given: Inputs, count: int = 4) -> torch.Tensor:
     with torch.inference_mode():
         for _ in range(count):
             recorded.begin()
@@ -67,6 +68,23 @@ def test_it_takes_over_when_it_is_done(pipeline: Pipeline) -> None:
     other = inputs(pipeline, seed=5)
     with torch.inference_mode():
         assert torch.allclose(frames(recorded, other, 1), pipeline.step(*other), atol=1e-4)
+
+
+def test_what_is_not_recorded_is_never_compiled_within_a_frame(pipeline: Pipeline) -> None:
+    """Its recording given up for others', a step goes the slow way: inputs laid out otherwise would be compiled for."""
+    compiler = Compiler(pipeline, "eager")
+    recorded = RecordedPipeline(pipeline, Repeats(), compiler=compiler)
+    given = inputs(pipeline)
+    expected = frames(recorded, given)
+    wait(recorded)
+    frames(recorded, given)
+    recorded._recordings.clear()
+    functions = watch(recorded)
+    compiler.pipeline = replace(pipeline, unet=None)
+    assert torch.allclose(frames(recorded, given, 1), expected, atol=1e-4)
+    compiler.pipeline = replace(pipeline)
+    assert torch.allclose(frames(recorded, given, 4), expected, atol=1e-4)
+    assert functions == [compiler.pipeline.step], "then the fast way once more"
 
 
 def watch(recorded: RecordedPipeline) -> list[Any]:
