@@ -110,8 +110,10 @@ def load_from(config: Config) -> Load:
 
     def load(progress: Callable[[float, str], None]) -> Engine:
         progress(0.0, "The engine is being started.")
+        from .engine.cpu import give_way, wait_less
+
+        wait_less()
         from .engine import StableDiffusionLcm  # here, as importing torch takes seconds
-        from .engine.cpu import give_way
         from .engine.devices import choose
 
         if choose(config.device).device.type == "cpu":

@@ -242,7 +242,7 @@ class LiveLoop:
                 raise errors.not_draftglass(self._link.place, what)
             self._welcome, self.server = message, message.server
             self._pace.credits = message.credits
-            self.statistics.connections += 1
+            self.statistics.connected()
             self._wishes.connected(self._link.send)
         elif isinstance(message, Status):
             self._take_status(message)

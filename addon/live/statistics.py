@@ -16,6 +16,8 @@ RATE_WINDOW = 2.0
 MOST_STAGES = 64
 CLOCK_WINDOW = 64
 """Frames from which the difference of the clocks is told."""
+LONGEST_STAGE = 1e6
+"""Milliseconds above which what was measured is no stage's time, but a clock's fault, and nobody is told."""
 TOLD = ("capture", "wire", "reply", "display")
 """Stages that the server cannot measure and is told."""
 
@@ -46,6 +48,9 @@ class Clocks:
         self._there.append(arrived - left)
         self._back.append(came - sent)
         low, high = -min(self._back), min(self._there)
+        if low > high:  # one of the clocks was set, or stood still while its machine slept: only what is new holds
+            self._there, self._back = (deque([way[-1]], CLOCK_WINDOW) for way in (self._there, self._back))
+            low, high = -self._back[0], self._there[0]
         ahead = 0.0 if low <= 0 <= high else (low + high) / 2
         return max(0.0, arrived - left - ahead), max(0.0, came - sent + ahead)
 
@@ -93,6 +98,11 @@ class Statistics:
             self._stages[stage] = deque(maxlen=WINDOW)
         self._stages[stage].append(milliseconds)
 
+    def connected(self) -> None:
+        """Note a new connection: the server's clock may be another one than the last one's."""
+        self.connections += 1
+        self._clocks = Clocks()
+
     def left(self, under_way: Iterable[Times], now: float) -> None:
         """Note that the system has the last byte of all frames ``under_way``, since ``now`` at the latest."""
         for times in under_way:
@@ -117,7 +127,8 @@ class Statistics:
 
     def take_shown(self) -> dict[str, float]:
         """Return, once, what the server is told about the newest frame that was answered."""
-        told = {name: self.newest[name] for name in TOLD if name in self.newest and not self._told}
+        known = {name: self.newest[name] for name in TOLD if name in self.newest and not self._told}
+        told = {name: value for name, value in known.items() if 0 <= value <= LONGEST_STAGE}
         self._told = True
         return told
 

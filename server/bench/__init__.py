@@ -5,5 +5,9 @@
 
 import os
 
+from server.engine.cpu import wait_less
+
 # Importing diffusers' pipelines warns of image processors that nothing here uses.
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+# All arms wait as the server's engine does.
+wait_less()

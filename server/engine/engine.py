@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from addon.wire import Frame, Request, Style
 
 from .compiled import Compiler
+from .crowded import Threads
 from .devices import Stopwatch, choose, cpu_threads, give_back_freed
 from .errors import EngineError
 from .fast import pack_module, quicken_autoencoder
@@ -57,8 +58,8 @@ class Rendered:
 class StableDiffusionLcm:
     """A loaded model. Made by :meth:`load`; everything else is called from one thread only.
 
-    The same request gives the same picture bit for bit on one device; noise is drawn on the CPU, so that a seed
-    means the same noise on every device.
+    The same request gives the same picture on one device, on a CPU bit for bit with as many threads; noise is drawn
+    on the CPU, so that a seed means the same noise on every device.
     """
 
     def __init__(
@@ -72,8 +73,7 @@ class StableDiffusionLcm:
         """``eager``: record no kernels, pack no weights; ``compiled``: by torch.compile, from when that is done."""
         place = choose(device, dtype)
         self._device, self._dtype = place.device, place.dtype
-        if self._device.type == "cpu":
-            torch.set_num_threads(cpu_threads())
+        self._threads = Threads(cpu_threads() if self._device.type == "cpu" else None)
         self.name, self.left_out = parts.name, " ".join(parts.left_out)
         self.device = str(place.device)
         self._schedule = parts.schedule
@@ -199,7 +199,8 @@ class StableDiffusionLcm:
         has_depth = self._pipeline.adapter is not None or self._pipeline.control is not None
         for request in requests:
             check_request(request, self.name, self._size_step, has_depth)
-        with shortage_told(f"a picture of {style.width} x {style.height}", self._free):
+        kind = style.width, style.height, style.steps, style.strength, len(requests)
+        with shortage_told(f"a picture of {style.width} x {style.height}", self._free), self._threads.frame(kind):
             return self._render(requests, on_step or (lambda step, steps: None))
 
     def close(self) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from server.engine.cache import Recent
-from server.engine.devices import Stopwatch, best_dtype, choose, cpu_has_bf16, cpu_threads
+from server.engine.crowded import IN_A_ROW, KNOWN_AFTER, SHORTEST, Threads
+from server.engine.devices import Stopwatch, _default_threads, best_dtype, choose, cpu_has_bf16, cpu_threads, quota
 from server.engine.images import Transfer, from_model, to_model
 
 
@@ -61,7 +64,71 @@ def test_a_core_stays_free_for_blender(monkeypatch: pytest.MonkeyPatch, cores: i
 
 def test_threads_are_the_users_where_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert cpu_threads() == torch.get_num_threads()
+    assert cpu_threads() == _default_threads
+
+
+@pytest.mark.parametrize(
+    ("files", "processors"),
+    [
+        ({"cpu.max": "max 100000"}, math.inf),
+        ({"a/cpu.max": "150000 100000", "a/b/cpu.max": "max 100000"}, 1.5),
+        ({"a/cpu.max": "400000 100000", "a/b/cpu.max": "300000 100000"}, 3),
+        ({"a/b/cpu.max": "50000 100000"}, 1),
+        ({"a/b/cpu.max": "nonsense"}, math.inf),
+    ],
+)
+def test_a_containers_quota_counts(files: dict[str, str], processors: float, tmp_path: Path) -> None:
+    (tmp_path / "groups").write_text("0::/a/b\n")
+    for name, words in files.items():
+        (tmp_path / "root" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "root" / name).write_text(words)
+    assert quota(tmp_path / "groups", tmp_path / "root") == processors
+    assert quota(tmp_path / "nowhere", tmp_path / "root") == math.inf
+
+
+def test_a_quota_of_the_first_kind_counts(tmp_path: Path) -> None:
+    (tmp_path / "groups").write_text("5:memory:/other\n4:cpu,cpuacct:/a\n")
+    (tmp_path / "cpu" / "a").mkdir(parents=True)
+    (tmp_path / "cpu" / "a" / "cpu.cfs_quota_us").write_text("250000")
+    (tmp_path / "cpu" / "a" / "cpu.cfs_period_us").write_text("100000")
+    assert quota(tmp_path / "groups", tmp_path) == 2.5
+    (tmp_path / "cpu" / "a" / "cpu.cfs_quota_us").write_text("-1")
+    assert quota(tmp_path / "groups", tmp_path) == math.inf
+
+
+def test_a_thread_is_given_up_where_others_want_the_cores_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    threads = Threads(3)
+    for _ in range(KNOWN_AFTER + 5):
+        threads.took("kind", 0.05)
+    threads.took("kind", 0.5)
+    threads.took("kind", 0.05)
+    threads.took("another kind", 0.5)
+    assert threads.now == 3, "one slow frame, or one of another kind, says nothing"
+    for _ in range(IN_A_ROW):
+        threads.took("kind", 0.5)
+    assert threads.now == 2
+    for _ in range(SHORTEST - 1):
+        threads.took("kind", 0.07)
+    assert threads.now == 2
+    threads.took("kind", 0.07)
+    assert threads.now == 3, "tried again"
+    for _ in range(IN_A_ROW):
+        threads.took("kind", 0.5)
+    for _ in range(2 * SHORTEST - 1):
+        threads.took("kind", 0.07)
+    assert threads.now == 2, "after a longer pause, as it went badly"
+    for _ in range(200):
+        threads.took("kind", 0.05)
+    assert threads.now == 3
+
+
+def test_the_users_number_of_threads_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    threads = Threads(2)
+    for seconds in [0.05] * 20 + [0.5] * 20:
+        threads.took("kind", seconds)
+    assert threads.now == 2
 
 
 def test_stopwatch_adds_up_stages() -> None:

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from addon.live.statistics import MOST_STAGES, WINDOW, Clocks, Statistics, Times
+from addon.live.statistics import LONGEST_STAGE, MOST_STAGES, WINDOW, Clocks, Statistics, Times
 from addon.wire import Picture
 
 
@@ -92,3 +92,28 @@ def test_clocks_of_two_machines_are_told_apart(ahead: float) -> None:
 def test_one_clock_needs_no_guess() -> None:
     clocks = Clocks()
     assert clocks.ways(100.0, 100.009, 100.2, 100.201) == pytest.approx((0.009, 0.001))
+
+
+def test_a_clock_that_was_set_is_believed_again_at_once() -> None:
+    clocks = Clocks()
+    for second in range(5):
+        assert clocks.ways(second, second + 0.003, second + 0.05, second + 0.054) == pytest.approx((0.003, 0.004))
+    ahead = 3e6  # the server's machine has started anew, or slept
+    for second in range(5, 10):
+        there, back = clocks.ways(second, second + ahead + 0.003, second + ahead + 0.05, second + 0.054)
+        assert 0 <= there <= 0.01 and 0 <= back <= 0.01
+
+
+def test_nobody_is_told_what_no_stage_can_take() -> None:
+    statistics = Statistics()
+    statistics.answered(Times(1.0, 1.1), 3e9, Picture(1, np.zeros((8, 8, 3), np.uint8)))
+    statistics.add("display", 2.0)
+    told = statistics.take_shown()
+    assert "display" in told and all(value <= LONGEST_STAGE for value in told.values())
+
+
+def test_a_new_connection_begins_with_new_clocks() -> None:
+    statistics = Statistics()
+    clocks = statistics._clocks
+    statistics.connected()
+    assert statistics.connections == 1 and statistics._clocks is not clocks
