@@ -32,7 +32,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--no-compiled", action="store_true", help="leave torch.compile out, which takes minutes")
     parser.add_argument("--no-growth", action="store_true", help="leave out the cost by size, steps and clients")
     parser.add_argument("--rounds", type=int, help="turns that each arm takes (5, with --quick 3)")
-    parser.add_argument("--minutes", type=float, default=9.0, help="begin no configuration after so long (%(default)s)")
+    parser.add_argument(
+        "--minutes", type=float, default=12.0, help="begin no configuration after so long (%(default)s)"
+    )
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder of the results (docs/benchmarks)")
     parser.add_argument("--name", help="of the results' files; the device's, and the models' where given, by default")
     given = parser.parse_args(arguments)

@@ -87,37 +87,49 @@ def write(folder: Path, name: str, facts: dict[str, Any], rows: Sequence[Row], g
 
 
 PANEL, MARGIN = 360, 60
+LINES = ("#1060c0", "#c05010")
 KINDS = {"size": "side of the picture, pixels", "steps": "steps", "clients": "clients at once"}
 
 
 def draw(growth: Sequence[Row]) -> Image.Image:
-    """A panel each for size, steps and clients: milliseconds a frame, with the spread as a bar; both axes from 0."""
+    """A panel each for size, steps and clients: milliseconds a frame, with the spread as a bar; both axes from 0.
+
+    Rows of a kind that begin with other words ("with --batch 4, by clients ...") have a line of their own.
+    """
     image = Image.new("RGB", (PANEL * len(KINDS), PANEL), "white")
     pen = ImageDraw.Draw(image)
     for panel, (kind, label) in enumerate(KINDS.items()):
-        points = [(_along(kind, row), row) for row in growth if row.arm.startswith(f"by {kind}") and not row.failed]
+        found = [row for row in growth if f"by {kind}" in row.arm and not row.failed]
         left, bottom, reach = panel * PANEL + MARGIN, PANEL - MARGIN, PANEL - 2 * MARGIN
         pen.line([(left, MARGIN), (left, bottom), (left + reach, bottom)], fill="black")
         pen.text((left, bottom + 30), label, fill="black")
         pen.text((left - 40, MARGIN - 25), "ms a frame", fill="black")
-        if not points:
+        if not found:
             continue
-        most_x = max(x for x, _ in points)
-        most_y = _round_up(max(row.high for _, row in points))
+        most_x = max(_along(kind, row) for row in found)
+        most_y = _round_up(max(row.high for row in found))
         for mark in range(5):
             height = bottom - reach * mark / 4
             pen.line([(left, height), (left + reach, height)], fill="#dddddd")
             pen.text((left - 45, height - 6), f"{most_y * mark / 4:g}", fill="black")
-        places = []
-        for x, row in sorted(points, key=lambda point: point[0]):
-            across = left + reach * x / most_x
-            low, middle, high = (bottom - reach * value / most_y for value in (row.low, row.median, row.high))
-            pen.line([(across, low), (across, high)], fill="#888888", width=2)
-            pen.text((across - 8, bottom + 6), f"{x:g}", fill="black")
-            places.append((across, middle))
-        pen.line(places, fill="#1060c0", width=2)
-        for across, middle in places:
-            pen.ellipse([across - 3, middle - 3, across + 3, middle + 3], fill="#1060c0")
+        for x in sorted({_along(kind, row) for row in found}):
+            pen.text((left + reach * x / most_x - 8, bottom + 6), f"{x:g}", fill="black")
+        for number, words in enumerate(dict.fromkeys(row.arm.split("by ")[0] for row in found)):
+            colour = LINES[number % len(LINES)]
+            rows = sorted(
+                (row for row in found if row.arm.startswith(f"{words}by ")), key=lambda row: _along(kind, row)
+            )
+            places = []
+            for row in rows:
+                across = left + reach * _along(kind, row) / most_x
+                low, middle, high = (bottom - reach * value / most_y for value in (row.low, row.median, row.high))
+                pen.line([(across, low), (across, high)], fill="#888888", width=2)
+                places.append((across, middle))
+            pen.line(places, fill=colour, width=2)
+            for across, middle in places:
+                pen.ellipse([across - 3, middle - 3, across + 3, middle + 3], fill=colour)
+            if words:
+                pen.text((left + 60, MARGIN - 40 + 15 * number), words.strip(", "), fill=colour)
     return image
 
 
