@@ -85,7 +85,9 @@ def test_an_empty_folder_and_a_torn_file_are_told(tmp_path: Path, capsys: pytest
 def test_an_interrupted_run_keeps_what_it_has(small: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "server.bench", "--model", str(small), "--device", "cpu", "--size", str(SIDE)]
     command += ["--steps", "1", "2", "4", "--rounds", "1", "--no-compiled", "--out", str(tmp_path), "--name", "cut"]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+    # what a shell starts in its background ignores Ctrl+C, and so would all that the tests start there
+    listen = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=listen) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if "2 steps at" in line:
