@@ -19,24 +19,26 @@ from numpy.typing import NDArray
 from addon.wire import Frame, Request, Style
 
 from .compiled import Compiler
+from .conditions import Conditions
 from .crowded import Threads
 from .devices import Stopwatch, choose, cpu_threads, give_back_freed
 from .errors import EngineError
 from .fast import pack_module, quicken_autoencoder
 from .fit import check_request
 from .graphs import CudaGraphs, RecordedPipeline
+from .guides import Guides
 from .images import Transfer
 from .inputs import Inputs, Recipe
 from .loading import Parts, Progress, load_parts
 from .look import look
 from .memory import check_memory, loading_dtype, shortage_told
-from .pipeline import Depth, Guide, Pipeline
+from .pipeline import Call, Depth, Pipeline
 from .quick_unet import quicken_unet
 from .quiet import quiet
 from .spec import LoraFile, ModelSpec
 from .style_picture import StylePicture
 from .text import PromptEncoder
-from .together import join_calls, join_depths, join_guides
+from .together import join_calls, join_depths
 
 OnStep = Callable[[int, int], None]
 
@@ -93,11 +95,12 @@ class StableDiffusionLcm:
             vae_dtype=vae_dtype,
             stretch_depth=parts.stretch_depth,
         )
-        if self._device.type == "cpu" and not eager:
-            quicken_unet(self._pipeline.unet)
+        if not eager:
+            self._pipeline.quick = quicken_unet(self._pipeline.unet)
             for module in (parts.vae, control):
                 if module is not None:
                     pack_module(module)
+        self._conditions = Conditions(self._pipeline.quick)
         self._sums: Pipeline | RecordedPipeline = self._pipeline
         if self._device.type == "cuda" and not eager:
             compiler = Compiler(self._pipeline) if compiled else None
@@ -110,6 +113,8 @@ class StableDiffusionLcm:
         self._transfer = Transfer(self._device)
         channels = self._pipeline.unet.config.in_channels
         self._inputs = Inputs(parts.schedule, channels, parts.latent_scale, self._device, self._dtype)
+        width = self._pipeline.unet.config.time_cond_proj_dim
+        self._guides = Guides(self._text, self._inputs, width, self._style)
 
     @classmethod
     def load(
@@ -163,9 +168,10 @@ class StableDiffusionLcm:
         """
         with quiet():
             changed = self._loras.use(loras)
-        if changed:
+        if changed - {"unet"}:
             self._text.forget()
-            self._pipeline.weights += 1
+        if "unet" in changed:
+            self._conditions.forget()
 
     def use_reference(self, image: NDArray[np.uint8] | None, weight: float = 1.0) -> None:
         """Have the next pictures follow the style picture ``image``, uint8 H x W x 3, or none.
@@ -205,9 +211,10 @@ class StableDiffusionLcm:
 
     def close(self) -> None:
         """Give the model's memory back. The engine cannot be used afterwards."""
-        self._sums = self._pipeline = self._text = self._loras = self._style = None  # type: ignore[assignment]
-        self._modules = []
         self._free()
+        self._sums = self._pipeline = self._text = self._loras = self._style = None  # type: ignore[assignment]
+        self._conditions = self._guides = None  # type: ignore[assignment]
+        self._modules = []
         give_back_freed()
 
     @torch.inference_mode()
@@ -218,7 +225,7 @@ class StableDiffusionLcm:
             pipeline.begin()
         on_step(0, style.steps)
         with watch.stage("text"):
-            guide = join_guides([self._guide(request.style) for request in requests])
+            guide = self._guides.of([request.style for request in requests])
         if guide is None:  # a longer text would have the shorter ones' pictures changed
             return [rendered for request in requests for rendered in self._render([request], on_step)]
         recipes, latents, depths = [], [], []
@@ -228,12 +235,17 @@ class StableDiffusionLcm:
             recipes.append(recipe)
             latents.append(latent)
             depths.append(depth)
+        with watch.stage("text"):
+            calls: Sequence[Call] = recipes[0].calls
+            if len(recipes) > 1:
+                calls = [join_calls(each) for each in zip(*(recipe.calls for recipe in recipes), strict=True)]
+            calls, guide = self._conditions.add(calls, guide, 0.0 if self._style is None else self._style.weight)
         with watch.stage("unet"):
             latent = latents[0] if len(latents) == 1 else torch.cat(latents)
             depth = join_depths(depths)
-            for index, calls in enumerate(zip(*(recipe.calls for recipe in recipes), strict=True)):
+            for index, call in enumerate(calls):
                 with watch.stage(f"step {index + 1}"):
-                    latent = pipeline.step(latent, join_calls(calls), guide, depth)
+                    latent = pipeline.step(latent, call, guide, depth)
                 on_step(index + 1, style.steps)
         images = []
         for each in latent.split(1):
@@ -267,20 +279,6 @@ class StableDiffusionLcm:
                 depth = pipeline.look(near, style.height, style.width, self._inputs.number(weight), rows)
         return recipe, latent, depth
 
-    def _guide(self, style: Style) -> Guide:
-        inputs, width = self._inputs, self._pipeline.unet.config.time_cond_proj_dim
-        # a UNet that was distilled to take the guidance as an input needs no second row
-        embedded = None if width is None else inputs.guidance_embedding(style.guidance, width)
-        guidance = inputs.number(style.guidance) if embedded is None and style.guidance > 1 else None
-        if guidance is None:
-            prompt = self._text.encode(style.prompt)
-        else:
-            prompt = self._text.pair(style.negative_prompt, style.prompt)
-        rows = prompt.text.shape[0]
-        times = None if prompt.pooled is None else inputs.times(style.height, style.width, rows)
-        picture = None if self._style is None else self._style.rows(rows)
-        return Guide(prompt.text, prompt.pooled, times, picture, guidance, embedded)
-
     def _place(self, module: Any, dtype: torch.dtype | None = None) -> Any:
         return module.to(device=self._device, dtype=dtype or self._dtype, memory_format=torch.channels_last)
 
@@ -292,6 +290,8 @@ class StableDiffusionLcm:
         self._render([Request(frame, style)], lambda step, steps: None)
 
     def _free(self) -> None:
+        self._conditions.forget()
+        self._guides.clear()
         self._inputs.clear()
         self._transfer.clear()
         if isinstance(self._sums, RecordedPipeline):

@@ -14,7 +14,7 @@ from .pipeline import Call
 from .schedule import Schedule
 
 KEPT_RECIPES = 8
-KEPT_NUMBERS = 32
+KEPT_NUMBERS = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,13 +86,13 @@ class Inputs:
             noise = torch.randn(shape, generator=generator) * level  # one draw after the other, as diffusers does it
             return noise.to(self._device, memory_format=torch.channels_last)
 
-        def number(value: float) -> torch.Tensor:
-            return torch.tensor(value, dtype=torch.float32, device=self._device)
+        def timestep(value: int) -> torch.Tensor:  # the same tensor again, as much is made of each
+            return self._numbers.get(("timestep", value), lambda: torch.tensor(value, device=self._device))
 
         start = draw(plan.noise)
         noises = (*(draw(step.renoise) for step in plan.steps[:-1]), None)
         calls = tuple(
-            Call(torch.tensor(step.timestep, device=self._device), number(step.keep), number(step.use), noise)
+            Call(timestep(step.timestep), self.number(step.keep), self.number(step.use), noise)
             for step, noise in zip(plan.steps, noises, strict=True)
         )
-        return Recipe(number(plan.signal) if plan.signal else None, start, calls)
+        return Recipe(self.number(plan.signal) if plan.signal else None, start, calls)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,21 +22,55 @@ from .recognise import FAMILIES, Found, require
 from .spec import LoraFile
 
 GROUPS = ("unet", "text_encoder", "text_encoder_2")
+REST = 32
+"""Frames with the same weights after which nobody drags a slider any more."""
 ROOM = 4
 """Unchanged weights stay on a GPU while that leaves this many times their size free there, else in main memory."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Change:
-    """What a LoRA does to one weight: ``up @ down``, reshaped to it."""
+    """What a LoRA does to one weight of ``group``: ``up @ down``, reshaped to it."""
 
+    group: str
     weight: torch.Tensor
     up: torch.Tensor
     down: torch.Tensor
 
     def delta(self) -> torch.Tensor:
+        """In the weight's shape and precision."""
         up, down = (side.to(self.weight.device, torch.float32).flatten(1) for side in (self.up, self.down))
-        return (up @ down).reshape(self.weight.shape)
+        return (up @ down).reshape(self.weight.shape).to(self.weight.dtype)
+
+
+class _Deltas:
+    """The products of LoRAs, kept while their weights are being changed: a slider that is dragged needs them again."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, torch.Tensor] = {}
+        self._rested = REST
+        self.keep = False
+
+    def of(self, change: _Change) -> torch.Tensor:
+        made = self._made.get(id(change))
+        if made is None:
+            made = change.delta()
+            if self.keep:
+                self._made[id(change)] = made
+        return made
+
+    def moved(self, same: bool) -> None:
+        """Weights were changed, of the ``same`` LoRAs as before."""
+        self.keep = same and self._rested < REST
+        if not self.keep:
+            self._made.clear()
+        self._rested = 0
+
+    def rested(self) -> None:
+        """A frame has come with the weights as they were."""
+        self._rested += 1
+        if self._rested == REST:
+            self._made.clear()
 
 
 class LoraStack:
@@ -51,7 +85,8 @@ class LoraStack:
         self._modules = dict(zip(GROUPS, (unet, *encoders), strict=False))
         self._used: tuple[LoraFile, ...] = ()
         self._read_files: dict[tuple[Path, int, int], list[_Change]] = {}
-        self._originals: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._originals: dict[int, tuple[_Change, torch.Tensor]] = {}
+        self._deltas = _Deltas()
 
     @torch.no_grad()
     def fuse(self, lora: LoraFile) -> None:
@@ -60,41 +95,52 @@ class LoraStack:
             change.weight.copy_(change.weight.float() + lora.weight * change.delta())
 
     @torch.no_grad()
-    def use(self, loras: Iterable[LoraFile]) -> bool:
-        """Have exactly ``loras`` in the weights, beside those that were fused; returns whether that changed any.
+    def use(self, loras: Iterable[LoraFile]) -> set[str]:
+        """Have exactly ``loras`` in the weights, beside those that were fused; returns which :data:`GROUPS` changed.
 
         Raises EngineError, and changes nothing then, where one does not fit the model. A file that is in use already
         is not read again, so that a change of weights alone costs one pass over the weights that it touches.
         """
         wanted = tuple(lora for lora in loras if lora.weight != 0)
         if wanted == self._used:
-            return False
+            self._deltas.rested()
+            return set()
         files = {lora.path: _stamp(lora.path) for lora in wanted}
         read = {stamp: self._read_files.get(stamp) or self._read(stamp[0]) for stamp in files.values()}
+        self._deltas.moved(same=read.keys() == self._read_files.keys())
         sums: dict[int, list[tuple[float, _Change]]] = {}
         for lora in wanted:
             for change in read[files[lora.path]]:
                 sums.setdefault(id(change.weight), []).append((lora.weight, change))
-        self._keep_originals(change.weight for changes in sums.values() for _, change in changes)
-        for key, (weight, original) in list(self._originals.items()):
+        self._keep_originals(changes[0][1] for changes in sums.values())
+        touched = {change.group for change, _ in self._originals.values()}
+        for key, (change, original) in list(self._originals.items()):
+            self._put(change.weight, original, sums.get(key, ()))
             if key not in sums:
-                weight.copy_(original)
                 del self._originals[key]
-                continue
-            total = original.to(weight.device, torch.float32, copy=True)
-            for factor, change in sums[key]:
-                total.add_(change.delta(), alpha=factor)
-            weight.copy_(total)
         self._read_files, self._used = read, wanted
-        return True
+        return touched
 
-    def _keep_originals(self, weights: Iterable[torch.Tensor]) -> None:
-        fresh = {id(weight): weight for weight in weights if id(weight) not in self._originals}
-        size = sum(weight.nbytes for weight in fresh.values())
-        device = next((weight.device for weight in fresh.values()), torch.device("cpu"))
+    def _put(self, weight: torch.Tensor, original: torch.Tensor, changes: Sequence[tuple[float, _Change]]) -> None:
+        """Make ``weight`` what it was, and ``changes`` with their factors added; rounded once."""
+        if not changes:
+            weight.copy_(original)
+        elif len(changes) == 1:
+            (factor, change), device = changes[0], weight.device
+            torch.add(original.to(device), self._deltas.of(change), alpha=factor, out=weight)
+        else:
+            total = original.to(weight.device, torch.float32, copy=True)
+            for factor, change in changes:
+                total.add_(self._deltas.of(change), alpha=factor)
+            weight.copy_(total)
+
+    def _keep_originals(self, changes: Iterable[_Change]) -> None:
+        fresh = {id(change.weight): change for change in changes if id(change.weight) not in self._originals}
+        size = sum(change.weight.nbytes for change in fresh.values())
+        device = next((change.weight.device for change in fresh.values()), torch.device("cpu"))
         roomy = device.type != "cuda" or torch.cuda.mem_get_info(device)[0] > ROOM * size
-        for key, weight in fresh.items():
-            self._originals[key] = (weight, weight.clone() if roomy else weight.cpu())
+        for key, change in fresh.items():
+            self._originals[key] = (change, change.weight.clone() if roomy else change.weight.cpu())
 
     def _read(self, path: Path) -> list[_Change]:
         found, _ = require(path, ("lora",), "a LoRA")
@@ -109,19 +155,21 @@ class LoraStack:
             except KeyError as error:
                 raise EngineError(f"LoRA {path} is damaged: it lacks {error}; copy it again") from None
             for name, up, down in pairs:
-                change = self._change(layers, name, up, down, path, found)
-                changes.append(_Change(change.weight, change.up * scales[group, name], change.down))
+                weight = self._weight(layers, name, up, down, path, found)
+                up, down = (up * scales[group, name]).to(weight.device), down.to(weight.device)
+                changes.append(_Change(group, weight, up, down))
         if not changes:
             raise EngineError(f"{path} is no LoRA for Stable Diffusion: none of its tensors is named like one")
         return changes
 
-    def _change(
+    def _weight(
         self, layers: dict[str, Any], name: str, up: torch.Tensor, down: torch.Tensor, path: Path, found: Found
-    ) -> _Change:
+    ) -> torch.Tensor:
+        """The weight that the two halves of the LoRA's layer ``name`` change."""
         # transformers' text encoder has lost a level of names that older files still have
         names = (name, name.removeprefix("text_model."), f"text_model.{name}")
         layer = next((layers[each] for each in names if each in layers), None)
-        weight = getattr(layer, "weight", None)
+        weight: torch.Tensor | None = getattr(layer, "weight", None)
         if weight is None:
             reason = f"it changes the layer {name}, which {self._name} does not have"
             raise EngineError(_other_base(path, found, reason))
@@ -134,7 +182,7 @@ class LoraStack:
                 raise EngineError(_other_base(path, found, reason))
         if not (bool(up.isfinite().all()) and bool(down.isfinite().all())):
             raise EngineError(f"{path} is damaged: its layer {name} has values that are no numbers; use another LoRA")
-        return _Change(weight, up.to(weight.device), down.to(weight.device))
+        return weight
 
 
 def _stamp(path: Path) -> tuple[Path, int, int]:

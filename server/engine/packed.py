@@ -1,14 +1,15 @@
-"""Layers of a diffusers model as a CPU computes them fastest: the same sums, without modules. torch, no requests.
+"""Layers of a diffusers model as they are computed fastest: the same sums, without modules. torch, no requests.
 
 PyTorch's CPU kernels (oneDNN) want a convolution's weights in an order of their own, and eager mode puts them into it
 at every call, which for small pictures takes longer than the convolution. Here that is done once; and what follows a
-convolution or a linear layer, a sum or a ReLU, is done on its result while that is still in the cache.
+convolution or a linear layer, a sum or a ReLU, is done on its result while that is still in the cache. Elsewhere, and
+for large models, the layers read the modules' own weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -40,18 +41,20 @@ def packs(module: nn.Module) -> bool:
     )
 
 
-class Versions:
-    """Tells when one of ``tensors`` was changed in place."""
+Made = TypeVar("Made")
 
-    def __init__(self, tensors: Iterable[torch.Tensor]) -> None:
-        self._tensors = list(tensors)
-        self._last = -1
 
-    def changed(self) -> bool:
-        """Whether any was since the last time; True the first time."""
-        now = sum(tensor._version for tensor in self._tensors)
-        changed, self._last = now != self._last, now
-        return changed
+class Derived(Generic[Made]):
+    """What ``make`` makes of ``weight``, and makes anew once the weight has been changed in place."""
+
+    def __init__(self, weight: torch.Tensor, make: Callable[[torch.Tensor], Made]) -> None:
+        self._weight, self._make = weight, make
+        self._version, self._made = weight._version, make(weight.detach())
+
+    def get(self) -> Made:
+        if self._version != self._weight._version:
+            self._version, self._made = self._weight._version, self._make(self._weight.detach())
+        return self._made
 
 
 class Conv:
@@ -61,7 +64,10 @@ class Conv:
         self.bias = conv.bias
         self._weight = conv.weight
         self._shape: tuple[Any, ...] = (conv.padding, conv.stride, conv.dilation, conv.groups)
-        self._packed = torch.ops.mkldnn._reorder_convolution_weight(conv.weight, *self._shape) if pack else None
+        self._packed = Derived(conv.weight, self._reorder) if pack else None
+
+    def _reorder(self, weight: torch.Tensor) -> torch.Tensor:
+        return torch.ops.mkldnn._reorder_convolution_weight(weight, *self._shape)
 
     def __call__(
         self,
@@ -78,9 +84,9 @@ class Conv:
             result = result if add is None else result.add_(add)
             return result.relu_() if relu else result
         if add is None:
-            return _convolve(x, self._packed, bias, *self._shape, "relu" if relu else "none", [], None)
+            return _convolve(x, self._packed.get(), bias, *self._shape, "relu" if relu else "none", [], None)
         after = "relu" if relu else None
-        return _convolve.binary(x, add, self._packed, bias, *self._shape, "add", 1.0, after, [], None)
+        return _convolve.binary(x, add, self._packed.get(), bias, *self._shape, "add", 1.0, after, [], None)
 
 
 class Linear:
@@ -91,7 +97,7 @@ class Linear:
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, pack: bool) -> None:
         self._weight, self._bias = weight, bias
-        self._packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach()) if pack else None
+        self._packed = Derived(weight, torch.ops.mkldnn._reorder_linear_weight) if pack else None
 
     def __call__(
         self,
@@ -101,17 +107,40 @@ class Linear:
         gelu: bool = False,
     ) -> torch.Tensor:
         if self._packed is not None:
+            packed = self._packed.get()
             if add is not None:
-                return _multiply.binary(x, add, self._packed, self._bias, "add")
+                return _multiply.binary(x, add, packed, self._bias, "add")
             if multiply is not None:
-                return _multiply.binary(x, multiply, self._packed, self._bias, "mul")
-            return _multiply(x, self._packed, self._bias, "gelu" if gelu else "none", [], "none" if gelu else None)
+                return _multiply.binary(x, multiply, packed, self._bias, "mul")
+            return _multiply(x, packed, self._bias, "gelu" if gelu else "none", [], "none" if gelu else None)
         result = F.linear(x, self._weight, self._bias)
         if add is not None:
             return result.add_(add)
         if multiply is not None:
             return result.mul_(multiply)
         return F.gelu(result) if gelu else result
+
+
+class Gated:
+    """A GEGLU's first layer: half of its outputs, each multiplied by the GELU of one of the other half.
+
+    ``weight``: 2 out x in, the gates last; ``bias``: 2 out.
+    """
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor, pack: bool) -> None:
+        self._both = self._plain = self._gate = None
+        if not pack:  # one large product and a pass over it, in place of two
+            self._both = Linear(weight, bias, pack)
+            return
+        (plain, gate), (plain_bias, gate_bias) = weight.chunk(2), bias.chunk(2)
+        self._plain, self._gate = Linear(plain, plain_bias, pack), Linear(gate, gate_bias, pack)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        if self._both is not None:
+            plain, gate = self._both(x).chunk(2, -1)
+            return plain * F.gelu(gate)
+        assert self._plain is not None and self._gate is not None
+        return self._plain(x, multiply=self._gate(x, gelu=True))
 
 
 class GroupNorm:
@@ -121,14 +150,14 @@ class GroupNorm:
         self._norm, self._silu = norm, silu
         groups, channels = norm.num_groups, norm.num_channels
         self._width = channels // groups
-        self._weight, self._bias = norm.weight.detach().float(), norm.bias.detach().float()
+        self._weight, self._bias = Derived(norm.weight, torch.Tensor.float), Derived(norm.bias, torch.Tensor.float)
         # multiplied by it, the sums of channels become their groups' means, as far as the pixels' number is left out
         self._to_groups = torch.eye(groups).repeat_interleave(self._width, 0) / self._width
         self._to_channels = torch.eye(groups).repeat_interleave(self._width, 1).contiguous()
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         number, channels, height, width = x.shape
-        if height * width >= SMALL_MAP or self._width >= NARROW_GROUP:
+        if not x.is_cpu or height * width >= SMALL_MAP or self._width >= NARROW_GROUP:
             norm = self._norm
             result = F.group_norm(x, norm.num_groups, norm.weight, norm.bias, norm.eps)
             return F.silu(result, inplace=True) if self._silu else result
@@ -137,8 +166,8 @@ class GroupNorm:
         mean, square = (sums @ self._to_groups).mul_(1 / (height * width)).unbind()
         spread = torch.rsqrt_((square - mean * mean).clamp_(min=0).add_(self._norm.eps))
         scale, shift = (torch.stack([spread, mean * spread]) @ self._to_channels).unbind()
-        shift = torch.addcmul(self._bias, shift, self._weight, value=-1)
-        result = torch.addcmul(shift[:, None], rows, (scale * self._weight)[:, None])
+        shift = torch.addcmul(self._bias.get(), shift, self._weight.get(), value=-1)
+        result = torch.addcmul(shift[:, None], rows, (scale * self._weight.get())[:, None])
         if self._silu:
             F.silu(result, inplace=True)
         return result.to(x.dtype).view(number, height, width, channels).permute(0, 3, 1, 2)
@@ -147,7 +176,7 @@ class GroupNorm:
 def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
     """Attention of N x heads x tokens x width to as many heads of other tokens; N x tokens x (heads * width)."""
     number, heads, tokens, width = query.shape
-    if number == 1 and tokens * key.shape[2] <= SMALL_SCORES:
+    if number == 1 and query.is_cpu and tokens * key.shape[2] <= SMALL_SCORES:
         nothing = query.new_empty(1, 1, 1)
         scores = torch.baddbmm(nothing, query[0], key[0].transpose(1, 2), beta=0, alpha=width**-0.5)
         result = torch.bmm(torch.softmax(scores, -1), value[0])[None]

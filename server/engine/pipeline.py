@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from .images import fit, from_model, to_model
+from .quick_unet import QuickUnet
 
 FLAT = 1e-3
 """A depth with less between its nearest and its farthest point says nothing when stretched."""
@@ -23,13 +24,14 @@ class Call:
     """The numbers of one UNet call, of one frame or of N: ``next latent = keep * latent + use * output (+ noise)``.
 
     ``timestep``: int64, 0-d. ``keep``, ``use``: fp32, 0-d. ``noise``: fp32, of the latent's shape, already scaled;
-    None at the last call.
+    None at the last call. ``shifts``: what a :class:`QuickUnet` takes in place of the timestep.
     """
 
     timestep: torch.Tensor
     keep: torch.Tensor
     use: torch.Tensor
     noise: torch.Tensor | None
+    shifts: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +43,8 @@ class Guide:
     ``text``: B x tokens x width. ``pooled``, ``times``: SDXL's, B x width and B x 6 (size, crop, size), or None.
     ``picture``: the encoded style picture of an IP-Adapter, B x 1 x ..., or None where the UNet has none.
     ``guidance``: fp32, 0-d, or None without classifier-free guidance. ``embedded``: the embedding of the guidance for
-    UNets that take it as an input, B x width, or None.
+    UNets that take it as an input, B x width, or None. ``keys``, ``picture_keys``: what a :class:`QuickUnet` takes in
+    place of text and picture.
     """
 
     text: torch.Tensor
@@ -50,6 +53,8 @@ class Guide:
     picture: torch.Tensor | None = None
     guidance: torch.Tensor | None = None
     embedded: torch.Tensor | None = None
+    keys: torch.Tensor | None = None
+    picture_keys: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +74,12 @@ class Depth:
 class Pipeline:
     """The modules of a model, on their device, and the sums that a frame makes with them.
 
-    The weights of ``unet`` and the text encoders are changed in place when LoRAs change, under the names that the
-    modules had when the pipeline was made, and ``weights`` counts that: a recording that reads them where they are
-    stays right, a copy of them does not. ``baked`` counts changes of plain numbers in the modules: a recording has
-    to be made anew. ``adapter`` is a T2IAdapter, ``control`` a ControlNetModel; at most one of them is there.
-    ``stretch_depth``: they were trained on MiDaS' maps, whose farthest point is 0 and nearest 1 in each picture, and
-    not on our planes, where 0 is at infinity.
+    The weights of ``unet`` and the text encoders are changed in place when LoRAs change: a recording that reads them
+    where they are stays right. ``quick`` computes ``unet``, where it can, from calls and guides that have been through
+    :class:`Conditions`. ``baked`` counts changes of plain numbers in the modules: a recording has to be made anew.
+    ``adapter`` is a T2IAdapter, ``control`` a ControlNetModel; at most one of them is there. ``stretch_depth``: they
+    were trained on MiDaS' maps, whose farthest point is 0 and nearest 1 in each picture, and not on our planes, where
+    0 is at infinity.
     """
 
     unet: Any
@@ -84,7 +89,7 @@ class Pipeline:
     control: Any = None
     vae_dtype: torch.dtype | None = None
     stretch_depth: bool = True
-    weights: int = 0
+    quick: QuickUnet | None = None
     baked: int = 0
 
     def encode(
@@ -110,49 +115,70 @@ class Pipeline:
 
     def step(self, latent: torch.Tensor, call: Call, guide: Guide, depth: Depth) -> torch.Tensor:
         """The latent (fp32, N x ...) after one UNet call."""
-        output = self.predict(latent, call.timestep, guide, depth)
+        output = self.predict(latent, call, guide, depth)
         latent = latent * call.keep + output * call.use
         return latent if call.noise is None else latent + call.noise
 
-    def predict(self, latent: torch.Tensor, timestep: torch.Tensor, guide: Guide, depth: Depth) -> torch.Tensor:
+    def predict(self, latent: torch.Tensor, call: Call, guide: Guide, depth: Depth) -> torch.Tensor:
         """The UNet's output for ``latent``, in fp32."""
         sample = latent.to(self.dtype)
         times = guide.text.shape[0] // latent.shape[0]
         if times > 1:
             sample = torch.cat([sample] * times)
-        added: dict[str, Any] = {}
-        if guide.pooled is not None:
-            added |= {"text_embeds": guide.pooled, "time_ids": guide.times}
-        down, middle = None, None
+        residuals: tuple[torch.Tensor, ...] = ()
         if depth.plane is not None:
             down, middle = self.control(
                 sample,
-                timestep,
+                call.timestep,
                 encoder_hidden_states=guide.text,
                 controlnet_cond=depth.plane,
                 conditioning_scale=depth.weight,
-                added_cond_kwargs=dict(added) or None,
+                added_cond_kwargs=_added(guide),
                 return_dict=False,
             )
-        if guide.picture is not None:
-            added["image_embeds"] = [guide.picture]
-        output = self.unet(
-            sample,
-            timestep,
-            encoder_hidden_states=guide.text,
-            timestep_cond=guide.embedded,
-            added_cond_kwargs=added or None,
-            down_block_additional_residuals=down,
-            mid_block_additional_residual=middle,
-            down_intrablock_additional_residuals=None if depth.features is None else list(depth.features),
-            return_dict=False,
-        )[0].float()
+            residuals = (*down, middle)
+        features = depth.features or ()
+        if self.quick is None:
+            output = self._by_diffusers(sample, call, guide, features, residuals)
+        else:
+            assert call.shifts is not None and guide.keys is not None
+            output = self.quick(sample, call.shifts, guide.keys, guide.picture_keys, features, residuals)
+        output = output.float()
         if guide.guidance is None:
             return output
         without, with_prompt = output.chunk(2)
         return without + guide.guidance * (with_prompt - without)
 
+    def _by_diffusers(
+        self,
+        sample: torch.Tensor,
+        call: Call,
+        guide: Guide,
+        features: tuple[torch.Tensor, ...],
+        residuals: tuple[torch.Tensor, ...],
+    ) -> torch.Tensor:
+        added = _added(guide) or {}
+        if guide.picture is not None:
+            added["image_embeds"] = [guide.picture]
+        output: torch.Tensor = self.unet(
+            sample,
+            call.timestep,
+            encoder_hidden_states=guide.text,
+            timestep_cond=guide.embedded,
+            added_cond_kwargs=added or None,
+            down_block_additional_residuals=residuals[:-1] or None,
+            mid_block_additional_residual=residuals[-1] if residuals else None,
+            down_intrablock_additional_residuals=list(features) or None,
+            return_dict=False,
+        )[0]
+        return output
+
     def decode(self, latent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The picture, uint8 H x W x 3, and whether all of the latent are numbers (bool, 0-d)."""
         scaled = (latent / self.vae.config.scaling_factor).to(self.vae_dtype or self.dtype)
         return from_model(self.vae.decode(scaled, return_dict=False)[0]), torch.isfinite(latent).all()
+
+
+def _added(guide: Guide) -> dict[str, Any] | None:
+    """SDXL's further inputs, or None."""
+    return None if guide.pooled is None else {"text_embeds": guide.pooled, "time_ids": guide.times}

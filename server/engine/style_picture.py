@@ -13,6 +13,7 @@ from PIL import Image
 from transformers import CLIPImageProcessorPil
 
 from .cache import Recent
+from .conditions import KeptFor
 from .controls import StyleParts
 from .pipeline import Pipeline
 
@@ -33,7 +34,8 @@ class StylePicture:
         if not self._hidden:
             self._nothing = torch.zeros_like(self._nothing)
         self._encoded = self._nothing
-        self._weight = -1.0
+        self._rows: KeptFor[torch.Tensor] = KeptFor(2 * KEPT_PICTURES)
+        self.weight = -1.0
         self._set_weight(0.0)
 
     def use(self, image: NDArray[np.uint8] | None, weight: float) -> None:
@@ -48,17 +50,18 @@ class StylePicture:
 
     def rows(self, rows: int) -> torch.Tensor:
         """The encoded picture for ``rows`` rows, 1 or 2: B x 1 x ..., the negative row first."""
-        encoded = self._encoded if rows == 1 else torch.cat([self._nothing, self._encoded])
-        return encoded[:, None]
+        both = self._nothing, self._encoded
+        return self._rows.get(both, lambda: (self._encoded if rows == 1 else torch.cat(both))[:, None], rows)
 
     def _set_weight(self, weight: float) -> None:
-        if weight == self._weight:
+        if weight == self.weight:
             return
         for processor in self._pipeline.unet.attn_processors.values():
             if hasattr(processor, "to_k_ip"):
                 processor.scale = [weight]
-        self._weight = weight
-        self._pipeline.baked += 1
+        self.weight = weight
+        if self._pipeline.quick is None:  # which has it among its inputs
+            self._pipeline.baked += 1
 
     def _pixels(self, image: NDArray[np.uint8]) -> torch.Tensor:
         return self._processor(Image.fromarray(image), return_tensors="pt").pixel_values

@@ -104,14 +104,15 @@ def test_the_same_loras_again_cost_nothing_and_new_weights_read_no_file(
 ) -> None:
     model, path = live("SD1.5"), lora("SD1.5", "kohya")
     model.use_loras((LoraFile(path, 0.5),))
-    count = model._pipeline.weights
     read: list[Path] = []
     original = model._loras._read
     monkeypatch.setattr(model._loras, "_read", lambda where: read.append(where) or original(where))
+    weights = list(model._pipeline.unet.parameters())
+    versions = [weight._version for weight in weights]
     model.use_loras((LoraFile(path, 0.5),))
-    assert model._pipeline.weights == count
+    assert [weight._version for weight in weights] == versions
     model.use_loras((LoraFile(path, 0.8),))
-    assert model._pipeline.weights == count + 1
+    assert [weight._version for weight in weights] != versions
     assert read == []
 
 

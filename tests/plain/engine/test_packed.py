@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from server.engine import packed
-from server.engine.packed import Conv, GroupNorm, Linear, Versions, attend, packs
+from server.engine.packed import Conv, Derived, Gated, GroupNorm, Linear, attend, packs
 
 NO_BF16 = pytest.mark.skipif(not packed.cpu_has_bf16(), reason="this CPU has no bf16")
 DTYPES = [torch.float32, pytest.param(torch.bfloat16, marks=NO_BF16)]
@@ -87,12 +87,22 @@ def test_attention(number: int, tokens: int, others: int, dtype: torch.dtype) ->
     torch.testing.assert_close(attend(query, key, value), expected, **NEAR[dtype])
 
 
-def test_versions_tell_changes_in_place() -> None:
-    weights = [torch.zeros(3), torch.ones(2)]
-    versions = Versions(weights)
-    assert versions.changed() and not versions.changed()
-    weights[1].copy_(weights[1] + 1)
-    assert versions.changed() and not versions.changed()
+def test_what_is_made_of_a_weight_follows_it() -> None:
+    made: list[float] = []
+    weight = torch.zeros(2, 3)
+    derived = Derived(weight, lambda now: made.append(float(now.sum())) or 2 * now)
+    assert torch.equal(derived.get(), torch.zeros(2, 3)) and derived.get() is derived.get()
+    weight[0].copy_(torch.ones(3))
+    assert torch.equal(derived.get(), 2 * weight)
+    assert made == [0.0, 3.0]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gated(dtype: torch.dtype, pack: bool) -> None:
+    layer = nn.Linear(24, 64).to(dtype)
+    x = torch.randn(2, 7, 24, dtype=dtype)
+    plain, gate = layer(x).chunk(2, -1)
+    torch.testing.assert_close(Gated(layer.weight, layer.bias, pack)(x), plain * F.gelu(gate), **NEAR[dtype])
 
 
 def test_large_and_odd_weights_are_not_packed(monkeypatch: pytest.MonkeyPatch) -> None:
