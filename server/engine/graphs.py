@@ -9,8 +9,7 @@ steps, seed, strength or prompt needs no new recording, and neither do other LoR
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Hashable, Iterator
-from dataclasses import fields, is_dataclass, replace
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ import torch
 from .cache import Recent
 from .compiled import Compiler
 from .pipeline import Call, Depth, Guide, Pipeline
+from .shapes import map_tensors, shape_of, tensors_of
 
 KEPT_RECORDINGS = 16
 """Four stages of four sizes. Their scratch memory is shared, so that each costs little more than its inputs."""
@@ -36,8 +36,8 @@ class RecordedPipeline:
     goes on as it is. ``record`` makes a recording, :class:`CudaGraphs` as a rule; where that fails once, all goes on
     unrecorded. Call :meth:`begin` before each frame.
 
-    With a ``compiler`` the UNet's call is compiled once a frame has found all recorded, and recorded again when that
-    is done. Nothing is recorded meanwhile: what a compiler does on a GPU must not end up in a recording.
+    With a ``compiler`` stages are compiled, one after the other, once a frame has found all recorded, and recorded
+    again when that is done. Nothing is recorded meanwhile: what a compiler does on a GPU must not end up in one.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class RecordedPipeline:
 
     @property
     def compiling(self) -> bool:
-        """Whether the UNet is being compiled, so that frames will be faster soon."""
+        """Whether something is being compiled, so that frames will be faster soon."""
         return self._compiler is not None and self._compiler.busy
 
     def begin(self) -> None:
@@ -72,39 +72,42 @@ class RecordedPipeline:
     def encode(
         self, image: torch.Tensor, height: int, width: int, signal: torch.Tensor, start: torch.Tensor
     ) -> torch.Tensor:
-        return self._run(self._pipeline.encode, _anew(image), height, width, signal, start)
+        return self._run("encode", _anew(image), height, width, signal, start)
 
     def look(self, depth: torch.Tensor, height: int, width: int, weight: torch.Tensor, rows: int) -> Depth:
-        return self._run(self._pipeline.look, _anew(depth), height, width, weight, rows)
+        return self._run("look", _anew(depth), height, width, weight, rows)
 
     def step(self, latent: torch.Tensor, call: Call, guide: Guide, depth: Depth) -> torch.Tensor:
-        given = (latent, call, guide, depth)
-        if self._compiler is None or not self.sound:
-            return self._run(self._pipeline.step, *given)
-        key = _key(self._pipeline.step, given)
-        kind = shape_of((latent, guide, depth))  # the UNet is the same before the last call, which adds no noise
-        if not self._compiler.ready(kind):
-            if self._is_settled and self._recordings.peek(key):
-                self._compiler.offer(kind, lambda: map_tensors(given, torch.clone))
-            return self._run(self._pipeline.step, *given)
-        made = self._recordings.peek(key)
-        if made is not None and key not in self._compiled and self._may_record and not self.compiling:
-            self._compiled.add(key)
-            made.clear()
-            return self._run(self._compiler.pipeline.step, *given)
-        if made and key in self._compiled:
-            return self._run(self._compiler.pipeline.step, *given)
-        # never the compiled step itself: inputs with other strides would have it compiled anew, within this frame
-        self._compiled.discard(key)
-        return self._run(self._pipeline.step, *given)
+        return self._run("step", latent, call, guide, depth)
 
     def decode(self, latent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return self._run(self._pipeline.decode, latent)
+        return self._run("decode", latent)
 
-    def _run(self, function: Function, *given: Any) -> Any:
+    def _run(self, stage: str, *given: Any) -> Any:
+        function = getattr(self._pipeline, stage)
         if not self.sound:
             return function(*given)
-        key = _key(function, given)
+        key, compiler = (stage, shape_of(given)), self._compiler
+        fast = None
+        if compiler is not None:
+            # what is compiled of a step is the same before the last call, which adds no noise
+            kind = (stage, shape_of((given[0], *given[2:]))) if stage == "step" else key
+            made = self._recordings.peek(key)
+            if not compiler.ready(kind):
+                if made and self._is_settled:
+                    compiler.offer(kind, lambda: map_tensors(given, torch.clone))
+            elif made and key not in self._compiled and self._may_record and not self.compiling:
+                self._compiled.add(key)
+                made.clear()
+            elif not made:
+                # inputs with other strides would have what is compiled made anew, within this frame
+                self._compiled.discard(key)
+            if key in self._compiled:
+                fast = compiler.stages[stage]
+        return self._repeat(key, fast or function, given)
+
+    def _repeat(self, key: Hashable, function: Function, given: tuple[Any, ...]) -> Any:
+        """Of ``function`` the recording, where there is one; it is made where it is due."""
         known = True
 
         def first() -> list[Recording]:
@@ -122,10 +125,6 @@ class RecordedPipeline:
                 self.clear()
                 print(f"engine: frames are not recorded as CUDA graphs: {error}", file=sys.stderr)
         return made[0](given) if made and self.sound else function(*given)
-
-
-def _key(function: Function, given: tuple[Any, ...]) -> Hashable:
-    return function.__name__, shape_of(given)
 
 
 def _anew(plane: torch.Tensor) -> torch.Tensor:
@@ -181,39 +180,3 @@ class Inbox:
             if value is not self._last[index]:
                 self._tensors[index].copy_(value, non_blocking=True)
                 self._last[index] = value
-
-
-def tensors_of(value: Any) -> Iterator[torch.Tensor]:
-    """All tensors in tuples, lists and dataclasses, in a fixed order."""
-    if torch.is_tensor(value):
-        yield value
-    elif isinstance(value, (tuple, list)):
-        for each in value:
-            yield from tensors_of(each)
-    elif is_dataclass(value):
-        for field in fields(value):
-            yield from tensors_of(getattr(value, field.name))
-
-
-def map_tensors(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
-    """``value`` with each of its tensors changed."""
-    if torch.is_tensor(value):
-        return change(value)
-    if isinstance(value, (tuple, list)):
-        return type(value)(map_tensors(each, change) for each in value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return replace(
-            value, **{field.name: map_tensors(getattr(value, field.name), change) for field in fields(value)}
-        )
-    return value
-
-
-def shape_of(value: Any) -> Any:
-    """What a recording depends on: shapes, precisions and plain numbers, and what is None; not the tensors' values."""
-    if torch.is_tensor(value):
-        return tuple(value.shape), value.dtype
-    if isinstance(value, (tuple, list)):
-        return tuple(shape_of(each) for each in value)
-    if is_dataclass(value):
-        return tuple(shape_of(getattr(value, field.name)) for field in fields(value))
-    return value

@@ -157,7 +157,8 @@ class GroupNorm:
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         number, channels, height, width = x.shape
-        if not x.is_cpu or height * width >= SMALL_MAP or self._width >= NARROW_GROUP:
+        is_fast = not x.is_cpu or height * width >= SMALL_MAP or self._width >= NARROW_GROUP
+        if is_fast or torch.compiler.is_compiling():
             norm = self._norm
             result = F.group_norm(x, norm.num_groups, norm.weight, norm.bias, norm.eps)
             return F.silu(result, inplace=True) if self._silu else result

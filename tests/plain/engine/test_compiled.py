@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +13,36 @@ import torch
 from server.bench.arms import load
 from server.engine import ModelSpec
 from server.engine.compiled import KEPT_COMPILED, Compiler
+from server.engine.conditions import Conditions
 from server.engine.graphs import RecordedPipeline
 from server.engine.pipeline import Call, Depth, Guide, Pipeline
+from server.engine.quick_unet import quicken_unet
 from tests.plain.engine.test_graphs import Repeats
 
 BACKEND = "inductor" if shutil.which("g++") else "aot_eager"  # torch's own compiler needs one of C++ on a CPU
 Inputs = tuple[torch.Tensor, Call, Guide, Depth]
 
 
-@pytest.fixture
-def pipeline(model: Callable[..., Path]) -> Pipeline:
+@pytest.fixture(params=["quick", "diffusers'"])
+def pipeline(request: Any, model: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     parts = load(ModelSpec(model()))
-    return Pipeline(parts.unet, parts.vae, torch.float32)
+    monkeypatch.setattr("server.engine.packed.LARGEST_PACKED", 0)  # as on a GPU
+    made = Pipeline(parts.unet, parts.vae, torch.float32, adapter=parts.control)
+    if request.param == "quick":
+        made.quick = quicken_unet(parts.unet)
+        assert made.quick is not None
+    return made
 
 
-def inputs(pipeline: Pipeline, side: int = 8, seed: int = 0) -> Inputs:
+@torch.inference_mode()
+def inputs(pipeline: Pipeline, side: int = 8, seed: int = 0, rows: int = 1) -> Inputs:
     generator = torch.Generator().manual_seed(seed)
     draw = lambda *shape: torch.randn(shape, generator=generator)  # noqa: E731
-    call = Call(torch.tensor(499), torch.tensor(0.5), torch.tensor(0.25), draw(1, 4, side, side))
-    return draw(1, 4, side, side), call, Guide(draw(1, 77, pipeline.unet.config.cross_attention_dim)), Depth()
+    call = Call(torch.tensor(499), torch.tensor(0.5), torch.tensor(0.25), draw(1, 4, side, side).repeat(rows, 1, 1, 1))
+    latent = draw(1, 4, side, side).repeat(rows, 1, 1, 1)
+    guide = Guide(draw(1, 77, pipeline.unet.config.cross_attention_dim).repeat(rows, 1, 1))
+    (call,), guide = Conditions(pipeline.quick).add((call,), guide)
+    return latent, call, guide, Depth()
 
 
 def frames(recorded: RecordedPipeline, given: Inputs, count: int = 4) -> torch.Tensor:
@@ -49,6 +59,7 @@ def wait(recorded: RecordedPipeline) -> None:
     assert not recorded.compiling
 
 
+@pytest.mark.parametrize("pipeline", ["quick"], indirect=True)
 def test_it_takes_over_when_it_is_done(pipeline: Pipeline) -> None:
     record = Repeats()
     compiler = Compiler(pipeline, BACKEND)
@@ -64,7 +75,7 @@ def test_it_takes_over_when_it_is_done(pipeline: Pipeline) -> None:
     functions = watch(recorded)
     assert torch.allclose(frames(recorded, given), expected, atol=1e-4)
     assert len(record.made) == made + 1, "recorded once more, with what was compiled"
-    assert functions == [compiler.pipeline.step]
+    assert functions == [compiler.stages["step"]]
     other = inputs(pipeline, seed=5)
     with torch.inference_mode():
         assert torch.allclose(frames(recorded, other, 1), pipeline.step(*other), atol=1e-4)
@@ -80,11 +91,12 @@ def test_what_is_not_recorded_is_never_compiled_within_a_frame(pipeline: Pipelin
     frames(recorded, given)
     recorded._recordings.clear()
     functions = watch(recorded)
-    compiler.pipeline = replace(pipeline, unet=None)
+    fast = compiler.stages["step"]
+    compiler.stages["step"] = lambda *given: pytest.fail("compiled within a frame")
     assert torch.allclose(frames(recorded, given, 1), expected, atol=1e-4)
-    compiler.pipeline = replace(pipeline)
+    compiler.stages["step"] = fast
     assert torch.allclose(frames(recorded, given, 4), expected, atol=1e-4)
-    assert functions == [compiler.pipeline.step], "then the fast way once more"
+    assert functions == [pipeline.step, fast], "then the fast way once more"
 
 
 def watch(recorded: RecordedPipeline) -> list[Any]:
@@ -130,6 +142,7 @@ def test_changed_numbers_in_modules_have_it_compiled_anew(pipeline: Pipeline) ->
     wait(recorded)
 
 
+@pytest.mark.parametrize("pipeline", ["quick"], indirect=True)
 def test_few_kinds_are_compiled_for(pipeline: Pipeline) -> None:
     compiler = Compiler(pipeline, "eager")
     recorded = RecordedPipeline(pipeline, Repeats(), compiler=compiler)
@@ -164,9 +177,37 @@ def test_frames_in_one_go_are_another_kind(pipeline: Pipeline) -> None:
     one = inputs(pipeline)
     frames(recorded, one)
     wait(recorded)
-    latent, call, guide, depth = one
-    assert call.noise is not None
-    pair = (latent.repeat(2, 1, 1, 1), replace(call, noise=call.noise.repeat(2, 1, 1, 1)))
-    with torch.inference_mode():
-        both = frames(recorded, (*pair, Guide(guide.text.repeat(2, 1, 1)), depth), 2)
+    both = frames(recorded, inputs(pipeline, rows=2), 2)
     assert torch.allclose(both[1:], frames(recorded, one), atol=1e-4)
+
+
+def test_all_stages_are_compiled_one_after_the_other_and_each_in_one_piece(pipeline: Pipeline) -> None:
+    """Whatever Python is left between two pieces would be computed in every frame."""
+    pieces: list[Any] = []
+
+    def backend(graph: Any, examples: Any) -> Any:
+        pieces.append(graph)
+        return graph.forward
+
+    compiler = Compiler(pipeline, backend)  # type: ignore[arg-type]
+    recorded = RecordedPipeline(pipeline, Repeats(), compiler=compiler)
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randint(0, 256, (64, 64, 3), dtype=torch.uint8, generator=generator)
+    near = torch.rand(64, 64, generator=generator)
+    given = inputs(pipeline)
+
+    @torch.inference_mode()
+    def frame(stages: Pipeline | RecordedPipeline) -> torch.Tensor:
+        latent = stages.encode(image, 64, 64, torch.tensor(0.7), given[0])
+        depth = stages.look(near, 64, 64, torch.tensor(0.8), 1)
+        return stages.decode(stages.step(latent, given[1], given[2], depth))[0]
+
+    expected = frame(pipeline).int()
+    functions = watch(recorded)
+    for _ in range(40):
+        recorded.begin()
+        assert (frame(recorded).int() - expected).abs().max() <= 1
+        if compiler._thread is not None:
+            compiler._thread.join(600)
+    assert set(compiler.stages.values()) <= set(functions)
+    assert len(pieces) == len(compiler.stages) == 4

@@ -15,7 +15,8 @@ import torch
 
 from server.engine import StableDiffusionLcm
 from server.engine.cpu import NICENESS, give_way
-from server.engine.graphs import CudaGraphs, Inbox, RecordedPipeline, map_tensors
+from server.engine.graphs import CudaGraphs, Inbox, RecordedPipeline
+from server.engine.shapes import map_tensors
 from tests.plain.engine.conftest import make_request
 
 Engine = Callable[..., StableDiffusionLcm]
