@@ -33,9 +33,10 @@ class Compiler:
     def __init__(self, pipeline: Pipeline, backend: str = "inductor", **options: Any) -> None:
         # graphs are recorded by ourselves: those of inductor would be recorded anew whenever weights are changed
         compiled = partial(torch.compile, backend=backend, dynamic=False, **options)
-        # of a step the UNet alone: before the last one, which adds no noise, all else is another function
-        name = "unet" if pipeline.quick is None else "quick"
-        step = replace(pipeline, **{name: compiled(getattr(pipeline, name))}).step
+        # of a step the nets alone: before the last one, which adds no noise, all else is another function
+        nets = ("unet" if pipeline.quick is None else "quick", "control", "quick_control")
+        fast: Any = {name: compiled(getattr(pipeline, name)) for name in nets if getattr(pipeline, name) is not None}
+        step = replace(pipeline, **fast).step
         whole = {stage: compiled(getattr(pipeline, stage)) for stage in ("encode", "look", "decode")}
         self.stages: dict[str, Callable[..., Any]] = {"step": step, **whole}
         """By their names, fast for the inputs that are ``ready``; with others they would compile first."""

@@ -10,7 +10,7 @@ import torch
 
 from .cache import Recent
 from .pipeline import Call, Guide
-from .quick_unet import QuickUnet
+from .quick_unet import QuickControl, QuickUnet
 
 KEPT_FRAMES = 16
 """Sets of calls and words. Each is some tuples."""
@@ -41,37 +41,39 @@ class KeptFor(Generic[Made]):
 
 
 class Conditions:
-    """Adds to calls and guides what ``quick`` takes in place of timesteps and words; leaves them alone without it."""
+    """Adds to calls and guides what ``quick`` and ``control`` take in place of timesteps and words; nothing without."""
 
-    def __init__(self, quick: QuickUnet | None) -> None:
-        self._quick = quick
+    def __init__(self, quick: QuickUnet | None, control: QuickControl | None = None) -> None:
+        self._quick, self._control = quick, control
         self._frames: KeptFor[tuple[Sequence[Call], Guide]] = KeptFor(KEPT_FRAMES)
         self._shifts: KeptFor[torch.Tensor] = KeptFor(KEPT_TIMES)
         self._keys: KeptFor[torch.Tensor] = KeptFor(KEPT_WORDS)
 
     def forget(self) -> None:
-        """The UNet's weights are others now."""
+        """The weights are others now."""
         self._frames.clear()
         self._shifts.clear()
         self._keys.clear()
 
     def add(self, calls: Sequence[Call], guide: Guide, picture_weight: float = 0.0) -> tuple[Sequence[Call], Guide]:
         """``calls`` with their shifts and ``guide`` with its keys; ``picture_weight``: of the style picture."""
-        if self._quick is None:
-            return calls, guide
-        quick = self._quick
-        return self._frames.get((calls, guide), lambda: self._make(quick, calls, guide, picture_weight), picture_weight)
+        return self._frames.get((calls, guide), lambda: self._make(calls, guide, picture_weight), picture_weight)
 
-    def _make(
-        self, quick: QuickUnet, calls: Sequence[Call], guide: Guide, picture_weight: float
-    ) -> tuple[Sequence[Call], Guide]:
-        keys = self._keys.get((guide.text,), lambda: quick.keys(guide.text))
-        picture, of_picture = guide.picture, None
-        if picture is not None and picture_weight > 0:
-            of_picture = self._keys.get((picture,), lambda: quick.picture_keys(picture), picture_weight)
-        made = []
-        for call in calls:
-            given = (call.timestep, guide.pooled, guide.times, guide.embedded)
-            shifts = self._shifts.get(given, lambda given=given: quick.shifts(*given))  # type: ignore[misc]
-            made.append(replace(call, shifts=shifts))
-        return made, replace(guide, keys=keys, picture_keys=of_picture)
+    def _make(self, calls: Sequence[Call], guide: Guide, picture_weight: float) -> tuple[Sequence[Call], Guide]:
+        quick, control, picture = self._quick, self._control, guide.picture
+        if quick is not None:
+            keys = self._keys.get((quick, guide.text), lambda: quick.keys(guide.text))
+            seen = None
+            if picture is not None and picture_weight > 0:
+                seen = self._keys.get((quick, picture), lambda: quick.picture_keys(picture), picture_weight)
+            calls = [replace(call, shifts=self._shifts_of(quick, call, guide)) for call in calls]
+            guide = replace(guide, keys=keys, picture_keys=seen)
+        if control is not None:
+            keys = self._keys.get((control, guide.text), lambda: control.keys(guide.text))
+            calls = [replace(call, control_shifts=self._shifts_of(control, call, guide)) for call in calls]
+            guide = replace(guide, control_keys=keys)
+        return calls, guide
+
+    def _shifts_of(self, net: QuickUnet | QuickControl, call: Call, guide: Guide) -> torch.Tensor:
+        given = call.timestep, guide.pooled, guide.times, guide.embedded
+        return self._shifts.get((net, *given), lambda: net.shifts(*given))

@@ -23,7 +23,7 @@ from .conditions import Conditions
 from .crowded import Threads
 from .devices import Stopwatch, choose, cpu_threads, give_back_freed
 from .errors import EngineError
-from .fast import pack_module, quicken_autoencoder
+from .fast import quicken, quicken_autoencoder
 from .fit import check_request
 from .graphs import CudaGraphs, RecordedPipeline
 from .guides import Guides
@@ -33,7 +33,6 @@ from .loading import Parts, Progress, load_parts
 from .look import look
 from .memory import check_memory, loading_dtype, shortage_told
 from .pipeline import Call, Depth, Pipeline
-from .quick_unet import quicken_unet
 from .quiet import quiet
 from .spec import LoraFile, ModelSpec
 from .style_picture import StylePicture
@@ -96,11 +95,8 @@ class StableDiffusionLcm:
             stretch_depth=parts.stretch_depth,
         )
         if not eager:
-            self._pipeline.quick = quicken_unet(self._pipeline.unet)
-            for module in (parts.vae, control):
-                if module is not None:
-                    pack_module(module)
-        self._conditions = Conditions(self._pipeline.quick)
+            quicken(self._pipeline)
+        self._conditions = Conditions(self._pipeline.quick, self._pipeline.quick_control)
         self._sums: Pipeline | RecordedPipeline = self._pipeline
         if self._device.type == "cuda" and not eager:
             compiler = Compiler(self._pipeline) if compiled else None

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from .images import fit, from_model, to_model
-from .quick_unet import QuickUnet
+from .quick_unet import QuickControl, QuickUnet
 
 FLAT = 1e-3
 """A depth with less between its nearest and its farthest point says nothing when stretched."""
@@ -24,7 +24,8 @@ class Call:
     """The numbers of one UNet call, of one frame or of N: ``next latent = keep * latent + use * output (+ noise)``.
 
     ``timestep``: int64, 0-d. ``keep``, ``use``: fp32, 0-d. ``noise``: fp32, of the latent's shape, already scaled;
-    None at the last call. ``shifts``: what a :class:`QuickUnet` takes in place of the timestep.
+    None at the last call. ``shifts``, ``control_shifts``: what a :class:`QuickUnet` and a :class:`QuickControl` take in
+    place of the timestep.
     """
 
     timestep: torch.Tensor
@@ -32,6 +33,7 @@ class Call:
     use: torch.Tensor
     noise: torch.Tensor | None
     shifts: torch.Tensor | None = None
+    control_shifts: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +45,8 @@ class Guide:
     ``text``: B x tokens x width. ``pooled``, ``times``: SDXL's, B x width and B x 6 (size, crop, size), or None.
     ``picture``: the encoded style picture of an IP-Adapter, B x 1 x ..., or None where the UNet has none.
     ``guidance``: fp32, 0-d, or None without classifier-free guidance. ``embedded``: the embedding of the guidance for
-    UNets that take it as an input, B x width, or None. ``keys``, ``picture_keys``: what a :class:`QuickUnet` takes in
-    place of text and picture.
+    UNets that take it as an input, B x width, or None. ``keys``, ``picture_keys``, ``control_keys``: what a
+    :class:`QuickUnet` and a :class:`QuickControl` take in place of text and picture.
     """
 
     text: torch.Tensor
@@ -55,6 +57,7 @@ class Guide:
     embedded: torch.Tensor | None = None
     keys: torch.Tensor | None = None
     picture_keys: torch.Tensor | None = None
+    control_keys: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +65,7 @@ class Depth:
     """What the depth gives to each UNet call, made once a frame by :meth:`Pipeline.look`.
 
     ``features``: a T2I-Adapter's, one for each UNet block, weighted, or None. ``plane``: what a ControlNet sees,
-    B x 3 x H x W, or None; ``weight``: of its residuals, fp32, 0-d.
+    B x 3 x H x W, or what a :class:`QuickControl` has made of it, or None; ``weight``: of its residuals, fp32, 0-d.
     """
 
     features: tuple[torch.Tensor, ...] | None = None
@@ -75,11 +78,11 @@ class Pipeline:
     """The modules of a model, on their device, and the sums that a frame makes with them.
 
     The weights of ``unet`` and the text encoders are changed in place when LoRAs change: a recording that reads them
-    where they are stays right. ``quick`` computes ``unet``, where it can, from calls and guides that have been through
-    :class:`Conditions`. ``baked`` counts changes of plain numbers in the modules: a recording has to be made anew.
-    ``adapter`` is a T2IAdapter, ``control`` a ControlNetModel; at most one of them is there. ``stretch_depth``: they
-    were trained on MiDaS' maps, whose farthest point is 0 and nearest 1 in each picture, and not on our planes, where
-    0 is at infinity.
+    where they are stays right. ``quick`` computes ``unet``, where it can, and ``quick_control`` ``control``, from calls
+    and guides that have been through :class:`Conditions`. ``baked`` counts changes of plain numbers in the modules: a
+    recording has to be made anew. ``adapter`` is a T2IAdapter, ``control`` a ControlNetModel; at most one of them is
+    there. ``stretch_depth``: they were trained on MiDaS' maps, whose farthest point is 0 and nearest 1 in each picture,
+    and not on our planes, where 0 is at infinity.
     """
 
     unet: Any
@@ -90,6 +93,7 @@ class Pipeline:
     vae_dtype: torch.dtype | None = None
     stretch_depth: bool = True
     quick: QuickUnet | None = None
+    quick_control: QuickControl | None = None
     baked: int = 0
 
     def encode(
@@ -109,7 +113,9 @@ class Pipeline:
             depth = torch.where(high - low < FLAT, depth, (depth - low) / (high - low))
         plane = fit(depth[None, None], height, width).to(self.dtype, memory_format=torch.channels_last)
         if self.adapter is None:
-            return Depth(plane=plane.expand(rows, 3, -1, -1), weight=weight)
+            plane = plane.expand(-1, 3, -1, -1)
+            seen = plane if self.quick_control is None else self.quick_control.look(plane)
+            return Depth(plane=seen.expand(rows, -1, -1, -1), weight=weight)
         features = self.adapter(plane.expand(-1, self.adapter.config.in_channels, -1, -1))
         return Depth(features=tuple((feature * weight).expand(rows, -1, -1, -1) for feature in features))
 
@@ -125,18 +131,7 @@ class Pipeline:
         times = guide.text.shape[0] // latent.shape[0]
         if times > 1:
             sample = torch.cat([sample] * times)
-        residuals: tuple[torch.Tensor, ...] = ()
-        if depth.plane is not None:
-            down, middle = self.control(
-                sample,
-                call.timestep,
-                encoder_hidden_states=guide.text,
-                controlnet_cond=depth.plane,
-                conditioning_scale=depth.weight,
-                added_cond_kwargs=_added(guide),
-                return_dict=False,
-            )
-            residuals = (*down, middle)
+        residuals = self._residuals(sample, call, guide, depth)
         features = depth.features or ()
         if self.quick is None:
             output = self._by_diffusers(sample, call, guide, features, residuals)
@@ -148,6 +143,24 @@ class Pipeline:
             return output
         without, with_prompt = output.chunk(2)
         return without + guide.guidance * (with_prompt - without)
+
+    def _residuals(self, sample: torch.Tensor, call: Call, guide: Guide, depth: Depth) -> tuple[torch.Tensor, ...]:
+        """What the ControlNet adds, to the middle last."""
+        if depth.plane is None:
+            return ()
+        if self.quick_control is not None:
+            assert call.control_shifts is not None and guide.control_keys is not None and depth.weight is not None
+            return self.quick_control(sample, call.control_shifts, guide.control_keys, depth.plane, depth.weight)
+        down, middle = self.control(
+            sample,
+            call.timestep,
+            encoder_hidden_states=guide.text,
+            controlnet_cond=depth.plane,
+            conditioning_scale=depth.weight,
+            added_cond_kwargs=_added(guide),
+            return_dict=False,
+        )
+        return (*down, middle)
 
     def _by_diffusers(
         self,

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import ControlNetModel, UNet2DConditionModel
 
 from server.engine.controls import load_ip_adapter
-from server.engine.quick_unet import quicken_unet
+from server.engine.quick_unet import quicken_control, quicken_unet
 from tests.plain.checkpoints import make_unet
 from tests.plain.checkpoints_sdxl import make_ip_adapter, make_whole_unet
 
@@ -156,6 +156,31 @@ def test_a_style_picture_with_its_weight(rows: int, weight: float, tmp_path: Pat
     width = unet.encoder_hid_proj.image_projection_layers[0].image_embeds.in_features
     given["added_cond_kwargs"] = {"image_embeds": [torch.randn(rows, 1, width)]}
     same(unet, quick, given)
+
+
+@pytest.mark.parametrize("family", ["SD1.5", "SDXL"])
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_controlnet(family: str, rows: int, packed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not packed:
+        monkeypatch.setattr("server.engine.packed.LARGEST_PACKED", 0)
+    unet = make_whole_unet(family)
+    control = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(8, 8, 16, 16))
+    for weight in control.parameters():  # a new one is all zeros at its end
+        torch.nn.init.normal_(weight, std=0.2)
+    control.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    quick = quicken_control(copy.deepcopy(control))
+    assert quick is not None
+    given, plane, weight = inputs(unet, rows), torch.rand(rows, 1, 128, 128), torch.tensor(0.7)
+    plane = plane.expand(-1, 3, -1, -1)
+    down, middle = control(**given, controlnet_cond=plane, conditioning_scale=weight)
+    added = given.get("added_cond_kwargs") or {}
+    shifts = quick.shifts(given["timestep"], added.get("text_embeds"), added.get("time_ids"), None)
+    keys = quick.keys(given["encoder_hidden_states"])
+    residuals = quick(given["sample"], shifts, keys, quick.look(plane), weight)
+    for one, other in zip((*down, middle), residuals, strict=True):
+        assert one.std() > 1e-3
+        torch.testing.assert_close(other / one.std(), one / one.std(), rtol=1e-3, atol=1e-3)
 
 
 def test_what_is_not_known_is_left_alone() -> None:
