@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from addon.wire import Request
 from server.engine import EngineError, LoraFile, ModelSpec, StableDiffusionLcm
+from server.engine.lora import REST, _Change
 from tests.plain.checkpoints_lora import FORMS, write_user_lora
 from tests.plain.engine.conftest import make_request
 from tests.plain.engine.families import FAMILIES, ask, assert_same, engine, place, psnr, stock
@@ -130,6 +131,47 @@ def test_many_changes_in_half_precision_leave_no_trace() -> None:
     for weight in (0.1, 1.0, -0.7, 0.3, 2.0):
         model.use_loras((LoraFile(lora("SD1.5", "kohya"), weight),))
     model.use_loras(())
+    assert np.array_equal(model.render(request()).image, before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_weight_that_is_dragged_multiplies_once_and_says_the_same(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then each of its changes is a sum: the picture at rest is what that weight alone would have given."""
+    model, path = StableDiffusionLcm.load(place("SD1.5", "tiny"), "cpu", dtype=dtype), lora("SD1.5", "kohya")
+    model.use_loras((LoraFile(path, 0.9),))
+    alone = model.render(request()).image
+    model.use_loras(())
+    made: list[str] = []
+    delta = _Change.delta
+    monkeypatch.setattr(_Change, "delta", lambda change: made.append(change.group) or delta(change))
+    for weight in (0.5, 0.6, 0.7, 0.8, 0.9):
+        model.use_loras((LoraFile(path, weight),))
+        picture = model.render(request()).image
+    layers = len(model._loras._originals)
+    assert len(made) == 2 * layers, "when it is first there, and at its first change"
+    assert np.array_equal(picture, alone)
+    for _ in range(REST):
+        model.use_loras((LoraFile(path, 0.9),))
+    assert not model._loras._deltas._made, "nobody drags it any more"
+    model.use_loras((LoraFile(path, 0.5),))
+    assert len(made) == 3 * layers and not model._loras._deltas._made
+
+
+def test_words_are_encoded_anew_only_for_a_lora_of_the_text_encoder(live: Any, tmp_path: Path) -> None:
+    model, path = live("SD1.5"), tmp_path / "unet.safetensors"
+    state = load_file(lora("SD1.5", "kohya"))
+    save_file({name: value for name, value in state.items() if name.startswith("lora_unet")}, path)
+    before, words = model.render(request()).image, model._text.encode(request().style.prompt)
+    model.use_loras((LoraFile(path, 0.8),))
+    assert not np.array_equal(model.render(request()).image, before)
+    assert model._text.encode(request().style.prompt) is words
+    model.use_loras((LoraFile(lora("SD1.5", "kohya"), 0.8),))
+    assert model._text.encode(request().style.prompt) is not words
+    words = model._text.encode(request().style.prompt)
+    model.use_loras(())
+    assert model._text.encode(request().style.prompt) is not words
     assert np.array_equal(model.render(request()).image, before)
 
 
