@@ -75,7 +75,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[Config, int | None]:
     parser.add_argument(
         "--compile",
         action="store_true",
-        help="on CUDA, have torch.compile make the UNet faster, minutes after the start",
+        help="on CUDA, have torch.compile make frames faster, minutes after the start",
     )
     parser.add_argument("--version", action="version", version=__version__)
     given = parser.parse_args(arguments)

@@ -35,7 +35,7 @@ class Config:
     ``scheme://host[:port]``, that may connect. ``models_dir``: the user's own models. ``idle_release``: seconds
     without a frame after which the model's memory is given back, 0 for never; the next frame loads it again.
     ``batch``: how many pictures of different clients are computed in one go, at most. ``compile``: whether
-    torch.compile is to make the UNet faster, on CUDA.
+    torch.compile is to make frames faster, on CUDA.
     """
 
     host: str = "127.0.0.1"

@@ -124,7 +124,7 @@ class StableDiffusionLcm:
         """Load the model ``source``, a spec or the path of its base. Raises EngineError.
 
         ``progress`` is called with a fraction from 0 to 1 that never falls, and words. ``dtype`` overrides the
-        precision that suits the device. ``compiled``: have torch.compile make the UNet faster, on CUDA, while frames
+        precision that suits the device. ``compiled``: have torch.compile make frames faster, on CUDA, while they
         are made already.
         """
         report = progress or (lambda fraction, words: None)
