@@ -145,7 +145,7 @@ class Session:
             try:
                 message = unpack(await self._receive(), self._memory, stretch if self._encodings else None)
                 if isinstance(message, Probe):
-                    self._post(message)
+                    self._post(dataclasses.replace(message, arrived=time.perf_counter()))
                     await self._outbox.room()
                     continue
                 if isinstance(message, Upload):

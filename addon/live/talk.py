@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from ..planes.memory import PICTURE_AT, SLOT_BYTES, SLOTS, SharedMemory
-from ..planes.squeeze import ENCODINGS, squeeze, stretch
+from ..planes.squeeze import ENCODINGS, squeezer, stretch
 from ..wire import (
     MAX_MESSAGE_BYTES,
     PROTOCOL,
@@ -19,6 +19,7 @@ from ..wire import (
     Probe,
     ProtocolError,
     Request,
+    Status,
     Welcome,
     pack,
     unpack,
@@ -51,7 +52,9 @@ class Talk:
         self._memory: SharedMemory | None = None
         self._slots: dict[int, int] = {}  # frames under way -> the slot that holds them
         self._greeted = False
+        self._encodings: tuple[str, ...] = ()  # of planes, beside the plain ones, that both ends know
         self._clock = clock
+        self._polled = self._polled_before = clock()
         self.speed: Speed | None = None
         """Of the link to a server that shares no memory and knows how to make planes small."""
 
@@ -91,6 +94,9 @@ class Talk:
         ``awaits``: whether a request waits for its answer, so that silence is looked into soon.
         Raises :class:`Trouble`, the iterator too.
         """
+        self._polled_before, self._polled = self._polled, self._clock()
+        if self.speed is not None:
+            self.speed.tick(self._polled)
         received = self._connection.received
         self._connection.awaits = awaits
         data = self._connection.poll()
@@ -112,7 +118,8 @@ class Talk:
         request = replace(request, timings=dict(timings))
         slot = self._free_slot()
         if self.speed is not None and self.speed.is_slow:
-            data = pack(replace(request, picture_as="jpeg"), squeeze=squeeze)
+            small = replace(request, picture_as="jpeg" if "jpeg" in self._encodings else "rgb8")
+            data = pack(small, squeeze=squeezer(self._encodings))
         elif self._memory is None or slot is None:
             data = pack(request)
         else:
@@ -151,8 +158,10 @@ class Talk:
             self._statistics.add("unpack", (time.perf_counter() - begun) * 1e3)
         if isinstance(message, Welcome) and self.welcome is None:
             self._take_welcome(message)
+        if isinstance(message, Status) and message.state == "ready" and self.speed is not None:
+            self.speed.begin(self._clock())  # while it loads the server is too busy to tell anything of the link
         if isinstance(message, Probe) and self.speed is not None:
-            self.speed.came(self._clock())
+            self.speed.came(message, self._clock(), self._polled_before)
             return None
         if isinstance(message, Picture | Dropped | Failure) and message.id is not None:
             self.answered(message.id)
@@ -167,9 +176,9 @@ class Talk:
                 self._memory.remove_name()
             else:
                 self._drop_memory()
-        if set(welcome.encodings) >= set(ENCODINGS) and ENCODINGS and self._memory is None:
-            self.speed = Speed(is_slow=not self._seems_near)
-            self.speed.begin(self._clock(), self.send)
+        self._encodings = tuple(encoding for encoding in ENCODINGS if encoding in welcome.encodings)
+        if self._encodings and self._memory is None:
+            self.speed = Speed(self.send, is_slow=not self._seems_near)
 
     def _drop_memory(self) -> None:
         memory, self._memory = self._memory, None

@@ -213,9 +213,12 @@ def uploads(draw: st.DrawFn) -> Upload:
     return Upload(draw(sha256s), draw(arrays(np.uint8, (draw(sides), draw(sides), 3))))
 
 
-probes = st.builds(Probe, padding=texts(10_000))
+@st.composite
+def probes(draw: st.DrawFn) -> Probe:
+    return Probe(draw(arrays(np.uint8, (draw(sides), draw(sides), 3))), draw(numbers(-1e15, 1e15)))
 
-plain_messages = hellos | probes | welcomes | statuses | progresses() | droppeds | failures
+
+plain_messages = hellos | probes() | welcomes | statuses | progresses() | droppeds | failures
 model_messages = st.just(ListModels()) | models | wishes | model_progresses | uploads()
 messages: st.SearchStrategy[Message] = plain_messages | requests() | pictures() | model_messages
 
@@ -233,7 +236,7 @@ def one_of_each() -> dict[str, Message]:
         "request": Request(Frame(3, image, depth, near=2.0, captured=1.5), style, settle=True),
         "picture": Picture(3, image, 1.5, True, "embedded", {"engine": 20.5}),
         "progress": Progress(3, 1, 4),
-        "probe": Probe("xyz"),
+        "probe": Probe(image, 2.5),
         "dropped": Dropped(3),
         "failure": Failure("it broke", "internal", 3),
         "upload": Upload("0" * 64, image),
