@@ -17,6 +17,7 @@ from ..wire import Message, Probe
 
 PIECE = np.zeros((128, 160, 3), np.uint8)
 MANY = 16
+"""Twice as many from the fourth time on, so that a server's being late by milliseconds weighs half."""
 SURE, TRIES = 3, 8
 """Times that the many go at once, one behind the other: as many for a slow link, at most so many for one in doubt."""
 LATER = (1.0, 2.0, 4.0, 8.0)
@@ -40,7 +41,7 @@ class Speed:
         self.is_slow = is_slow
         self._rates: list[float] = []
         self._send = send
-        self._waiting = 0
+        self._waiting = self._count = 0
         self._began = self._first = 0.0
         self._once: float | None = None
         self._next: float | None = None
@@ -65,13 +66,14 @@ class Speed:
         """One heartbeat."""
         if self._next is not None and now >= self._next:
             self._next = None
-            self._ask(now, MANY)
+            self._count = MANY if len(self._rates) < SURE else 2 * MANY
+            self._ask(now, self._count)
 
     def came(self, probe: Probe, now: float, before: float) -> None:
         """One has come back, since the heartbeat ``before``."""
         if self._waiting == 0:
             return
-        if self._waiting == MANY:
+        if self._waiting == self._count:
             self._first = probe.arrived
         self._waiting -= 1
         if self._waiting:
@@ -85,7 +87,7 @@ class Speed:
         there, back = probe.arrived - self._first, surely - self._once
         if probe.arrived == 0:  # a server that doesn't say
             there = now - self._began
-        self._rates.append((MANY - 1) * PIECE.nbytes / max(there, back, 1e-6))
+        self._rates.append((self._count - 1) * PIECE.nbytes / max(there, back, 1e-6))
         rate, tries = sorted(self._rates)[-2:][0], len(self._rates)
         if rate >= FAST and tries > 1:
             self.is_slow = False
