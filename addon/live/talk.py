@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from ..planes.memory import PICTURE_AT, SLOT_BYTES, SLOTS, SharedMemory
@@ -19,6 +19,7 @@ from ..wire import (
     Probe,
     ProtocolError,
     Request,
+    Shown,
     Status,
     Welcome,
     pack,
@@ -29,6 +30,9 @@ from .address import Address
 from .connection import Connection
 from .speed import Speed
 from .statistics import Statistics
+
+MOMENT = 0.05
+"""Seconds until a picture's times are told if no request goes: each message by itself wakes the server."""
 
 
 class Talk:
@@ -52,6 +56,7 @@ class Talk:
         self._memory: SharedMemory | None = None
         self._slots: dict[int, int] = {}  # frames under way -> the slot that holds them
         self._greeted = False
+        self._shown: tuple[Shown, float] | None = None  # and when it is told at the latest
         self._encodings: tuple[str, ...] = ()  # of planes, beside the plain ones, that both ends know
         self._clock = clock
         self._polled = self._polled_before = clock()
@@ -97,6 +102,8 @@ class Talk:
         self._polled_before, self._polled = self._polled, self._clock()
         if self.speed is not None:
             self.speed.tick(self._polled)
+        if self._shown is not None and self._polled > self._shown[1]:
+            self._tell()
         received = self._connection.received
         self._connection.awaits = awaits
         data = self._connection.poll()
@@ -112,10 +119,9 @@ class Talk:
         """Send ``message``, as far as the system takes it now; the rest follows with the next polls."""
         self._send(pack(message))
 
-    def send_request(self, request: Request, timings: Mapping[str, float]) -> None:
-        """Send ``request`` with ``timings``; its planes go through shared memory where there is some."""
+    def send_request(self, request: Request) -> None:
+        """Send ``request``; its planes go through shared memory where there is some."""
         begun = time.perf_counter()
-        request = replace(request, timings=dict(timings))
         slot = self._free_slot()
         if self.speed is not None and self.speed.is_slow:
             small = replace(request, picture_as="jpeg" if "jpeg" in self._encodings else "rgb8")
@@ -128,6 +134,15 @@ class Talk:
             self._slots[request.frame.id] = slot
         self._statistics.add("pack", (time.perf_counter() - begun) * 1e3)
         self._send(data)
+        self._tell()
+
+    def shown(self) -> None:
+        """The newest picture is on show: the server is told how long its way took, with the next request or soon."""
+        now = self._clock()
+        told = self._statistics.shown(now)
+        if told:
+            self._tell()
+            self._shown = Shown(told), now + MOMENT
 
     def answered(self, frame_id: int) -> None:
         """The request ``frame_id`` has its answer: its place in memory is free."""
@@ -141,6 +156,12 @@ class Talk:
     def _send(self, data: bytes) -> None:
         self._statistics.bytes_sent += len(data)
         self._connection.send(data)
+
+    def _tell(self) -> None:
+        """Send what there is to tell of a picture on show."""
+        if self._shown is not None:
+            (shown, _), self._shown = self._shown, None
+            self.send(shown)
 
     def _free_slot(self) -> int | None:
         if not self.shares_memory:

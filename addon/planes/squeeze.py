@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..wire import ProtocolError, Squeeze
-from ..wire.planes import SMALL
+from ..wire import ProtocolError
+from ..wire.planes import SMALL, Squeeze
 
 try:
     import simplejpeg

@@ -30,6 +30,7 @@ from .messages import (
     Picture,
     Progress,
     Request,
+    Shown,
     Status,
     Style,
 )
@@ -68,6 +69,7 @@ _PLAIN: dict[str, Callable[..., Message]] = {
     "welcome": Welcome,
     "status": Status,
     "progress": Progress,
+    "shown": Shown,
     "dropped": Dropped,
     "failure": Failure,
     "list_models": ListModels,
@@ -159,7 +161,6 @@ def _request_header(message: Request) -> dict[str, Any]:
         "style": style,
         **({} if message.picture_at is None else {"picture_at": message.picture_at}),
         **({} if message.picture_as == "rgb8" else {"picture_as": message.picture_as}),
-        **({"timings": message.timings} if message.timings else {}),
     }
 
 
@@ -176,7 +177,7 @@ def _read_request(header: dict[str, Any], planes: dict[str, NDArray[Any]]) -> Re
         if not isinstance(reference, dict):
             raise ProtocolError(f"reference is {show(reference)}, but must be an object")
         built["reference"] = _build(Reference, "reference", reference)
-    rest = {name: header.pop(name) for name in ("settle", "picture_at", "picture_as", "timings") if name in header}
+    rest = {name: header.pop(name) for name in ("settle", "picture_at", "picture_as") if name in header}
     frame = _build(Frame, "request", header, planes)
     return Request(frame, _build(Style, "style", style, built), **rest)
 
