@@ -183,6 +183,42 @@ def test_what_was_read_stays_and_what_does_not_fit_is_refused(tmp_path: Path) ->
     made.close()
 
 
+NO_POSIX = """
+import os
+for name in ("pread", "pwrite", "geteuid", "getuid", "ftruncate"):
+    delattr(os, name)
+from pathlib import Path
+from addon.planes import memory
+memory.POSIX = False
+memory.memory_folder = lambda: Path(FOLDER)
+"""
+
+
+def test_a_system_without_posix_has_it_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What Windows lacks is taken away at both ends; the deletion on close, which only Windows has, stays untried."""
+    monkeypatch.setattr(memory, "POSIX", False)
+    elsewhere(monkeypatch, tmp_path)
+    for name in ("pread", "pwrite", "ftruncate"):
+        monkeypatch.delattr(os, name)
+    with inverting(NO_POSIX.replace("FOLDER", repr(str(tmp_path)))) as (address, _):
+        viewer = Viewer(LiveLoop(address, settle=False), size=512, depth=True)
+        for key in range(6):
+            viewer.key = key
+            viewer.until(functools.partial(lambda count: len(viewer.pictures) > count, key))
+        assert viewer.loop._link is not None and viewer.loop._link.shares_memory
+        assert viewer.loop.statistics.bytes_sent < 6 * 4000 and os.listdir(tmp_path) == []
+        for picture in viewer.pictures:
+            assert (picture.image == 255 - picture.id).all()
+        viewer.loop.stop()
+
+
+def test_a_file_in_which_what_was_written_cannot_be_read_is_not_taken(tmp_path: Path) -> None:
+    made = SharedMemory.create(tmp_path)
+    assert made is not None
+    assert made.write(0, [np.zeros(8, np.uint8)]) and SharedMemory.open(made.name, tmp_path) is None
+    made.close()
+
+
 def without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "memory_folder", lambda: None)
 
