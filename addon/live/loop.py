@@ -75,14 +75,14 @@ class LiveLoop:
         if self.state == STOPPED:
             return None
         begun = self._clock()
-        self._want = None
         self.statistics.tick(begun)
         try:
             self._exchange(begun)
         except Trouble as trouble:
             self._lose(trouble)
         now = self._clock()
-        want = self._pace.ask(now, key, self.settle) if self.state == LIVE else None
+        can = self.state == LIVE and self._link is not None and not self._link.measures
+        want = self._pace.ask(now, key, self.settle) if can else None
         self._want = (want, now) if want is not None else None
         self.statistics.add("poll", (self._clock() - begun) * 1e3)
         return want

@@ -20,8 +20,10 @@ MANY = 16
 """Twice as many from the fourth time on, so that a server's being late by milliseconds weighs half."""
 SURE, TRIES = 3, 8
 """Times that the many go at once, one behind the other: as many for a slow link, at most so many for one in doubt."""
+HOLD = 0.3
+"""Seconds that frames wait for it at most: they and it would slow each other."""
 LATER = (1.0, 2.0, 4.0, 8.0)
-"""Seconds after these, and after each other, when a link in doubt is tried again: a server that loads is busy."""
+"""Seconds after these, and after each other, and at rest, when one in doubt is tried again: the server was busy."""
 SLOW = 0.5
 """Seconds that one there and back, or many, take at least over a link of which nothing more need be asked."""
 FAST = 85e6
@@ -42,7 +44,7 @@ class Speed:
         self._rates: list[float] = []
         self._send = send
         self._waiting = self._count = 0
-        self._began = self._first = 0.0
+        self._started = self._began = self._first = 0.0
         self._once: float | None = None
         self._next: float | None = None
         """When the many go again."""
@@ -54,17 +56,22 @@ class Speed:
 
     @property
     def busy(self) -> bool:
-        """Whether it still measures."""
+        """Whether it still measures, or will."""
         return self._waiting > 0 or self._next is not None
+
+    def holds(self, now: float) -> bool:
+        """Whether frames should wait for what is being measured."""
+        return self.busy and len(self._rates) < TRIES and now - self._started < HOLD
 
     def begin(self, now: float) -> None:
         """Send the one. Once only."""
-        if not self._began:
+        if not self._started:
+            self._started = now
             self._ask(now, 1)
 
-    def tick(self, now: float) -> None:
-        """One heartbeat."""
-        if self._next is not None and now >= self._next:
+    def tick(self, now: float, rests: bool) -> None:
+        """One heartbeat. ``rests``: no frame is under way."""
+        if self._next is not None and now >= self._next and (rests or len(self._rates) < TRIES):
             self._next = None
             self._count = MANY if len(self._rates) < SURE else 2 * MANY
             self._ask(now, self._count)
@@ -88,15 +95,15 @@ class Speed:
         if probe.arrived == 0:  # a server that doesn't say
             there = now - self._began
         self._rates.append((self._count - 1) * PIECE.nbytes / max(there, back, 1e-6))
-        rate, tries = sorted(self._rates)[-2:][0], len(self._rates)
+        rate, tries = self.rate or 0.0, len(self._rates)
         if rate >= FAST and tries > 1:
             self.is_slow = False
-        elif surely < SLOW and (tries < SURE or (tries < TRIES and rate > DOUBTFUL)):
+            return
+        if surely < SLOW and (tries < SURE or (tries < TRIES and rate > DOUBTFUL)):
             self._next = now
-        else:
-            if 0 <= tries - TRIES < len(LATER) and rate > DOUBTFUL:
-                self._next = now + LATER[tries - TRIES]
-            self.is_slow = self.is_slow or self._next is None or rate < FAST / 2
+        elif 0 <= tries - TRIES < len(LATER) and rate > DOUBTFUL:
+            self._next = now + LATER[tries - TRIES]
+        self.is_slow = self.is_slow or self._next is None or (tries >= SURE and rate < FAST / 2)
 
     def _ask(self, now: float, count: int) -> None:
         self._began, self._waiting = now, count

@@ -93,6 +93,11 @@ class Talk:
         """Whether the server seems to be on this machine; a loopback address with a slow link is a tunnel's end."""
         return self._seems_near and (self.speed is None or not self.speed.is_slow)
 
+    @property
+    def measures(self) -> bool:
+        """Whether frames should wait a moment, as the link is being measured."""
+        return self.speed is not None and self.speed.holds(self._clock())
+
     def poll(self, awaits: bool = False) -> Iterator[Message]:
         """Read and write what goes without waiting; return the messages that came, each read when it is taken.
 
@@ -101,7 +106,7 @@ class Talk:
         """
         self._polled_before, self._polled = self._polled, self._clock()
         if self.speed is not None:
-            self.speed.tick(self._polled)
+            self.speed.tick(self._polled, not awaits)
         if self._shown is not None and self._polled > self._shown[1]:
             self._tell()
         received = self._connection.received

@@ -94,8 +94,8 @@ NO_LIBRARY = "import sys; sys.modules['simplejpeg'] = None\n"
 def test_a_server_without_the_library_takes_small_depth(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[dict[str, object]] = []
     monkeypatch.setattr("addon.live.talk.pack", lambda *given, **more: note(seen, pack(*given, **more)))
-    with inverting(NO_LIBRARY) as (address, _):
-        viewer = Painter(LiveLoop(address, settle=False))
+    with inverting(NO_LIBRARY) as (address, _), throttled(address.split()[1], 16) as port:
+        viewer = Painter(LiveLoop(Address(f"ws://127.0.0.1:{port}/live", "token"), settle=False))
         viewer.until(lambda: viewer.pictures)
         assert (viewer.pictures[0].image == 255 - scene()[0]).all()
         (request,) = [header for header in seen if header["type"] == "request"]
@@ -143,7 +143,6 @@ def test_a_slow_tunnel_from_a_loopback_address_is_found_out(server: int, monkeyp
         viewer.until(lambda: viewer.pictures)
         link = viewer.loop._link
         assert link is not None and link.speed is not None
-        assert (viewer.pictures[0].image == 255 - scene()[0]).all(), "until it is known, a loopback address is near"
         viewer.until(lambda: link.speed is not None and link.speed.is_slow)
         assert not link.is_near
         seen, sent = len(viewer.pictures), viewer.loop.statistics.bytes_sent

@@ -40,7 +40,7 @@ def test_a_slow_link_is_found_slow_however_late_it_is_read(
 
 
 @pytest.mark.parametrize("beat", [0.004, 0.05])
-@pytest.mark.parametrize(("megabits", "way"), [(1000, 0.0), (1000, 0.03), (10000, 0.015), (None, 0.0)])
+@pytest.mark.parametrize(("megabits", "way"), [(2000, 0.0), (2000, 0.03), (10000, 0.015), (None, 0.0)])
 def test_a_fast_link_is_found_fast_however_late_it_is_read(
     server: int, megabits: float | None, way: float, beat: float
 ) -> None:
@@ -85,7 +85,7 @@ def simulated(
     now, tries = 10.0, 0
     speed.begin(now)
     while speed.busy:
-        speed.tick(now)
+        speed.tick(now, True)
         if sent:
             stall = late(tries)
             read = [max(now + stall, now + way + (k + 1) * PIECE.nbytes / there) for k in range(len(sent))]
@@ -132,7 +132,30 @@ def test_in_doubt_it_stays_as_it_was_until_all_was_tried() -> None:
         found.clear()
     speed = Speed(lambda message: None, False)
     simulated(20e6, 20e6, 0.0, 0.004, note, speed)
-    assert [is_slow for tries, is_slow in found if tries > TRIES] == [True] * len(LATER), "no doubt"
+    assert [is_slow for tries, is_slow in found if tries > SURE] == [True] * (TRIES - SURE + len(LATER)), "no doubt"
+
+
+def test_frames_wait_for_it_only_a_moment_and_it_for_a_rest_later() -> None:
+    speed = Speed(lambda message: None)
+    assert not speed.holds(1.0), "not begun"
+    speed.begin(1.0)
+    assert speed.holds(1.2) and not speed.holds(1.4)
+    speed.came(Probe(PIECE, 5.0), 1.001, 1.0)
+    sent: list[Message] = []
+    speed._send = sent.append
+    now = 1.1
+    while len(speed._rates) < TRIES:
+        assert speed.holds(1.2)
+        now += 0.01
+        speed.tick(now, False)
+        for index in range(len(sent)):
+            speed.came(Probe(PIECE, 5.0 + index * 0.001), now + 0.001, now)
+        sent.clear()
+    assert not speed.holds(1.2) and speed.busy
+    speed.tick(now + LATER[0] + 0.1, False)
+    assert not sent, "frames are under way"
+    speed.tick(now + LATER[0] + 0.2, True)
+    assert sent
 
 
 def test_a_server_that_reads_late_once_makes_no_link_fast() -> None:
@@ -144,7 +167,7 @@ def test_a_server_that_does_not_say_when_it_read_leaves_only_the_whole() -> None
     speed.begin(1.0)
     speed.came(Probe(PIECE), 1.001, 1.0)
     for now in (2.0, 3.0):
-        speed.tick(now)
+        speed.tick(now, True)
         for _ in range(MANY):
             speed.came(Probe(PIECE), now + 0.1, now)
     assert speed.rate is not None and speed.rate < 10e6
