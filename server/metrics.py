@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 STAGES = ("queue", "engine", "upload", "text", "encode", "depth", "unet", "step", "decode", "download")
 """What the server measures."""
 TOLD = ("capture", "wire", "reply", "display")
-"""What only a client can measure; it tells with its next request."""
+"""What only a client can measure; it tells when it shows the picture."""
 _SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 MOST_STEPS = 50
 """Steps that the protocol allows, and so names of stages that are kept at most beside those above."""

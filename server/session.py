@@ -25,6 +25,7 @@ from addon.wire import (
     Probe,
     ProtocolError,
     Request,
+    Shown,
     Upload,
     Welcome,
     pack,
@@ -145,11 +146,14 @@ class Session:
             try:
                 message = unpack(await self._receive(), self._memory, stretch if self._encodings else None)
                 if isinstance(message, Probe):
-                    self._post(message)
+                    self._post(dataclasses.replace(message, arrived=time.perf_counter()))
                     await self._outbox.room()
                     continue
                 if isinstance(message, Upload):
                     self._keep(message)
+                    continue
+                if isinstance(message, Shown):
+                    self._metrics.observe_told(message.timings)
                     continue
                 if isinstance(message, Ask):
                     await self._desk.answer(self, message)
@@ -163,7 +167,6 @@ class Session:
                 self._metrics.failures.labels(error.code).inc()
                 self._post(Failure(str(error)[:4000], error.code, error.id))
             else:
-                self._metrics.observe_told(message.timings)
                 if message.picture_at is not None:
                     self._places[message.frame.id] = message.picture_at
                 if message.picture_as in self._encodings:
@@ -222,8 +225,6 @@ class Session:
 
     def _pack(self, message: Message) -> bytes:
         """The bytes of ``message``; a picture is put into shared memory where its request asked for that."""
-        if isinstance(message, Picture):
-            message = dataclasses.replace(message, sent=time.perf_counter())
         number = message.id if isinstance(message, Picture | Dropped | Failure) else None
         if number is None:
             return pack(message)

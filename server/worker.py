@@ -208,10 +208,10 @@ def alike(one: Request, other: Request) -> bool:
 
 def _picture(engine: Engine, letter: Letter, rendered: Rendered, started: float, ended: float) -> Picture:
     request, frame = letter.request, letter.request.frame
-    timings = {"engine": 1000 * (ended - started), **rendered.timings}
+    timings = {**rendered.timings, "engine": 1000 * (ended - started)}  # what comes before and behind it, too
     timings["queue"] = 1000 * (started - letter.arrived)
     name = line(engine.name, 400)
-    return Picture(frame.id, rendered.image, frame.captured, request.settle, name, timings, letter.arrived)
+    return Picture(frame.id, rendered.image, frame.captured, request.settle, name, timings, letter.arrived, ended)
 
 
 def _failure_of(error: Exception) -> Failure:

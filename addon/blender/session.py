@@ -200,7 +200,7 @@ class Session:
             self._hand_on(picture)
             ended = time.perf_counter()
             self._budget.spent(began, ended)
-            self.loop.statistics.add("display", (ended - began) * 1000)
+            self.loop.shown()
         self._drafts.forget_all_but(self.loop.under_way)
         self._show_state(picture is not None)
         return self.loop.pause if viewport is not None else IDLE_SECONDS

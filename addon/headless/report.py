@@ -28,8 +28,8 @@ STAGES = {
     "step": "  of which each UNet call",
     "decode": "  of which latent to picture",
     "download": "  of which picture from the device",
-    "reply": "pack, the way back, be noticed, unpack",
-    "display": "convert and upload the picture",
+    "reply": "hand over, pack, the way back, be noticed, unpack",
+    "display": "wait for what is being drawn, convert and upload the picture",
     "whole": "from asking for the view to its picture",
     "overhead": "whole without drawing, queue and engine",
 }

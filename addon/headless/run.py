@@ -20,6 +20,8 @@ from .plan import Shot
 
 HEARTBEAT = 0.001
 """Seconds between two polls of the loop, as far as the system's sleep can hold it."""
+WAYS = ("wire", "reply", "display")
+"""Stages that the loop measures."""
 RECONNECT_SECONDS = 20.0
 """How long a lost connection may take to come back before the run is given up."""
 PACING = (
@@ -147,7 +149,7 @@ class Run:
         self._check(asked)
         picture = self._loop.take_picture()
         if picture is not None:
-            self._take(picture, asked)
+            self._take(picture)
         if want is not None:
             self._send(want, asked if picture is None else self._clock())
         self._has_drawn = want is not None
@@ -159,7 +161,6 @@ class Run:
         if self._began is None:
             self._began = asked
         draft = self._capture(shot)
-        captured = self._clock()
         options = self._options
         controls = (Control("depth", options.depth_weight),) if options.depth_weight > 0 else ()
         style = Style(
@@ -172,15 +173,18 @@ class Run:
             controls=controls,
         )
         depth = draft.inverse_depth if controls else None
-        frame = Frame(want.id, draft.image, depth, draft.near, draft.view, draft.projection, captured)
-        self._loop.send(Request(frame, style, want.settle))
+        frame = Frame(want.id, draft.image, depth, draft.near, draft.view, draft.projection, self._clock())
+        request = Request(frame, style, want.settle)
+        captured = self._clock()
+        self._loop.send(request)
         self._under_way[want.id] = _UnderWay(shot, draft, asked, captured)
 
-    def _take(self, picture: Picture, received: float) -> None:
+    def _take(self, picture: Picture) -> None:
         frame = self._under_way.pop(picture.id, None)
         if frame is None:
             return
         self._show(picture.image)
+        self._loop.shown()
         now = self._clock()
         ours = {
             "draw": frame.draft.draw_ms,
@@ -188,12 +192,10 @@ class Run:
             "capture": (frame.captured - frame.asked) * 1e3,
             "queue": picture.timings.get("queue", 0.0),
             "engine": picture.timings.get("engine", 0.0),
-            "display": (now - received) * 1e3,
             "whole": (now - frame.asked) * 1e3,
         }
         ours["overhead"] = ours["whole"] - ours["draw"] - ours["queue"] - ours["engine"]
-        self._loop.statistics.add("display", ours["display"])  # the server is told with the next frame
-        ways = {name: value for name, value in self._loop.statistics.newest.items() if name in ("wire", "reply")}
+        ways = {name: self._loop.statistics.newest[name] for name in WAYS if name in self._loop.statistics.newest}
         times = {**picture.timings, **ways, **ours}
         self.outcome.shown.append(Shown(frame.shot, frame.draft.image, np.array(picture.image), times, self._has_drawn))
         assert self._began is not None

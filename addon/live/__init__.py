@@ -8,6 +8,9 @@
         if want is not None:
             loop.send(Request(Frame(want.id, image, ...), style, want.settle))
         picture = loop.take_picture()    # the newest, or None
+        if picture is not None:
+            ...                          # show it
+            loop.shown()
 """
 
 from .address import Address

@@ -75,17 +75,15 @@ class LiveLoop:
         if self.state == STOPPED:
             return None
         begun = self._clock()
-        self._want = None
         self.statistics.tick(begun)
         try:
             self._exchange(begun)
         except Trouble as trouble:
             self._lose(trouble)
-        want = None
-        if self.state == LIVE:
-            now = self._clock()
-            want = self._pace.ask(now, key, self.settle)
-            self._want = (want, now) if want is not None else None
+        now = self._clock()
+        can = self.state == LIVE and self._link is not None and not self._link.measures
+        want = self._pace.ask(now, key, self.settle) if can else None
+        self._want = (want, now) if want is not None else None
         self.statistics.add("poll", (self._clock() - begun) * 1e3)
         return want
 
@@ -105,10 +103,11 @@ class LiveLoop:
         (want, asked), self._want = self._want, None
         self._pace.sent(captured, want.id)
         self._times[want.id] = Times(asked, captured)
-        self._link.send_request(request, self.statistics.take_shown())
+        self._link.send_request(request)
         self.statistics.frames_sent += 1
         self.statistics.settle_sent += want.settle
-        self._note_sent()
+        if not self._link.pending:  # the system has the last byte of each
+            self.statistics.left(self._times.values(), self._clock())
 
     def tell(self, message: ModelMessage) -> None:
         """Send a wish about models, at once or when connected; ``Upload`` and ``ListModels`` to each new server too."""
@@ -133,6 +132,11 @@ class LiveLoop:
         """Return the newest picture if it has not been taken yet. Never one older than one taken before."""
         picture, self._picture = self._picture, None
         return picture
+
+    def shown(self) -> None:
+        """Note that the picture taken last is on show; the server is told within a moment how long its way took."""
+        if self._link is not None:
+            self._link.shown()
 
     def stop(self) -> None:
         """End at once: the socket is closed, frames under way are forgotten. The loop cannot be started again."""
@@ -201,7 +205,8 @@ class LiveLoop:
             self._link = Talk(self.address, self._client, self._clock, self.statistics, self._retry.host)
         for message in self._link.poll(self._pace.under_way > 0):
             self._receive(message)
-        self._note_sent()
+        if not self._link.pending:  # the system has the last byte of each
+            self.statistics.left(self._times.values(), self._clock())
         if self._status is None and self._link.age > PATIENCE:
             raise errors.silent(self._link.place, self._link.age)
         if self._link.age > SOUND_AFTER:
@@ -293,8 +298,3 @@ class LiveLoop:
         self.progress = None
         if self._pace.failed(self._clock(), failure.id):
             self._failure, self._failure_code = failure.sentence, failure.code
-
-    def _note_sent(self) -> None:
-        """Note the time for frames of which the system has the last byte now."""
-        if self._link is not None and not self._link.pending:
-            self.statistics.left(self._times.values(), self._clock())

@@ -1,76 +1,111 @@
 """How fast the link is, told at its beginning. No bpy, no I/O of its own, nothing that waits; time is an argument.
 
-One message goes there and back, then many at once. What the many take longer is their bytes' time. Blender may have
-been busy when they came, and that only ever makes a link look slower: in doubt they go again, and the best counts.
+One message goes there and back, then many at once, a frame's worth, some times over: what the many take longer than
+the one is their bytes' time. Way there: the server says when it had read each, to which no heartbeat of ours adds
+anything. Way back: what we see in a heartbeat may have come at any time since the one before; the earliest counts.
+So a busy Blender never makes a link look slow. A connection that still gathers speed, or a busy server, does: they go
+again, and the second best counts, as a server that was late for the first of them and not for the last misleads too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from ..wire import Message, Probe
-from ..wire.greeting import MAX_PADDING
 
+PIECE = np.zeros((128, 160, 3), np.uint8)
 MANY = 16
-TRIES = 4
-SLOW = 0.25
-"""Seconds for a single one there and back after which nothing more need be asked."""
-FAST = 60e6
-"""Bytes a second, both ways together, above which making planes small takes longer than it saves.
+"""Twice as many from the fourth time on, so that a server's being late by milliseconds weighs half."""
+SURE, TRIES = 3, 8
+"""Times that the many go at once, one behind the other: as many for a slow link, at most so many for one in doubt."""
+HOLD = 0.3
+"""Seconds that frames wait for it at most: they and it would slow each other."""
+LATER = (1.0, 2.0, 4.0, 8.0)
+"""Seconds after these, and after each other, and at rest, when one in doubt is tried again: the server was busy."""
+SLOW = 0.5
+"""Seconds that one there and back, or many, take at least over a link of which nothing more need be asked."""
+FAST = 85e6
+"""Bytes a second each way from which making planes small takes longer than it saves.
 
-A frame of 512 x 512 with depth and its picture have 2.1 MB, made small 0.1 MB, and making them so takes 4.5 ms in all.
-The probe, read in heartbeats, measures up to 150 MB/s, and 65 MB/s of a gigabit link.
+A frame of 512 x 512 with depth and its picture have 2.1 MB, made small 0.1 to 0.3 MB, and making them so takes 5 to 15
+ms in all. Measured in pictures a second, small to plain: 150 Mbit 2.3, 500 Mbit 1.0 to 1.25, 1 Gbit 0.5 to 1.0.
 """
 DOUBTFUL = FAST / 8
-"""Above this a link that seems slow may be a fast one, read late: asking again costs a quarter of a second at most."""
+"""Above this a link that seems slow may be a fast one to a busy server; trying it takes a tenth of a second."""
 
 
 class Speed:
     """Finds out by ``send`` whether the link :attr:`is_slow`; until that is known it is what is given."""
 
-    def __init__(self, is_slow: bool = True) -> None:
+    def __init__(self, send: Callable[[Message], None], is_slow: bool = True) -> None:
         self.is_slow = is_slow
-        self.rate: float | None = None
-        """Bytes a second, both ways together, once measured."""
-        self._send: Callable[[Message], None] | None = None
-        self._waiting = self._tries = 0
-        self._began = self._once = 0.0
+        self._rates: list[float] = []
+        self._send = send
+        self._waiting = self._count = 0
+        self._started = self._began = self._first = 0.0
+        self._once: float | None = None
+        self._next: float | None = None
+        """When the many go again."""
 
-    def begin(self, now: float, send: Callable[[Message], None]) -> None:
-        """Send the first."""
-        self._send, self._began, self._waiting = send, now, 1
-        send(Probe("x" * MAX_PADDING))
+    @property
+    def rate(self) -> float | None:
+        """Bytes a second, of the slower way, as far as it is measured."""
+        return sorted(self._rates)[-2:][0] if self._rates else None
 
-    def came(self, now: float) -> None:
-        """One has come back."""
-        if self._send is None or self._waiting == 0:
+    @property
+    def busy(self) -> bool:
+        """Whether it still measures, or will."""
+        return self._waiting > 0 or self._next is not None
+
+    def holds(self, now: float) -> bool:
+        """Whether frames should wait for what is being measured."""
+        return self.busy and len(self._rates) < TRIES and now - self._started < HOLD
+
+    def begin(self, now: float) -> None:
+        """Send the one. Once only."""
+        if not self._started:
+            self._started = now
+            self._ask(now, 1)
+
+    def tick(self, now: float, rests: bool) -> None:
+        """One heartbeat. ``rests``: no frame is under way."""
+        if self._next is not None and now >= self._next and (rests or len(self._rates) < TRIES):
+            self._next = None
+            self._count = MANY if len(self._rates) < SURE else 2 * MANY
+            self._ask(now, self._count)
+
+    def came(self, probe: Probe, now: float, before: float) -> None:
+        """One has come back, since the heartbeat ``before``."""
+        if self._waiting == 0:
             return
+        if self._waiting == self._count:
+            self._first = probe.arrived
         self._waiting -= 1
         if self._waiting:
             return
-        seconds = max(now - self._began, 1e-6)
-        if self._once == 0.0:
-            self._once = seconds
-            self.rate = 2 * MAX_PADDING / seconds
-            if seconds < SLOW:
-                self._ask_many(now)
-            else:
-                self.is_slow = True
+        surely = max(0.0, before - self._began)
+        if self._once is None:
+            self._once = now - self._began
+            self.is_slow = self.is_slow or surely > SLOW
+            self._next = now if surely <= SLOW else None
             return
-        # the first one's time holds the way without bytes, and one message's; not both may be taken off
-        extra = max(seconds - self._once, seconds / MANY)
-        rate = 2 * (MANY - 1) * MAX_PADDING / extra
-        self.rate = rate if self._tries == 1 else max(rate, self.rate or 0.0)
-        if self.rate >= FAST:
+        there, back = probe.arrived - self._first, surely - self._once
+        if probe.arrived == 0:  # a server that doesn't say
+            there = now - self._began
+        self._rates.append((self._count - 1) * PIECE.nbytes / max(there, back, 1e-6))
+        rate, tries = self.rate or 0.0, len(self._rates)
+        if rate >= FAST and tries > 1:
             self.is_slow = False
-        elif rate > DOUBTFUL and self._tries < TRIES:
-            self._ask_many(now)
-        else:
-            self.is_slow = True
+            return
+        if surely < SLOW and (tries < SURE or (tries < TRIES and rate > DOUBTFUL)):
+            self._next = now
+        elif 0 <= tries - TRIES < len(LATER) and rate > DOUBTFUL:
+            self._next = now + LATER[tries - TRIES]
+        self.is_slow = self.is_slow or self._next is None or (tries >= SURE and rate < FAST / 2)
 
-    def _ask_many(self, now: float) -> None:
-        assert self._send is not None
-        self._began, self._waiting = now, MANY
-        self._tries += 1
-        for _ in range(MANY):
-            self._send(Probe("x" * MAX_PADDING))
+    def _ask(self, now: float, count: int) -> None:
+        self._began, self._waiting = now, count
+        for _ in range(count):
+            self._send(Probe(PIECE))

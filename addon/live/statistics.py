@@ -60,8 +60,8 @@ class Statistics:
 
     A frame's stages, in their order: ``capture`` (from the Want to send(): the caller's), ``wire`` (from there until
     the server has read it), ``queue``, ``engine`` and its parts as the server measured them (``upload``, ``encode``,
-    each ``step``, ``decode``, ``download``, ...), ``reply`` (from packing the picture there to having it here),
-    ``display`` (the caller's, by :meth:`add`). ``whole``: from the Want to the picture. ``transport``: ``wire`` and
+    each ``step``, ``decode``, ``download``, ...), ``reply`` (from the engine's end there to having the picture here),
+    ``display`` (from there until :meth:`shown`). ``whole``: from the Want to the picture. ``transport``: ``wire`` and
     ``reply``. Of our own parts in these: ``pack``, ``send`` (until the system has the last byte), ``unpack``,
     ``poll`` (all of a heartbeat). Callers add theirs by :meth:`add`.
     """
@@ -84,14 +84,12 @@ class Statistics:
         self._times: deque[float] = deque(maxlen=1000)
         self._now = 0.0
         self._clocks = Clocks()
-        self._told = True
+        self._came: float | None = None  # when the newest picture came that isn't known to be on show
         self.newest: dict[str, float] = {}
         """Stage times of the newest frame that was answered, in milliseconds."""
 
     def add(self, stage: str, milliseconds: float) -> None:
         """Note one value of ``stage``. Names beyond the first 64 are ignored: a server may send any."""
-        if stage == "display":
-            self.newest[stage] = milliseconds
         if stage not in self._stages:
             if len(self._stages) >= MOST_STAGES:
                 return
@@ -117,20 +115,23 @@ class Statistics:
         if "engine" in timings:
             spent = timings["engine"] + timings.get("queue", 0.0)
             self.newest["transport"] = max(0.0, (now - times.captured) * 1e3 - spent)
-        if picture.arrived and picture.sent:
-            there, back = self._clocks.ways(times.captured, picture.arrived, picture.sent, now)
+        if picture.arrived and picture.made:
+            there, back = self._clocks.ways(times.captured, picture.arrived, picture.made, now)
             self.newest |= {"wire": there * 1e3, "reply": back * 1e3}
         self.newest |= {name: value for name, value in timings.items() if name not in self.newest}
-        self._told = False
+        self._came = now
         for name, value in self.newest.items():
             self.add("step" if is_step(name) else name, value)
 
-    def take_shown(self) -> dict[str, float]:
-        """Return, once, what the server is told about the newest frame that was answered."""
-        known = {name: self.newest[name] for name in TOLD if name in self.newest and not self._told}
-        told = {name: value for name, value in known.items() if 0 <= value <= LONGEST_STAGE}
-        self._told = True
-        return told
+    def shown(self, now: float) -> dict[str, float]:
+        """Note that the newest picture is on show ``now``; return, once, what the server is told about its frame."""
+        if self._came is None:
+            return {}
+        self.newest["display"] = (now - self._came) * 1e3
+        self._came = None
+        self.add("display", self.newest["display"])
+        known = {name: self.newest[name] for name in TOLD if name in self.newest}
+        return {name: value for name, value in known.items() if 0 <= value <= LONGEST_STAGE}
 
     def tick(self, now: float) -> None:
         """Note the time, in seconds, up to which frames a second are counted."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from ..planes.memory import PICTURE_AT, SLOT_BYTES, SLOTS, SharedMemory
-from ..planes.squeeze import ENCODINGS, squeeze, stretch
+from ..planes.squeeze import ENCODINGS, squeezer, stretch
 from ..wire import (
     MAX_MESSAGE_BYTES,
     PROTOCOL,
@@ -19,6 +19,8 @@ from ..wire import (
     Probe,
     ProtocolError,
     Request,
+    Shown,
+    Status,
     Welcome,
     pack,
     unpack,
@@ -28,6 +30,9 @@ from .address import Address
 from .connection import Connection
 from .speed import Speed
 from .statistics import Statistics
+
+MOMENT = 0.05
+"""Seconds until a picture's times are told if no request goes: each message by itself wakes the server."""
 
 
 class Talk:
@@ -51,7 +56,10 @@ class Talk:
         self._memory: SharedMemory | None = None
         self._slots: dict[int, int] = {}  # frames under way -> the slot that holds them
         self._greeted = False
+        self._shown: tuple[Shown, float] | None = None  # and when it is told at the latest
+        self._encodings: tuple[str, ...] = ()  # of planes, beside the plain ones, that both ends know
         self._clock = clock
+        self._polled = self._polled_before = clock()
         self.speed: Speed | None = None
         """Of the link to a server that shares no memory and knows how to make planes small."""
 
@@ -85,12 +93,22 @@ class Talk:
         """Whether the server seems to be on this machine; a loopback address with a slow link is a tunnel's end."""
         return self._seems_near and (self.speed is None or not self.speed.is_slow)
 
+    @property
+    def measures(self) -> bool:
+        """Whether frames should wait a moment, as the link is being measured."""
+        return self.speed is not None and self.speed.holds(self._clock())
+
     def poll(self, awaits: bool = False) -> Iterator[Message]:
         """Read and write what goes without waiting; return the messages that came, each read when it is taken.
 
         ``awaits``: whether a request waits for its answer, so that silence is looked into soon.
         Raises :class:`Trouble`, the iterator too.
         """
+        self._polled_before, self._polled = self._polled, self._clock()
+        if self.speed is not None:
+            self.speed.tick(self._polled, not awaits)
+        if self._shown is not None and self._polled > self._shown[1]:
+            self._tell()
         received = self._connection.received
         self._connection.awaits = awaits
         data = self._connection.poll()
@@ -106,13 +124,13 @@ class Talk:
         """Send ``message``, as far as the system takes it now; the rest follows with the next polls."""
         self._send(pack(message))
 
-    def send_request(self, request: Request, timings: Mapping[str, float]) -> None:
-        """Send ``request`` with ``timings``; its planes go through shared memory where there is some."""
+    def send_request(self, request: Request) -> None:
+        """Send ``request``; its planes go through shared memory where there is some."""
         begun = time.perf_counter()
-        request = replace(request, timings=dict(timings))
         slot = self._free_slot()
         if self.speed is not None and self.speed.is_slow:
-            data = pack(replace(request, picture_as="jpeg"), squeeze=squeeze)
+            small = replace(request, picture_as="jpeg" if "jpeg" in self._encodings else "rgb8")
+            data = pack(small, squeeze=squeezer(self._encodings))
         elif self._memory is None or slot is None:
             data = pack(request)
         else:
@@ -121,6 +139,15 @@ class Talk:
             self._slots[request.frame.id] = slot
         self._statistics.add("pack", (time.perf_counter() - begun) * 1e3)
         self._send(data)
+        self._tell()
+
+    def shown(self) -> None:
+        """The newest picture is on show: the server is told how long its way took, with the next request or soon."""
+        now = self._clock()
+        told = self._statistics.shown(now)
+        if told:
+            self._tell()
+            self._shown = Shown(told), now + MOMENT
 
     def answered(self, frame_id: int) -> None:
         """The request ``frame_id`` has its answer: its place in memory is free."""
@@ -134,6 +161,12 @@ class Talk:
     def _send(self, data: bytes) -> None:
         self._statistics.bytes_sent += len(data)
         self._connection.send(data)
+
+    def _tell(self) -> None:
+        """Send what there is to tell of a picture on show."""
+        if self._shown is not None:
+            (shown, _), self._shown = self._shown, None
+            self.send(shown)
 
     def _free_slot(self) -> int | None:
         if not self.shares_memory:
@@ -151,8 +184,10 @@ class Talk:
             self._statistics.add("unpack", (time.perf_counter() - begun) * 1e3)
         if isinstance(message, Welcome) and self.welcome is None:
             self._take_welcome(message)
+        if isinstance(message, Status) and message.state == "ready" and self.speed is not None:
+            self.speed.begin(self._clock())  # while it loads the server is too busy to tell anything of the link
         if isinstance(message, Probe) and self.speed is not None:
-            self.speed.came(self._clock())
+            self.speed.came(message, self._clock(), self._polled_before)
             return None
         if isinstance(message, Picture | Dropped | Failure) and message.id is not None:
             self.answered(message.id)
@@ -167,9 +202,9 @@ class Talk:
                 self._memory.remove_name()
             else:
                 self._drop_memory()
-        if set(welcome.encodings) >= set(ENCODINGS) and ENCODINGS and self._memory is None:
-            self.speed = Speed(is_slow=not self._seems_near)
-            self.speed.begin(self._clock(), self.send)
+        self._encodings = tuple(encoding for encoding in ENCODINGS if encoding in welcome.encodings)
+        if self._encodings and self._memory is None:
+            self.speed = Speed(self.send, is_slow=not self._seems_near)
 
     def _drop_memory(self) -> None:
         memory, self._memory = self._memory, None

@@ -8,23 +8,30 @@ take 22 ms and 53 kB. An edge in depth must stay an edge, so it is never a JPEG;
 from __future__ import annotations
 
 import zlib
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..wire import ProtocolError
+from ..wire.planes import SMALL, Squeeze
 
 try:
     import simplejpeg
-except ImportError:  # no wheel of it fits this Python or this machine: planes stay as they are
+except ImportError:  # no wheel of it fits this Python or this machine: pictures stay as they are
     simplejpeg = None
 
-ENCODINGS: tuple[str, ...] = ("jpeg", "u12z") if simplejpeg is not None else ()
+ENCODINGS: tuple[str, ...] = ("jpeg", "u12z") if simplejpeg is not None else ("u12z",)
 """What both functions know here."""
 QUALITY = 92
 LEVEL = 1
 """zlib's fastest: higher ones take longer than they save."""
+
+
+def squeezer(encodings: Collection[str]) -> Squeeze:
+    """Return a :func:`squeeze` that leaves planes as they are whose encoding is not among ``encodings``."""
+    return lambda name, plane: squeeze(name, plane) if SMALL[name] in encodings else None
 
 
 def squeeze(name: str, plane: NDArray[Any]) -> tuple[str, bytes]:
@@ -45,6 +52,8 @@ def stretch(encoding: str, data: bytes, height: int, width: int) -> NDArray[Any]
     The size is read from the data, and the room that they may take is bounded, before anything is allocated.
     """
     if encoding == "jpeg":
+        if simplejpeg is None:
+            raise ProtocolError("a plane is a JPEG, which was not agreed on: nothing here can read it")
         try:
             tall, wide, _, _ = simplejpeg.decode_jpeg_header(data)
             if (tall, wide) == (height, width):

@@ -16,6 +16,7 @@ from .messages import (
     Picture,
     Progress,
     Request,
+    Shown,
     Status,
     Style,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "RemoveModel",
     "Request",
     "Shelf",
+    "Shown",
     "Status",
     "Style",
     "Upload",

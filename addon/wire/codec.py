@@ -30,6 +30,7 @@ from .messages import (
     Picture,
     Progress,
     Request,
+    Shown,
     Status,
     Style,
 )
@@ -57,8 +58,9 @@ MAX_MESSAGE_BYTES = 4 + MAX_HEADER_BYTES + MAX_SIDE * MAX_SIDE * 5
 
 T = TypeVar("T")
 _LENGTH = struct.Struct("<I")
+_IMAGE = frozenset({"image"})
 # message with planes -> the planes it may have
-_CARRIES = {"request": frozenset(PLANES), "picture": frozenset({"image"}), "upload": frozenset({"image"})}
+_CARRIES = {"request": frozenset(PLANES), "picture": _IMAGE, "upload": _IMAGE, "probe": _IMAGE}
 # has a default for whoever builds the message here, but must be said in the bytes
 _ALWAYS = ("protocol",)
 _NOTHING: Mapping[str, Any] = {}
@@ -67,9 +69,9 @@ _PLAIN: dict[str, Callable[..., Message]] = {
     "welcome": Welcome,
     "status": Status,
     "progress": Progress,
+    "shown": Shown,
     "dropped": Dropped,
     "failure": Failure,
-    "probe": Probe,
     "list_models": ListModels,
     "models": Models,
     "load_model": LoadModel,
@@ -79,7 +81,7 @@ _PLAIN: dict[str, Callable[..., Message]] = {
     "verify_model": VerifyModel,
     "model_progress": ModelProgress,
 }
-_TYPE_OF = {kind: name for name, kind in _PLAIN.items()} | {Picture: "picture", Upload: "upload"}
+_TYPE_OF = {kind: name for name, kind in _PLAIN.items()} | {Picture: "picture", Upload: "upload", Probe: "probe"}
 
 
 def pack(message: Message, shelf: Shelf | None = None, at: int = 0, squeeze: Squeeze | None = None) -> bytes:
@@ -93,7 +95,7 @@ def pack(message: Message, shelf: Shelf | None = None, at: int = 0, squeeze: Squ
         header, planes = _request_header(message), {"image": message.frame.image}
         if message.frame.inverse_depth is not None:
             planes["inverse_depth"] = message.frame.inverse_depth
-    elif isinstance(message, Picture | Upload):
+    elif isinstance(message, Picture | Upload | Probe):
         fields = {f.name: getattr(message, f.name) for f in dataclasses.fields(message) if f.name != "image"}
         header, planes = {"type": _TYPE_OF[type(message)], **fields}, {"image": message.image}
     else:
@@ -138,6 +140,8 @@ def _read(header: dict[str, Any], read_planes: Callable[[object], dict[str, NDAr
         return _build(Picture, kind, header, planes)
     if kind == "upload":
         return _build(Upload, kind, header, planes)
+    if kind == "probe":
+        return _build(Probe, kind, header, planes)
     if kind == "models":
         entries = _build_each(Entry, "model", "entries", header.pop("entries", []), MAX_ENTRIES)
         return _build(Models, kind, header, {"entries": entries})
@@ -157,7 +161,6 @@ def _request_header(message: Request) -> dict[str, Any]:
         "style": style,
         **({} if message.picture_at is None else {"picture_at": message.picture_at}),
         **({} if message.picture_as == "rgb8" else {"picture_as": message.picture_as}),
-        **({"timings": message.timings} if message.timings else {}),
     }
 
 
@@ -174,7 +177,7 @@ def _read_request(header: dict[str, Any], planes: dict[str, NDArray[Any]]) -> Re
         if not isinstance(reference, dict):
             raise ProtocolError(f"reference is {show(reference)}, but must be an object")
         built["reference"] = _build(Reference, "reference", reference)
-    rest = {name: header.pop(name) for name in ("settle", "picture_at", "picture_as", "timings") if name in header}
+    rest = {name: header.pop(name) for name in ("settle", "picture_at", "picture_as") if name in header}
     frame = _build(Frame, "request", header, planes)
     return Request(frame, _build(Style, "style", style, built), **rest)
 

@@ -1,11 +1,14 @@
-"""How a conversation begins: who speaks, what both can do, how fast the link is. Standard library only, no I/O."""
+"""How a conversation begins: who speaks, what both can do, how fast the link is. Standard library and numpy, no I/O."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from .checks import check_flag, check_text, check_whole, check_words, show
+import numpy as np
+from numpy.typing import NDArray
+
+from .checks import check_flag, check_image, check_number, check_text, check_whole, check_words, show
 from .errors import ProtocolError
 
 PROTOCOL = 1
@@ -20,7 +23,7 @@ MEMORY_BYTES = 64 * 1024 * 1024
 MEMORY_NAME = "[0-9a-f]{32}"
 """What such a memory may be called: a regular expression for the whole name."""
 
-MAX_PADDING = 60_000
+MAX_PROBE_SIDE = 256
 
 
 @dataclass(frozen=True)
@@ -66,11 +69,17 @@ class Welcome:
         object.__setattr__(self, "encodings", check_words("encodings", self.encodings))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Probe:
-    """Client to server, and back as it is: ``padding`` to tell from how long it takes how fast the link is."""
+    """Client to server, and back with the same ``image``: from how long it takes the client tells how fast the link is.
 
-    padding: str = ""
+    ``image``: uint8, H x W x 3, any; only its size matters.
+    """
+
+    image: NDArray[np.uint8]
+    arrived: float = 0.0
+    """In the answer: when the server had read it, in seconds by its own clock."""
 
     def __post_init__(self) -> None:
-        check_text("padding", self.padding, MAX_PADDING)
+        check_image("probe", self.image, MAX_PROBE_SIDE)
+        check_number("arrived", self.arrived, -1e15, 1e15)

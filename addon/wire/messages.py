@@ -155,8 +155,7 @@ class Request:
     """Client to server: a frame and its style; with the model loaded, all that the picture depends on.
 
     ``settle`` marks the frame of a view at rest; the server only hands it back. ``picture_at``: where in the shared
-    memory the picture is to be put, None for the socket. ``picture_as``: its encoding. ``timings``: milliseconds by
-    stage of a frame shown before, as the client measured them, for the server's metrics; empty for none.
+    memory the picture is to be put, None for the socket. ``picture_as``: its encoding.
     """
 
     frame: Frame
@@ -164,14 +163,12 @@ class Request:
     settle: bool = False
     picture_at: int | None = None
     picture_as: str = "rgb8"
-    timings: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_flag("settle", self.settle)
         if self.picture_at is not None:
             check_whole("picture_at", self.picture_at, 0, MEMORY_BYTES)
         check_choice("picture_as", self.picture_as, PICTURE_ENCODINGS)
-        check_timings(self.timings)
         for control in self.style.controls:
             if control.kind == "depth" and control.weight > 0 and self.frame.inverse_depth is None:
                 raise ProtocolError(
@@ -186,7 +183,7 @@ class Picture:
     """Server to client: the stylised result of one request. ``image``: uint8, H x W x 3, sRGB.
 
     ``timings``: milliseconds by stage, as the server measured them (``queue``, ``engine``, and its parts).
-    ``arrived``, ``sent``: when the request was read and this was packed, in seconds by the server's own clock.
+    ``arrived``, ``made``: when the request was read and the engine had this, in seconds by the server's own clock.
     """
 
     id: int
@@ -196,7 +193,7 @@ class Picture:
     model: str = ""
     timings: dict[str, float] = field(default_factory=dict)
     arrived: float = 0.0
-    sent: float = 0.0
+    made: float = 0.0
 
     def __post_init__(self) -> None:
         check_whole("picture id", self.id, 0, MAX_ID)
@@ -206,7 +203,17 @@ class Picture:
         check_text("model", self.model, 400)
         check_timings(self.timings)
         check_number("arrived", self.arrived, -1e15, 1e15)
-        check_number("sent", self.sent, -1e15, 1e15)
+        check_number("made", self.made, -1e15, 1e15)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Client to server: a picture is on show. ``timings``: milliseconds by stage, which only a client can measure."""
+
+    timings: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_timings(self.timings)
 
 
 @dataclass(frozen=True)
@@ -252,4 +259,4 @@ class Failure:
             check_whole("failure id", self.id, 0, MAX_ID)
 
 
-Message = Hello | Welcome | Status | Request | Picture | Progress | Dropped | Failure | Probe | ModelMessage
+Message = Hello | Welcome | Status | Request | Picture | Shown | Progress | Dropped | Failure | Probe | ModelMessage

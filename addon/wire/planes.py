@@ -31,8 +31,8 @@ class Shelf(Protocol):
         ...
 
 
-Squeeze = Callable[[str, NDArray[Any]], tuple[str, bytes]]
-"""Makes a plane small: its name and itself in, encoding and bytes out."""
+Squeeze = Callable[[str, NDArray[Any]], tuple[str, bytes] | None]
+"""Makes a plane small: its name and itself in, encoding and bytes out, or None for one that stays as it is."""
 Stretch = Callable[[str, bytes, int, int], NDArray[Any]]
 """The way back: encoding, bytes, height and width in, the plane out. Raises ProtocolError."""
 
@@ -47,10 +47,12 @@ def lay(
         for name, plane in planes.items()
     ]
     if squeeze is not None:
-        small = [squeeze(name, part) for name, part in zip(planes, parts, strict=True)]
-        for entry, (encoding, data) in zip(entries, small, strict=True):
-            entry |= {"encoding": encoding, "bytes": len(data)}
-        return entries, [data for _, data in small]
+        bodies: list[memoryview | bytes] = []
+        for entry, name, part in zip(entries, planes, parts, strict=True):
+            encoding, data = squeeze(name, part) or (None, part.data.cast("B"))
+            entry |= {} if encoding is None else {"encoding": encoding, "bytes": len(data)}
+            bodies.append(data)
+        return entries, bodies
     if shelf is None or not parts or not shelf.write(at, parts):
         return entries, [part.data.cast("B") for part in parts]
     for entry, part in zip(entries, parts, strict=True):

@@ -92,11 +92,14 @@ def test_every_shot_has_the_picture_of_its_own_draft(engine: float) -> None:
 def test_the_stages_of_a_frame_add_up_to_its_way() -> None:
     with script(inverter(0.01)) as address:
         outcome = go(address, options(3), Studio())
+    missing = []
     for one in outcome.shown:
         parts = [one.times[name] for name in ("capture", "wire", "queue", "engine", "reply", "display")]
-        assert 10 < sum(parts) <= one.times["whole"] + 0.01, "one behind the other, none counted twice"
+        assert 10 < sum(parts) <= one.times["whole"] + 0.1, "one behind the other, none counted twice"
+        missing.append(one.times["whole"] - sum(parts))
         assert one.times["overhead"] == pytest.approx(one.times["whole"] - 1.5 - one.times["engine"])
         assert min(parts) >= 0
+    assert np.median(missing) < 0.3, "and none left out"
 
 
 def test_a_picture_that_comes_while_the_next_view_is_drawn_is_marked() -> None:

@@ -17,7 +17,7 @@ from websockets.server import ServerProtocol
 from websockets.sync.server import ServerConnection, serve
 
 from addon.live import Address, LiveLoop
-from addon.wire import Frame, Hello, Picture, Request, Status, Style, Welcome, pack, unpack
+from addon.wire import Frame, Hello, Picture, Request, Shown, Status, Style, Welcome, pack, unpack
 
 READY = Status("ready", 100, "simulated")
 
@@ -104,8 +104,9 @@ def requests(connection: ServerConnection) -> Iterator[Request]:
     """The requests that come, until the client is gone."""
     for data in connection:
         message = unpack(data)
-        assert isinstance(message, Request)
-        yield message
+        assert isinstance(message, Request | Shown)
+        if isinstance(message, Request):
+            yield message
 
 
 def inverted(request: Request, **timings: float) -> Picture:
@@ -121,8 +122,9 @@ def inverter(engine: float = 0.0) -> Callable[[ServerConnection], None]:
         for request in requests(connection):
             arrived = time.perf_counter()
             time.sleep(engine)
-            picture = inverted(request, engine=engine * 1e3)
-            connection.send(pack(replace(picture, arrived=arrived, sent=time.perf_counter())))
+            made = time.perf_counter()
+            picture = inverted(request, engine=(made - arrived) * 1e3)
+            connection.send(pack(replace(picture, arrived=arrived, made=made)))
 
     return handler
 

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,33 +19,14 @@ from addon.live import LIVE, Address, LiveLoop
 from addon.planes import memory
 from addon.planes.memory import PICTURE_AT, PREFIX, SLOT_BYTES, STALE_SECONDS, SharedMemory, memory_folder
 from addon.wire import MEMORY_BYTES, Hello, ProtocolError, Request, Welcome, pack, unpack
+from tests.plain.live.real_server import ROOT, inverting
 from tests.plain.live.servers import READY, Viewer, inverted, script
 
 pytestmark = pytest.mark.skipif(memory_folder() is None, reason="no shared memory on this system")
-ROOT = Path(__file__).resolve().parents[3]
-SERVER = """
-import os
-from pathlib import Path
-from types import SimpleNamespace
-from server.app import create_app
-from server.config import Config
-from server.process import Process, bind
-
-class Inverter:
-    name = "inverter"
-    def render(self, request, on_step=None):
-        return SimpleNamespace(image=255 - request.frame.image, timings={})
-    def close(self):
-        pass
-
-listener = bind("127.0.0.1", 0)
-print(listener.getsockname()[1], flush=True)
-config = Config(model=os.getcwd(), token_file=Path(os.devnull))
-Process(create_app(config, "token", lambda report: Inverter()), lambda: None).run(sockets=[listener])
-"""
 CLIENT = """
 import sys, time
 from addon.live import Address, LiveLoop
+from tests.plain.live.real_server import ROOT, inverting
 from tests.plain.live.servers import Viewer
 viewer = Viewer(LiveLoop(Address(sys.argv[1], "token"), settle=False))
 viewer.until(lambda: viewer.loop.state == "live")
@@ -60,14 +40,8 @@ while True:
 
 @pytest.fixture
 def server() -> Iterator[tuple[Address, subprocess.Popen[str]]]:
-    """The real app in a process of its own."""
-    process = subprocess.Popen([sys.executable, "-c", SERVER], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield Address(f"ws://127.0.0.1:{int(process.stdout.readline())}/live", "token"), process
-    finally:
-        process.kill()
-        process.wait()
+    with inverting() as running:
+        yield running
 
 
 def names() -> set[str]:
@@ -104,27 +78,6 @@ def test_the_planes_of_both_ways_go_through_memory(server: tuple[Address, subpro
     assert names() <= before, "its name is gone as soon as both have it"
     assert {"wire", "reply", "queue", "engine", "capture"} <= statistics.stages().keys()
     viewer.loop.stop()
-
-
-def test_the_servers_metrics_hear_of_what_only_the_client_can_measure(
-    server: tuple[Address, subprocess.Popen[str]],
-) -> None:
-    loop = LiveLoop(server[0], settle=False)
-    viewer = Viewer(loop)
-    for key in range(4):
-        viewer.key = key
-        viewer.until(functools.partial(lambda count: len(viewer.pictures) > count, key))
-        loop.statistics.add("display", 2.0)
-    url = server[0].url.replace("ws:", "http:").replace("/live", "/metrics")
-    call = urllib.request.Request(url, headers={"Authorization": "Bearer token"})
-    with urllib.request.urlopen(call, timeout=60) as answer:
-        text = answer.read().decode()
-    for stage in ("capture", "wire", "reply", "display"):
-        assert f'draftglass_stage_seconds_count{{stage="{stage}"}} 3.0' in text, (
-            "of all but the last, which is told next"
-        )
-    assert 'draftglass_stage_seconds_count{stage="queue"} 4.0' in text
-    loop.stop()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -227,6 +180,42 @@ def test_what_was_read_stays_and_what_does_not_fit_is_refused(tmp_path: Path) ->
         other.read(SLOT_BYTES, 10)
     other.close()
     assert not other.write(0, [plane])
+    made.close()
+
+
+NO_POSIX = """
+import os
+for name in ("pread", "pwrite", "geteuid", "getuid", "ftruncate"):
+    delattr(os, name)
+from pathlib import Path
+from addon.planes import memory
+memory.POSIX = False
+memory.memory_folder = lambda: Path(FOLDER)
+"""
+
+
+def test_a_system_without_posix_has_it_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What Windows lacks is taken away at both ends; the deletion on close, which only Windows has, stays untried."""
+    monkeypatch.setattr(memory, "POSIX", False)
+    elsewhere(monkeypatch, tmp_path)
+    for name in ("pread", "pwrite", "ftruncate"):
+        monkeypatch.delattr(os, name)
+    with inverting(NO_POSIX.replace("FOLDER", repr(str(tmp_path)))) as (address, _):
+        viewer = Viewer(LiveLoop(address, settle=False), size=512, depth=True)
+        for key in range(6):
+            viewer.key = key
+            viewer.until(functools.partial(lambda count: len(viewer.pictures) > count, key))
+        assert viewer.loop._link is not None and viewer.loop._link.shares_memory
+        assert viewer.loop.statistics.bytes_sent < 6 * 4000 and os.listdir(tmp_path) == []
+        for picture in viewer.pictures:
+            assert (picture.image == 255 - picture.id).all()
+        viewer.loop.stop()
+
+
+def test_a_file_in_which_what_was_written_cannot_be_read_is_not_taken(tmp_path: Path) -> None:
+    made = SharedMemory.create(tmp_path)
+    assert made is not None
+    assert made.write(0, [np.zeros(8, np.uint8)]) and SharedMemory.open(made.name, tmp_path) is None
     made.close()
 
 

@@ -49,9 +49,9 @@ def test_the_snapshot_is_plain_json() -> None:
     assert snapshot["stages_ms"] == {"pack": {"p50": 2.0, "p95": 2.0}}
 
 
-def picture(arrived: float = 0.0, sent: float = 0.0, **timings: float) -> Picture:
+def picture(arrived: float = 0.0, made: float = 0.0, **timings: float) -> Picture:
     names = {name.replace("_", " "): value for name, value in timings.items()}
-    return Picture(1, np.zeros((8, 8, 3), np.uint8), timings=names, arrived=arrived, sent=sent)
+    return Picture(1, np.zeros((8, 8, 3), np.uint8), timings=names, arrived=arrived, made=made)
 
 
 def test_a_frames_way_is_told_by_stage() -> None:
@@ -64,10 +64,10 @@ def test_a_frames_way_is_told_by_stage() -> None:
     assert stages["transport"] == pytest.approx(100 - 86)
     assert statistics.stages()["step"] == (30.0, 40.0), "of each step"
     assert statistics.newest["step 2"] == 40.0
-    statistics.add("display", 2.5)
-    told = statistics.take_shown()
+    told = statistics.shown(10.1065)
     assert told == pytest.approx({"capture": 4, "wire": 6, "reply": 3, "display": 2.5})
-    assert statistics.take_shown() == {}, "each frame is told once"
+    assert statistics.stages()["display"][0] == pytest.approx(2.5)
+    assert statistics.shown(11.0) == {} and len(statistics._stages["display"]) == 1, "each frame is told once"
 
 
 def test_a_server_that_does_not_say_when_it_had_the_frame_leaves_the_ways_out() -> None:
@@ -107,8 +107,7 @@ def test_a_clock_that_was_set_is_believed_again_at_once() -> None:
 def test_nobody_is_told_what_no_stage_can_take() -> None:
     statistics = Statistics()
     statistics.answered(Times(1.0, 1.1), 3e9, Picture(1, np.zeros((8, 8, 3), np.uint8)))
-    statistics.add("display", 2.0)
-    told = statistics.take_shown()
+    told = statistics.shown(3e9 + 0.002)
     assert "display" in told and all(value <= LONGEST_STAGE for value in told.values())
 
 

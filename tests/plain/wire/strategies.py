@@ -32,6 +32,7 @@ from addon.wire import (
     Reference,
     RemoveModel,
     Request,
+    Shown,
     Status,
     Style,
     Upload,
@@ -122,8 +123,11 @@ def requests(draw: st.DrawFn) -> Request:
         draw(st.booleans()),
         picture_as=draw(st.sampled_from(["rgb8", "jpeg"])),
         picture_at=draw(st.none() | st.integers(0, 2**26)),
-        timings=draw(st.dictionaries(texts(100), numbers(0, 1e9), max_size=5)),
     )
+
+
+timings = st.dictionaries(texts(100), numbers(0, 1e9), max_size=5)
+showns = st.builds(Shown, timings=timings)
 
 
 @st.composite
@@ -134,9 +138,9 @@ def pictures(draw: st.DrawFn) -> Picture:
         captured=draw(numbers(-1e15, 1e15)),
         settle=draw(st.booleans()),
         model=draw(texts(400)),
-        timings=draw(st.dictionaries(texts(100), numbers(0, 1e9), max_size=5)),
+        timings=draw(timings),
         arrived=draw(numbers(-1e15, 1e15)),
-        sent=draw(numbers(-1e15, 1e15)),
+        made=draw(numbers(-1e15, 1e15)),
     )
 
 
@@ -213,9 +217,12 @@ def uploads(draw: st.DrawFn) -> Upload:
     return Upload(draw(sha256s), draw(arrays(np.uint8, (draw(sides), draw(sides), 3))))
 
 
-probes = st.builds(Probe, padding=texts(10_000))
+@st.composite
+def probes(draw: st.DrawFn) -> Probe:
+    return Probe(draw(arrays(np.uint8, (draw(sides), draw(sides), 3))), draw(numbers(-1e15, 1e15)))
 
-plain_messages = hellos | probes | welcomes | statuses | progresses() | droppeds | failures
+
+plain_messages = hellos | probes() | showns | welcomes | statuses | progresses() | droppeds | failures
 model_messages = st.just(ListModels()) | models | wishes | model_progresses | uploads()
 messages: st.SearchStrategy[Message] = plain_messages | requests() | pictures() | model_messages
 
@@ -233,7 +240,8 @@ def one_of_each() -> dict[str, Message]:
         "request": Request(Frame(3, image, depth, near=2.0, captured=1.5), style, settle=True),
         "picture": Picture(3, image, 1.5, True, "embedded", {"engine": 20.5}),
         "progress": Progress(3, 1, 4),
-        "probe": Probe("xyz"),
+        "shown": Shown({"display": 2.5}),
+        "probe": Probe(image, 2.5),
         "dropped": Dropped(3),
         "failure": Failure("it broke", "internal", 3),
         "upload": Upload("0" * 64, image),
