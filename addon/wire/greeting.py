@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .checks import check_flag, check_image, check_number, check_text, check_whole, check_words, show
 from .errors import ProtocolError
 
-PROTOCOL = 1
+PROTOCOL = 2
 """The version of the protocol that this package speaks."""
 
 MAX_SIDE = 2048
