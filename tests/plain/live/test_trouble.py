@@ -17,7 +17,7 @@ from websockets.sync.server import ServerConnection
 
 from addon.live import CONNECTING, FAILED, LIVE, WAITING, Address, LiveLoop
 from addon.live.connection import FLOOD, PATIENCE
-from addon.wire import MAX_MESSAGE_BYTES, Failure, Hello, Status, Welcome, pack, unpack
+from addon.wire import MAX_MESSAGE_BYTES, PROTOCOL, Failure, Hello, Status, Welcome, pack, unpack
 from tests.plain.live.servers import (
     Clock,
     Viewer,
@@ -107,7 +107,7 @@ def test_a_wrong_path_is_told() -> None:
         viewer.loop.stop()
 
 
-@pytest.mark.parametrize(("theirs", "older"), [(0, "the server"), (2, "the add-on")])
+@pytest.mark.parametrize(("theirs", "older"), [(PROTOCOL - 1, "the server"), (PROTOCOL + 1, "the add-on")])
 def test_another_version_of_the_protocol_is_told_with_the_side_to_update(theirs: int, older: str) -> None:
     def handler(connection: ServerConnection) -> None:
         connection.recv()
@@ -117,7 +117,7 @@ def test_another_version_of_the_protocol_is_told_with_the_side_to_update(theirs:
     with script(handler) as address:
         viewer = Viewer(LiveLoop(address))
         viewer.until(lambda: viewer.loop.state == FAILED)
-        expected = f"speaks version {theirs} of the protocol, this add-on version 1: update {older}."
+        expected = f"speaks version {theirs} of the protocol, this add-on version {PROTOCOL}: update {older}."
         assert expected in viewer.loop.sentence
         viewer.loop.stop()
 
