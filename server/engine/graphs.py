@@ -155,7 +155,9 @@ class CudaGraphs:
         torch.cuda.current_stream().wait_stream(self._stream)
         graph = torch.cuda.CUDAGraph()
         # the other threads may go on allocating meanwhile: one of them may be loading the next model
-        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
+        recording = torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local")
+        # where a recording fails as it ends, torch stays on its stream, which waits for nothing that this frame began
+        with torch.cuda.stream(torch.cuda.current_stream()), recording:
             result = function(*inputs.held)
 
         def repeat(values: tuple[Any, ...]) -> Any:

@@ -113,7 +113,10 @@ class Linear:
             if multiply is not None:
                 return _multiply.binary(x, multiply, packed, self._bias, "mul")
             return _multiply(x, packed, self._bias, "gelu" if gelu else "none", [], "none" if gelu else None)
-        result = F.linear(x, self._weight, self._bias)
+        if x.dim() == 3 and len(x) == 1:  # as a matrix, however it lies in memory, its product takes the bias in
+            result = F.linear(x[0], self._weight, self._bias)[None]
+        else:
+            result = F.linear(x, self._weight, self._bias)
         if add is not None:
             return result.add_(add)
         if multiply is not None:

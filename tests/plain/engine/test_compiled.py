@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 
 from server.bench.arms import load
 from server.engine import ModelSpec
-from server.engine.compiled import KEPT_COMPILED, Compiler
+from server.engine.compiled import GIVES_WAY, KEPT_COMPILED, Compiler
 from server.engine.conditions import Conditions
 from server.engine.graphs import RecordedPipeline
 from server.engine.pipeline import Call, Depth, Guide, Pipeline
@@ -153,6 +154,26 @@ def test_few_kinds_are_compiled_for(pipeline: Pipeline) -> None:
         threads.add(compiler._thread)
         frames(recorded, inputs(pipeline, side))
     assert len(threads) == KEPT_COMPILED
+
+
+@pytest.mark.parametrize("pipeline", ["quick"], indirect=True)
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_compiler_gives_way_to_frames(pipeline: Pipeline, fails: bool) -> None:
+    """It is Python, and a thread that waited for a GPU gets Python back only once the busy one lets go of it."""
+    seen: list[float] = []
+
+    def backend(graph: Any, examples: Any) -> Any:
+        seen.append(sys.getswitchinterval())
+        if fails:
+            raise RuntimeError("no compiler here")
+        return graph.forward
+
+    before = sys.getswitchinterval()
+    recorded = RecordedPipeline(pipeline, Repeats(), compiler=Compiler(pipeline, backend))  # type: ignore[arg-type]
+    frames(recorded, inputs(pipeline))
+    wait(recorded)
+    assert seen == [pytest.approx(GIVES_WAY)] and before > GIVES_WAY
+    assert sys.getswitchinterval() == before
 
 
 def test_what_cannot_be_compiled_goes_on_as_it_was(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,45 @@ def test_cuda_graphs_repeat_what_eager_computes(model: Callable[..., Any]) -> No
         fast = [made.render(request).image.astype(int) for request in requests]
     assert isinstance(made._sums, RecordedPipeline) and made._sums.sound and isinstance(made._sums._record, CudaGraphs)
     assert np.abs(fast[0] - eager[0]).max() <= 1
+
+
+def test_a_failed_recording_leaves_the_stream_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As torch's own does it: what fails within fails once more at the end, before the stream is set back."""
+    streams = ["frame's"]
+
+    class Stream:
+        def wait_stream(self, other: Any) -> None:
+            pass
+
+    @contextlib.contextmanager
+    def stream(of: Any) -> Iterator[None]:
+        before = streams[-1]
+        streams.append(of)
+        try:
+            yield
+        finally:
+            streams.append(before)
+
+    class Graph:
+        def __init__(self, graph: Any, **options: Any) -> None:
+            self._stream = options["stream"]
+
+        def __enter__(self) -> None:
+            streams.append(self._stream)
+
+        def __exit__(self, *error: object) -> None:
+            raise RuntimeError("operation failed due to a previous error during capture")
+
+    for name, fake in {"Stream": lambda device: Stream(), "stream": stream, "graph": Graph}.items():
+        monkeypatch.setattr(torch.cuda, name, fake)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 0))
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
+    monkeypatch.setattr(torch.cuda, "device", contextlib.nullcontext)
+    waiting = type("Waiting", (str,), {"wait_stream": lambda self, other: None})
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: waiting(streams[-1]))
+    with pytest.raises(RuntimeError, match="during capture"):
+        CudaGraphs(torch.device("cuda"))(lambda x: x + 1, (torch.zeros(2),))
+    assert len(streams) > 4 and streams[-1] == "frame's"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are Linux's")

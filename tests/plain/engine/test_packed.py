@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from server.engine import packed
 from server.engine.packed import Conv, Derived, Gated, GroupNorm, Linear, attend, packs
@@ -103,6 +105,23 @@ def test_gated(dtype: torch.dtype, pack: bool) -> None:
     x = torch.randn(2, 7, 24, dtype=dtype)
     plain, gate = layer(x).chunk(2, -1)
     torch.testing.assert_close(Gated(layer.weight, layer.bias, pack)(x), plain * F.gelu(gate), **NEAR[dtype])
+
+
+def test_a_rows_bias_is_added_within_the_product_however_the_row_lies() -> None:
+    """By itself, torch adds it afterwards to what lies as pixels of one channel behind those of another."""
+    layer = Linear(torch.randn(6, 4), torch.randn(6), pack=False)
+    tokens = torch.randn(1, 4, 5).transpose(1, 2)
+    seen: list[str] = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, function: Any, types: Any, given: Any = (), named: Any = None) -> Any:
+            seen.append(str(function))
+            return function(*given, **(named or {}))
+
+    with Watch():
+        result = layer(tokens)
+    assert "aten.addmm.default" in seen and not {"aten.add.Tensor", "aten.add_.Tensor", "aten.clone.default"} & {*seen}
+    torch.testing.assert_close(result, F.linear(tokens, layer._weight, layer._bias))
 
 
 def test_large_and_odd_weights_are_not_packed(monkeypatch: pytest.MonkeyPatch) -> None:
