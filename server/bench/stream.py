@@ -13,14 +13,18 @@ from PIL import Image
 from addon.wire import Request
 from server.engine.loading import Parts
 
-from .arms import Arm, LeftOut, Picture, Stock, missing
+from .arms import Arm, LeftOut, Picture, missing
+from .stock import Stock
 
 TRAINED = 50
 """Timesteps that LCM's models were distilled at, of which StreamDiffusion takes some by number."""
 
 
 def stream_diffusion(parts: Parts, device: torch.device, dtype: torch.dtype, batch: bool) -> Arm:
-    """The arm; ``batch``: with its stream batch, which shows a frame ``steps - 1`` frames later."""
+    """The arm, over the weights of ``parts`` where ``stock.placed`` has made them.
+
+    ``batch``: with its stream batch, which shows a frame ``steps - 1`` frames later.
+    """
     name = f"StreamDiffusion, stream batch {'on' if batch else 'off'}"
     if parts.sdxl:
         return missing(name, LeftOut("it does not know SDXL"))
