@@ -19,6 +19,9 @@ COMPARED = 3
 AGAIN = 2
 """Frames that an arm makes untimed at the beginning of each turn: the arm before it has emptied the caches."""
 
+SLOW, TURN = 2.0, 10.0
+"""Seconds: an arm whose frames take longer than the first is warm after two, and a turn ends after the second."""
+
 
 @dataclass
 class Row:
@@ -73,8 +76,7 @@ def interleave(
     for arm, row in zip(arms, rows, strict=True):
         try:
             arm.before(requests(0, arm.depth))
-            for index in range(warm):
-                picture = arm.render(requests(index, arm.depth))
+            _warm_up(arm, [requests(index, arm.depth) for index in range(warm)])
             if arm.same_noise:
                 for _ in range(1 + arm.delay_frames(requests(COMPARED, arm.depth)) // arm.batch):
                     picture = arm.render(
@@ -118,12 +120,19 @@ def told(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0] if lines else ''}"[:200]
 
 
+def _warm_up(arm: Arm, requests: Sequence[Request]) -> None:
+    for number, request in enumerate(requests):
+        begun = time.perf_counter()
+        arm.render(request)
+        if number and time.perf_counter() - begun > SLOW:  # the first may have compiled something
+            break
+
+
 def _timed(arm: Arm, requests: Sequence[Request]) -> list[float]:
-    """Have ``arm`` make pictures of ``requests``; returns the milliseconds of each."""
+    """Have ``arm`` make pictures of ``requests``, as many as fit into a turn; returns the milliseconds of each."""
     if arm.timed is not None:
         return arm.timed(list(requests))
-    for request in requests[:AGAIN]:
-        arm.render(request)
+    _warm_up(arm, requests[:AGAIN])
     times: list[float] = []
     for begin in range(0, len(requests), arm.batch):
         few = list(requests[begin : begin + arm.batch])
@@ -133,6 +142,8 @@ def _timed(arm: Arm, requests: Sequence[Request]) -> list[float]:
         else:
             arm.together(few)
         times += [(time.perf_counter() - begun) * 1e3 / len(few)] * len(few)
+        if sum(times) > TURN * 1e3:
+            break
     return times
 
 

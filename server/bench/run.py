@@ -22,7 +22,7 @@ from server.engine.loading import Parts
 from . import frames, models
 from .arms import Arm, LeftOut, Picture, compile_first, copied, load, missing, ours, ours_batched, with_controlnet
 from .loop import Loops, loop_arm, loop_name
-from .measure import AGAIN, COMPARED, Row, even, fill, interleave, told
+from .measure import AGAIN, COMPARED, SLOW, Row, even, fill, interleave, told
 from .report import floor
 from .stock import Stock, one_noise, placed, references
 from .stream import stream_diffusion
@@ -53,7 +53,7 @@ class Bench:
         """How the arms are measured, in words."""
         return {
             "each arm": f"{self._warm} frames untimed, then {self._given.rounds} turns of {self._frames} frames, each "
-            f"after {AGAIN} untimed ones; median and spread of these",
+            f"after {AGAIN} untimed ones; median and spread of these. Fewer where a frame takes over {SLOW:.0f} s",
             "stock and StreamDiffusion": "PIL pictures in and out, as they take them; no safety checker, no progress "
             'bar, no guidance. Stock encodes the prompt for each frame but where it is "tuned": then, and compiled, '
             "it is encoded once and weights are channels_last. StreamDiffusion encodes it once; its filter of alike "

@@ -24,7 +24,7 @@ from .arms import Picture
 
 
 def placed(parts: Parts, device: torch.device, dtype: torch.dtype, channels_last: bool = False) -> Parts:
-    """The modules on ``device`` in ``dtype``; those that are so already are ``parts``' own, never changed.
+    """Modules of one's own over weights on ``device`` in ``dtype``: ``parts``' own weights, where those are so.
 
     ``channels_last``: the UNet, the autoencoder and the control in that layout.
     """
@@ -32,15 +32,9 @@ def placed(parts: Parts, device: torch.device, dtype: torch.dtype, channels_last
     def place(module: Any, layout: torch.memory_format = torch.preserve_format) -> Any:
         if module is None:
             return None
-        weights = list(chain(module.parameters(), module.buffers()))
-        if layout == torch.preserve_format and all(
-            weight.device.type == device.type
-            and device.index in (None, weight.device.index)  # "cuda" is whichever it was put on
-            and (weight.dtype == dtype or not weight.is_floating_point())
-            for weight in weights
-        ):
-            return module
-        return copy.deepcopy(module).to(device, dtype, memory_format=layout)
+        # never a copy as it was: SDXL twice in fp32 is more than most computers have
+        weights = chain(module.parameters(), module.buffers())
+        return copy.deepcopy(module, {id(weight): _placed(weight, device, dtype, layout) for weight in weights})
 
     layout = torch.channels_last if channels_last else torch.preserve_format
     made = copy.copy(parts)
@@ -49,19 +43,23 @@ def placed(parts: Parts, device: torch.device, dtype: torch.dtype, channels_last
     return made
 
 
-def _again(module: Any) -> Any:
-    """``module`` once more over the same weights: its forward can be replaced, and no memory is taken."""
-    if module is None:
-        return None
-    return copy.deepcopy(module, {id(each): each for each in chain(module.parameters(), module.buffers())})
+def _placed(
+    weight: torch.Tensor, device: torch.device, dtype: torch.dtype, layout: torch.memory_format
+) -> torch.Tensor:
+    dtype = dtype if weight.is_floating_point() else weight.dtype
+    layout = layout if weight.dim() == 4 else torch.preserve_format
+    made = weight.detach().to(device, dtype, memory_format=layout)
+    if made.data_ptr() == weight.data_ptr() and made.device == weight.device:
+        return weight
+    return torch.nn.Parameter(made, requires_grad=False) if isinstance(weight, torch.nn.Parameter) else made
 
 
 class Stock:
     """diffusers' img2img pipeline with LCMScheduler, as its documentation sets it up; depth by a T2I-Adapter.
 
-    ``parts`` are used as :func:`placed` has made them, or else placed first; their weights are never changed, so that
-    several of these can share them. ``tuned``: for ``parts`` in channels_last, which its documentation advises for
-    speed, and the prompt is encoded once. ``compiled``: torch.compile on top of that.
+    Several of these share the weights of ``parts`` where :func:`placed` has made those. ``tuned``: for ``parts`` in
+    channels_last, which its documentation advises for speed, and the prompt is encoded once. ``compiled``:
+    torch.compile on top of that.
     """
 
     def __init__(
@@ -71,8 +69,8 @@ class Stock:
         self._keeps_prompt = tuned or compiled
         self._prompts: dict[str, dict[str, torch.Tensor]] = {}
         parts = placed(parts, device, dtype)
-        unet, vae = _again(parts.unet), _again(parts.vae)
-        self._adapter = _again(parts.control) if isinstance(parts.control, T2IAdapter) else None
+        unet, vae = parts.unet, parts.vae
+        self._adapter = parts.control if isinstance(parts.control, T2IAdapter) else None
         if compiled:
             for module in (unet, vae.encoder, vae.decoder):
                 _compile(module)

@@ -29,7 +29,7 @@ def stream_diffusion(parts: Parts, device: torch.device, dtype: torch.dtype, bat
     if parts.sdxl:
         return missing(name, LeftOut("it does not know SDXL"))
     try:
-        from streamdiffusion import StreamDiffusion  # type: ignore[import-not-found]
+        from streamdiffusion import StreamDiffusion
     except ImportError as error:
         return missing(name, LeftOut(f"{error}: pip install --no-deps streamdiffusion==0.1.1"))
     # the pipeline only carries the modules, as in StreamDiffusion's own examples

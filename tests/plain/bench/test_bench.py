@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from addon.wire import Request
-from server.bench import frames, models
+from server.bench import frames, measure, models
 from server.bench import stock as stock_module
 from server.bench.arms import Arm, LeftOut, Picture, copied, load, missing, ours, ours_batched, psnr, with_controlnet
 from server.bench.facts import Others
@@ -116,7 +116,6 @@ def test_stock_arms_share_weights_and_nothing_else(tmp_path: Path, monkeypatch: 
     compiled: list[object] = []
     monkeypatch.setattr(stock_module, "_compile", compiled.append)
     parts = load(ModelSpec(models.write_small(tmp_path / "m", "sd15")))
-    assert placed(parts, CPU, torch.float32).unet is parts.unet
     tuned = placed(parts, CPU, torch.bfloat16, channels_last=True)
     one, other = (Stock(tuned, CPU, torch.bfloat16, tuned=True, compiled=each) for each in (False, True))
     for name in ("unet", "vae", "text_encoder"):
@@ -215,6 +214,29 @@ def test_frames_made_in_one_go_share_its_time() -> None:
     assert len(calls) == 2 and row.frames == 8
     assert min(calls) / 4 <= row.median < min(calls), "a share of the call, not the call"
     assert row.latency == pytest.approx(7 * row.median)
+
+
+def test_slow_frames_are_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "SLOW", 0.02)
+    monkeypatch.setattr(measure, "TURN", 0.1)
+    picture = np.zeros((64, 64, 3), np.uint8)
+    calls = {"slow": 0, "compiles": 0}
+
+    def slow(request: Request) -> Picture:
+        calls["slow"] += 1
+        time.sleep(0.06)
+        return picture
+
+    def compiles(request: Request) -> Picture:
+        calls["compiles"] += 1
+        time.sleep(0.06 if calls["compiles"] == 1 else 0)
+        return picture
+
+    arms = [Arm("slow", slow), Arm("compiles", compiles)]
+    rows = [Row("m", 64, 1, arm.name) for arm in arms]
+    interleave(arms, lambda index, depth: frames.request(index, 64, 1, depth), rows, rounds=1, frames=8, warm=5)
+    assert rows[0].frames == 2 and calls["slow"] == 2 + 1 + 2 + 2, "warm, compared, warm again, timed"
+    assert rows[1].frames == 8 and calls["compiles"] == 5 + 1 + 2 + 8, "the first frame is no measure"
 
 
 def test_bursts_are_evened_out() -> None:
