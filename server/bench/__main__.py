@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if device.type == "cpu":
         give_way()  # as the server's engine does: beside other programs all arms get the same share
         torch.set_num_threads(cpu_threads())
-    chosen = given.model or (["embedded", *models.RANDOM] if device.type == "cuda" else ["embedded"])
+    chosen = given.model or ([*models.RANDOM, "embedded"] if device.type == "cuda" else ["embedded"])
     known, others = facts(device), Others()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else the folder of models would be left behind
     cut = ""

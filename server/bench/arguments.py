@@ -26,7 +26,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="embedded, sd15, sdxl (random, full size), a path, or a name that `models list` shows; repeatable",
     )
     parser.add_argument("--size", type=int, help="side of the picture (256 for embedded, else 512)")
-    parser.add_argument("--steps", type=int, nargs="+", default=None, help="each from 1 to 8 (1 2 4)")
+    parser.add_argument(
+        "--steps", type=int, nargs="+", default=None, help="each from 1 to 8, measured in this order (4 2 1)"
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--quick", action="store_true", help="embedded model, 2 steps, under two minutes on a CPU")
     parser.add_argument("--no-compiled", action="store_true", help="leave torch.compile out, which takes minutes")
@@ -41,7 +43,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if given.quick:
         given.no_growth = given.no_compiled = True
         given.minutes = min(given.minutes, 1.0)  # what is begun is finished: a round of all arms
-    given.steps = given.steps or ([2] if given.quick else [1, 2, 4])
+    given.steps = given.steps or ([2] if given.quick else [4, 2, 1])
     given.rounds = (3 if given.quick else 5) if given.rounds is None else given.rounds
     if not 1 <= given.rounds <= 1000:
         parser.error(f"rounds is {given.rounds}, but must be from 1 to 1000")

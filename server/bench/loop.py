@@ -5,23 +5,31 @@ The clients are the add-on's own live loop; capture and display are left out, as
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
+
+import psutil
 
 from addon.headless.run import wait_until_live
 from addon.headless.server import OwnServer
 from addon.live import Address, LiveLoop
 from addon.wire import Request
 
-from .arms import Arm, Picture
+from .arms import STAGES_TO_RECORD, Arm, Picture
 from .measure import AGAIN
 
 BEAT = 0.004
 """Seconds between two looks at what came: a quarter of Blender's, since each takes a processor from the engine."""
+QUIET = 4.0
+"""Seconds for which a server that compiles must be idle to count as done."""
+IDLE = 0.2
+"""Processors that an idle server keeps busy at most; compiling takes one or more."""
+COMPILING = 400.0
+"""Seconds after which compiling is given up."""
 SILENCE = 120.0
 """Seconds without any picture after which a measurement is given up."""
 
@@ -39,7 +47,9 @@ class Loops:
 
     def __init__(self, model: str, device: str, *more: str) -> None:
         """``more``: further arguments of the server."""
+        others = set(psutil.Process().children())
         self._server = OwnServer(model, device, *more)
+        self._processes = set(psutil.Process().children()) - others
         self._last: Picture | None = None
         self._loops: dict[bool, list[LiveLoop]] = {True: [], False: []}
         try:
@@ -102,9 +112,37 @@ class Loops:
         assert self._last is not None
         return self._last
 
+    def settle(self, request: Request, near: bool) -> None:
+        """Have the server record its stages, compile what it compiles, and record that, for ``request``.
+
+        A server does not tell that it compiles. But what else would keep it busy while nobody asks for a picture?
+        Raises RuntimeError when that does not end.
+        """
+        self.run(lambda index: request, STAGES_TO_RECORD, near=near)
+        end, quiet, before = time.monotonic() + COMPILING, 0.0, self._busy()
+        while quiet < QUIET:
+            time.sleep(0.5)
+            now = self._busy()
+            quiet = quiet + 0.5 if now - before < 0.5 * IDLE else 0.0
+            before = now
+            self._server.check()
+            if time.monotonic() > end:
+                raise RuntimeError(f"the server was still compiling after {COMPILING:.0f} s")
+        self.run(lambda index: request, STAGES_TO_RECORD, near=near)
+
+    def _busy(self) -> float:
+        """Processor seconds that the server and what it started have taken so far."""
+        total = 0.0
+        for server in self._processes:
+            with contextlib.suppress(psutil.Error):
+                for process in (server, *server.children(recursive=True)):
+                    with contextlib.suppress(psutil.Error):
+                        total += sum(process.cpu_times()[:2])
+        return total
+
     def close(self) -> None:
         for loop in (*self._loops[True], *self._loops[False]):
-            with suppress(Exception):
+            with contextlib.suppress(Exception):
                 loop.stop()
         self._server.stop()
 
@@ -135,8 +173,8 @@ class Loops:
             time.sleep(BEAT)
 
 
-def loop_arm(loops: Loops, near: bool, depth: bool) -> Arm:
-    """The whole loop as an arm, over shared memory where ``near``."""
+def loop_arm(loops: Loops, near: bool, depth: bool, compiled: bool = False) -> Arm:
+    """The whole loop as an arm, over shared memory where ``near``; ``compiled``: of a server with ``--compile``."""
     seen: list[dict[str, float]] = []
 
     def timed(requests: list[Request]) -> list[float]:
@@ -148,15 +186,21 @@ def loop_arm(loops: Loops, near: bool, depth: bool) -> Arm:
         names = dict.fromkeys(name for stages in seen for name in stages)
         return {name: round(statistics.median(each[name] for each in seen if name in each), 3) for name in names}
 
+    def before(request: Request) -> None:
+        seen.clear()
+        if compiled:
+            loops.settle(request, near)
+
     return Arm(
-        loop_name(near, depth),
+        loop_name(near, depth, compiled),
         lambda request: loops.picture(request, near),
         depth,
-        before=lambda request: seen.clear(),
+        before=before,
         timed=timed,
         stages=medians,
     )
 
 
-def loop_name(near: bool, depth: bool) -> str:
-    return f"ours, whole loop over {'shared memory' if near else 'socket'}{', depth' if depth else ''}"
+def loop_name(near: bool, depth: bool, compiled: bool = False) -> str:
+    way = "shared memory" if near else "socket"
+    return f"ours, whole loop over {way}{', compiled' if compiled else ''}{', depth' if depth else ''}"

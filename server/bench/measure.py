@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,16 +14,22 @@ from addon.wire import Request
 from .arms import Arm, LeftOut, Picture, psnr
 
 LEAST_DECIBELS = 40.0
+COMPARED = 3
+"""Number of the frame whose pictures are compared."""
 AGAIN = 2
 """Frames that an arm makes untimed at the beginning of each turn: the arm before it has emptied the caches."""
+
+SLOW, TURN = 2.0, 10.0
+"""Seconds: an arm whose frames take longer than the first is warm after two, and a turn ends after the second."""
 
 
 @dataclass
 class Row:
-    """What one arm took in one configuration: milliseconds a frame, and how near its pictures are to the first arm's.
+    """What one arm took in one configuration: milliseconds a frame, and how near its pictures are to the reference.
 
     ``low``, ``high``: the 10th and 90th percentile. ``latency``: from an input to its own output. ``failed``: why
-    there is no figure. ``decibels`` is None for the first arm and for those that do not make the same noise.
+    there is no figure. ``decibels`` is None for an arm that is the reference itself, and for those that do not make
+    the same noise.
     """
 
     model: str
@@ -56,29 +62,32 @@ def interleave(
     frames: int,
     warm: int,
     enough: Callable[[], bool] = lambda: False,
+    references: Mapping[bool, Picture] | None = None,
 ) -> None:
     """Fill ``rows``, one for each of ``arms``. ``requests(index, depth)`` gives the frame number ``index``.
 
     Each arm makes ``warm`` frames untimed, then all take turns, ``rounds`` times ``frames`` frames after ``AGAIN``
     untimed ones, every other round backwards. An arm that fails is told in its row and left out. ``enough`` ends it
-    after a whole round.
+    after a whole round. ``references``: what pictures of frame number :data:`COMPARED` are compared with, without
+    and with depth; where there is none, the first arm's of the kind.
     """
     times: list[list[float]] = [[] for _ in arms]
-    first: dict[bool, Picture] = {}
+    known = dict(references or {})
     for arm, row in zip(arms, rows, strict=True):
         try:
             arm.before(requests(0, arm.depth))
-            for index in range(warm):
-                picture = arm.render(requests(index, arm.depth))
+            _warm_up(arm, [requests(index, arm.depth) for index in range(warm)])
             if arm.same_noise:
-                for _ in range(1 + arm.delay_frames(requests(3, arm.depth)) // arm.batch):
-                    picture = arm.render(requests(3, arm.depth))  # until what comes is a picture of this very frame
-                if arm.depth not in first:
-                    first[arm.depth] = picture
+                for _ in range(1 + arm.delay_frames(requests(COMPARED, arm.depth)) // arm.batch):
+                    picture = arm.render(
+                        requests(COMPARED, arm.depth)
+                    )  # until what comes is a picture of this very frame
+                if arm.depth not in known:
+                    known[arm.depth] = picture
                 else:
-                    row.decibels = psnr(first[arm.depth], picture)
+                    row.decibels = psnr(known[arm.depth], picture)
         except Exception as error:  # one arm that cannot run here must not cost the others their figures
-            row.failed = _told(error)
+            row.failed = told(error)
     index = 0
     order = [number for number, row in enumerate(rows) if not row.failed]
     for turn in range(rounds):
@@ -90,7 +99,7 @@ def interleave(
             try:
                 times[number] += _timed(arm, made)
             except Exception as error:
-                rows[number].failed = _told(error)
+                rows[number].failed = told(error)
         index += frames
         if enough():
             break
@@ -103,19 +112,27 @@ def interleave(
         rows[number].latency = rows[number].stages.get("whole", rows[number].median * (1 + delay))
 
 
-def _told(error: Exception) -> str:
+def told(error: Exception) -> str:
+    """``error`` in a table's cell."""
     if isinstance(error, LeftOut):
         return f"left out: {error}"
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else ''}"[:200]
 
 
+def _warm_up(arm: Arm, requests: Sequence[Request]) -> None:
+    for number, request in enumerate(requests):
+        begun = time.perf_counter()
+        arm.render(request)
+        if number and time.perf_counter() - begun > SLOW:  # the first may have compiled something
+            break
+
+
 def _timed(arm: Arm, requests: Sequence[Request]) -> list[float]:
-    """Have ``arm`` make pictures of ``requests``; returns the milliseconds of each."""
+    """Have ``arm`` make pictures of ``requests``, as many as fit into a turn; returns the milliseconds of each."""
     if arm.timed is not None:
         return arm.timed(list(requests))
-    for request in requests[:AGAIN]:
-        arm.render(request)
+    _warm_up(arm, requests[:AGAIN])
     times: list[float] = []
     for begin in range(0, len(requests), arm.batch):
         few = list(requests[begin : begin + arm.batch])
@@ -125,6 +142,8 @@ def _timed(arm: Arm, requests: Sequence[Request]) -> list[float]:
         else:
             arm.together(few)
         times += [(time.perf_counter() - begun) * 1e3 / len(few)] * len(few)
+        if sum(times) > TURN * 1e3:
+            break
     return times
 
 
@@ -141,5 +160,5 @@ def even(times: Sequence[float], every: int) -> list[float]:
 
 
 def void(rows: Sequence[Row]) -> list[Row]:
-    """The rows whose pictures differ from the first arm's: a run with such is no comparison."""
+    """The rows whose pictures differ from the reference: a run with such is no comparison."""
     return [row for row in rows if row.decibels is not None and row.decibels < LEAST_DECIBELS]

@@ -53,8 +53,9 @@ def document(facts: dict[str, Any], rows: Sequence[Row], growth: Sequence[Row], 
     parts = [f"# Speed on {facts['device']}", ""]
     parts += [f"- {name}: {value}" for name, value in facts.items()]
     parts += [
-        f"- Pictures are compared with the first arm that makes the same: below {LEAST_DECIBELS:.0f} dB a run is void. "
-        "Each arm has the same weights, frames, steps, strength, seed and noise; they take turns within one run.",
+        "- dB: of a picture against that of the stock pipeline in fp32, which is the arm without a figure or else made "
+        f"beforehand: below {LEAST_DECIBELS:.0f} dB a run is void. Each arm has the same weights, frames, steps, "
+        "strength, seed and noise; they take turns within one run.",
         '- "Whole loop" is the add-on\'s live loop and a server of its own, with a view that changes in every frame; '
         "capture and display, which are Blender's, are left out. Frames overlap, so input to output is longer than the "
         "time from picture to picture.",

@@ -20,10 +20,11 @@ from server.engine.devices import best_dtype
 from server.engine.loading import Parts
 
 from . import frames, models
-from .arms import Arm, LeftOut, Stock, compile_first, copied, load, missing, one_noise, ours, ours_batched
+from .arms import Arm, LeftOut, Picture, compile_first, copied, load, missing, ours, ours_batched, with_controlnet
 from .loop import Loops, loop_arm, loop_name
-from .measure import AGAIN, Row, even, fill, interleave
+from .measure import AGAIN, COMPARED, SLOW, Row, even, fill, interleave, told
 from .report import floor
+from .stock import Stock, one_noise, placed, references
 from .stream import stream_diffusion
 
 BATCH = 4
@@ -52,7 +53,7 @@ class Bench:
         """How the arms are measured, in words."""
         return {
             "each arm": f"{self._warm} frames untimed, then {self._given.rounds} turns of {self._frames} frames, each "
-            f"after {AGAIN} untimed ones; median and spread of these",
+            f"after {AGAIN} untimed ones; median and spread of these. Fewer where a frame takes over {SLOW:.0f} s",
             "stock and StreamDiffusion": "PIL pictures in and out, as they take them; no safety checker, no progress "
             'bar, no guidance. Stock encodes the prompt for each frame but where it is "tuned": then, and compiled, '
             "it is encoded once and weights are channels_last. StreamDiffusion encodes it once; its filter of alike "
@@ -69,11 +70,17 @@ class Bench:
         self._say(f"{name}: loading")
         spec, called = models.find(name, self._work, self._device)
         parts = load(spec)
-        arms, close = self._arms(parts)
+        wanted = self._references(parts, name, size)
+        arms, close = self._arms(parts, name in models.RANDOM)
         self._say(f"{name}: starting a server")
-        loops = self._start_loops(called)
+        servers = [self._start_loops(called)]
         try:
-            arms += self._loop_arms(loops, depth=parts.control is not None)
+            arms += self._loop_arms(servers[0], depth=parts.control is not None)
+            if self._cuda:
+                servers.append(
+                    self._not_compiled if self._given.no_compiled else self._start_loops(called, "--compile")
+                )
+                arms += self._loop_arms(servers[1], depth=parts.control is not None, compiled=True)
             for number, steps in enumerate(self._given.steps):
                 if self.rows and self._late():  # the first is measured however late a busy machine comes to it
                     self._leave_out(name, size, self._given.steps[number:])
@@ -81,14 +88,15 @@ class Bench:
                 self._say(f"{name}: {steps} steps at {size}")
                 rows = [self._row(name, size, steps, arm.name) for arm in arms]
                 with one_noise():
-                    interleave(
-                        arms, self._cached(size, steps), rows, self._given.rounds, self._frames, self._warm, self._late
-                    )
+                    requests, pictures = self._cached(size, steps), wanted.get(steps)
+                    rounds, warm = self._given.rounds, self._warm
+                    interleave(arms, requests, rows, rounds, self._frames, warm, self._late, pictures)
                 self.rows += rows
                 self._keep()
         finally:
-            if isinstance(loops, Loops):
-                loops.close()
+            for loops in servers:
+                if isinstance(loops, Loops):
+                    loops.close()
             for engine in close:
                 engine.close()
             arms.clear()
@@ -145,24 +153,45 @@ class Bench:
     def _engine(self, parts: Parts, **options: Any) -> StableDiffusionLcm:
         return StableDiffusionLcm(copied(parts), str(self._device), self._dtype, **options)
 
-    def _arms(self, parts: Parts) -> tuple[list[Arm], list[StableDiffusionLcm]]:
+    def _references(self, parts: Parts, name: str, size: int) -> dict[int, dict[bool, Picture]]:
+        """By steps, then without and with depth: pictures in fp32 to compare with, where no arm makes them."""
+        if not self._cuda or self._dtype == torch.float32:
+            return {}
+        self._say(f"{name}: pictures in fp32 to compare with")
+        kinds = (False, True) if isinstance(parts.control, T2IAdapter) else (False,)
+        asked = [(steps, depth) for steps in self._given.steps for depth in kinds]
+        made: dict[int, dict[bool, Picture]] = {}
+        try:
+            requests = [frames.request(COMPARED, size, steps, depth) for steps, depth in asked]
+            for (steps, depth), picture in zip(asked, references(parts, self._device, requests), strict=True):
+                made.setdefault(steps, {})[depth] = picture
+        except Exception as error:  # then the first arm's have to do, which the table says
+            row = self._row(name, size, self._given.steps[0], "diffusers, float32, to compare with")
+            row.failed = told(error)
+            self.rows.append(row)
+        self._free()
+        return made
+
+    def _arms(self, parts: Parts, is_random: bool) -> tuple[list[Arm], list[StableDiffusionLcm]]:
         device, dtype = self._device, self._dtype
         short = str(dtype).removeprefix("torch.")
         has_adapter = isinstance(parts.control, T2IAdapter)
         arms: list[Arm] = []
+        plain = placed(parts, device, dtype)  # arms share weights of one kind: on a CPU memory would not do else
+        tuned = placed(parts, device, dtype, channels_last=True)
         # the slowest baseline first: on a CPU that is what one gets without asking for another precision
-        for each in [torch.float32, dtype] if device.type == "cpu" and dtype != torch.float32 else [dtype]:
-            stock, word = Stock(parts, device, each), str(each).removeprefix("torch.")
+        for each in [torch.float32, dtype] if not self._cuda and dtype != torch.float32 else [dtype]:
+            stock, word = Stock(plain if each == dtype else parts, device, each), str(each).removeprefix("torch.")
             arms.append(Arm(f"diffusers, {word}", stock.render))
             if has_adapter:
                 arms.append(Arm(f"diffusers, {word}, depth", stock.render, depth=True))
-        arms.append(Arm(f"diffusers, {short}, tuned", Stock(parts, device, dtype, tuned=True).render))
+        arms.append(Arm(f"diffusers, {short}, tuned", Stock(tuned, device, dtype, tuned=True).render))
         if self._given.no_compiled:
             arms.append(missing(f"diffusers, {short}, compiled", self._not_compiled))
         else:
-            arms.append(Arm(f"diffusers, {short}, compiled", Stock(parts, device, dtype, compiled=True).render))
+            arms.append(Arm(f"diffusers, {short}, compiled", Stock(tuned, device, dtype, compiled=True).render))
         for batch in (False, True):
-            arms.append(stream_diffusion(parts, device, dtype, batch))
+            arms.append(stream_diffusion(plain, device, dtype, batch))
         eager, engine = self._engine(parts, eager=True), self._engine(parts)
         made = [eager, engine]
         arms.append(ours(eager, f"ours, {short}, eager", depth=False))
@@ -177,6 +206,11 @@ class Bench:
         arms.append(ours(engine, f"ours, {short}", depth=False))
         if parts.control is not None:
             arms.append(ours(engine, f"ours, {short}, depth", depth=True))
+        if self._cuda and is_random:
+            other = self._engine(with_controlnet(parts))
+            made.append(other)
+            arms.append(ours(other, f"ours, {short}, depth by a ControlNet", depth=True))
+            arms[-1].same_noise = False  # no other arm has it
         arms.append(ours_batched(engine, f"ours, {short}, {BATCH} frames in one go", depth=False, batch=BATCH))
         return arms, made
 
@@ -184,17 +218,18 @@ class Bench:
     def _not_compiled(self) -> LeftOut:
         return LeftOut("--quick" if self._given.quick else "--no-compiled")
 
-    def _start_loops(self, called: str) -> Loops | Exception:
-        """A server of the model, or why there is none."""
+    def _start_loops(self, called: str, *more: str) -> Loops | Exception:
+        """A server of the model, with ``more`` arguments, or why there is none."""
         try:
-            return Loops(called, str(self._device))
+            return Loops(called, str(self._device), *more)
         except Exception as error:
             return error
 
-    def _loop_arms(self, loops: Loops | Exception, depth: bool) -> list[Arm]:
+    def _loop_arms(self, loops: Loops | Exception, depth: bool, compiled: bool = False) -> list[Arm]:
+        ways = (True,) if compiled else (True, False)
         if isinstance(loops, Loops):
-            return [loop_arm(loops, near, depth) for near in (True, False)]
-        return [missing(loop_name(near, depth), loops) for near in (True, False)]
+            return [loop_arm(loops, near, depth, compiled) for near in ways]
+        return [missing(loop_name(near, depth, compiled), loops) for near in ways]
 
     def _row(self, name: str, size: int, steps: int, arm: str) -> Row:
         name = name if name in models.SIZES else Path(name).expanduser().resolve().name.removesuffix(".safetensors")

@@ -13,19 +13,23 @@ from PIL import Image
 from addon.wire import Request
 from server.engine.loading import Parts
 
-from .arms import Arm, LeftOut, Picture, Stock, missing
+from .arms import Arm, LeftOut, Picture, missing
+from .stock import Stock
 
 TRAINED = 50
 """Timesteps that LCM's models were distilled at, of which StreamDiffusion takes some by number."""
 
 
 def stream_diffusion(parts: Parts, device: torch.device, dtype: torch.dtype, batch: bool) -> Arm:
-    """The arm; ``batch``: with its stream batch, which shows a frame ``steps - 1`` frames later."""
+    """The arm, over the weights of ``parts`` where ``stock.placed`` has made them.
+
+    ``batch``: with its stream batch, which shows a frame ``steps - 1`` frames later.
+    """
     name = f"StreamDiffusion, stream batch {'on' if batch else 'off'}"
     if parts.sdxl:
         return missing(name, LeftOut("it does not know SDXL"))
     try:
-        from streamdiffusion import StreamDiffusion  # type: ignore[import-not-found]
+        from streamdiffusion import StreamDiffusion
     except ImportError as error:
         return missing(name, LeftOut(f"{error}: pip install --no-deps streamdiffusion==0.1.1"))
     # the pipeline only carries the modules, as in StreamDiffusion's own examples

@@ -12,11 +12,13 @@ import pytest
 import torch
 
 from addon.wire import Request
-from server.bench import frames, models
-from server.bench.arms import Arm, LeftOut, Picture, Stock, copied, load, missing, one_noise, ours, ours_batched, psnr
+from server.bench import frames, measure, models
+from server.bench import stock as stock_module
+from server.bench.arms import Arm, LeftOut, Picture, copied, load, missing, ours, ours_batched, psnr, with_controlnet
 from server.bench.facts import Others
 from server.bench.measure import Row, even, fill, interleave, void
 from server.bench.report import draw, table, write
+from server.bench.stock import Stock, one_noise, placed, references
 from server.bench.stream import stream_diffusion
 from server.engine import ModelSpec, StableDiffusionLcm, default_model
 from tests.plain.engine.families import FAMILIES, place
@@ -76,6 +78,73 @@ def test_streamdiffusion_makes_the_same_picture(model: str, batch: bool, tmp_pat
     assert [row.failed for row in rows] == ["", ""]
     assert rows[1].decibels is not None and rows[1].decibels > 60
     assert rows[1].latency == pytest.approx(rows[1].median * (3 if batch else 1))
+
+
+def test_pictures_are_compared_with_what_was_made_beforehand() -> None:
+    """The first arm too, and those with depth with another picture than those without."""
+    black, grey, pale = (np.full((64, 64, 3), value, np.uint8) for value in (0, 1, 9))
+    arms = [Arm("one", lambda request: grey), Arm("other", lambda request: black)]
+    arms += [Arm("deep", lambda request: pale, depth=True), Arm("own noise", lambda request: pale, same_noise=False)]
+    rows = [Row("m", 64, 1, arm.name) for arm in arms]
+    known = {False: black, True: grey}
+    ask = lambda index, depth: frames.request(index, 64, 1, depth)  # noqa: E731
+    interleave(arms, ask, rows, rounds=1, frames=1, warm=1, references=known)
+    assert [row.decibels for row in rows] == [psnr(black, grey), 120.0, psnr(grey, pale), None]
+    assert [row.arm for row in void(rows)] == ["deep"] and known.keys() == {False, True}
+
+
+def test_the_reference_is_in_fp32_without_tf32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    seen: list[tuple[torch.dtype, bool, bool]] = []
+    whole = Stock.render
+
+    def render(self: Stock, request: Request) -> Picture:
+        tf32 = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+        seen.append((next(self.pipeline.unet.parameters()).dtype, *tf32))
+        return whole(self, request)
+
+    monkeypatch.setattr(Stock, "render", render)
+    parts = load(ModelSpec(models.write_small(tmp_path / "m", "sd15")))
+    plain, deep = references(parts, CPU, [frames.request(3, 64, 2, depth) for depth in (False, True)])
+    assert seen == [(torch.float32, False, False)] * 2 and torch.backends.cudnn.allow_tf32
+    assert psnr(plain, deep) < 40, "an arm that left the depth out would not be noticed"
+    engine = StableDiffusionLcm(copied(parts), "cpu", torch.float32)
+    assert psnr(deep, engine.render(frames.request(3, 64, 2, True)).image) > 60
+
+
+def test_stock_arms_share_weights_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[object] = []
+    monkeypatch.setattr(stock_module, "_compile", compiled.append)
+    parts = load(ModelSpec(models.write_small(tmp_path / "m", "sd15")))
+    tuned = placed(parts, CPU, torch.bfloat16, channels_last=True)
+    one, other = (Stock(tuned, CPU, torch.bfloat16, tuned=True, compiled=each) for each in (False, True))
+    for name in ("unet", "vae", "text_encoder"):
+        pair = [next(getattr(stock.pipeline, name).parameters()) for stock in (one, other)]
+        assert pair[0].data_ptr() == pair[1].data_ptr() and pair[0].dtype == torch.bfloat16
+    assert one.pipeline.unet is not other.pipeline.unet and other.pipeline.unet in compiled and len(compiled) == 3
+    assert one.pipeline.unet.conv_in.weight.is_contiguous(memory_format=torch.channels_last)
+    assert next(parts.unet.parameters()).dtype == torch.float32
+    deep, plain = frames.request(0, 64, 1, True), frames.request(0, 64, 1, False)
+    before = one.render(plain)
+    one.render(deep)
+    assert np.array_equal(one.render(plain), before)
+
+
+def test_random_autoencoders_make_pictures(tmp_path: Path) -> None:
+    """Neither flat nor black and white, where a difference would not show."""
+    parts = load(ModelSpec(models.write_small(tmp_path / "m", "sd15")))
+    picture = Stock(parts, CPU, torch.float32).render(frames.request(3, 128, 1, False))
+    assert 25 < picture.std() < 90 and 90 < picture.mean() < 165
+    assert np.isin(picture, (0, 255)).mean() < 0.1
+    weight = parts.vae.decoder.layers[-1].weight
+    assert torch.equal(weight.bfloat16().float(), weight)
+
+
+def test_an_untrained_controlnet_works_and_adds_nothing(tmp_path: Path) -> None:
+    parts = load(ModelSpec(models.write_small(tmp_path / "m", "sd15")))
+    engine = StableDiffusionLcm(copied(with_controlnet(parts)), "cpu", torch.float32)
+    plain, deep = (engine.render(frames.request(0, 64, 1, depth)).image for depth in (False, True))
+    assert engine._pipeline.control is not None and np.array_equal(plain, deep)
 
 
 def test_arms_that_disagree_make_a_run_void() -> None:
@@ -145,6 +214,29 @@ def test_frames_made_in_one_go_share_its_time() -> None:
     assert len(calls) == 2 and row.frames == 8
     assert min(calls) / 4 <= row.median < min(calls), "a share of the call, not the call"
     assert row.latency == pytest.approx(7 * row.median)
+
+
+def test_slow_frames_are_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "SLOW", 0.02)
+    monkeypatch.setattr(measure, "TURN", 0.1)
+    picture = np.zeros((64, 64, 3), np.uint8)
+    calls = {"slow": 0, "compiles": 0}
+
+    def slow(request: Request) -> Picture:
+        calls["slow"] += 1
+        time.sleep(0.06)
+        return picture
+
+    def compiles(request: Request) -> Picture:
+        calls["compiles"] += 1
+        time.sleep(0.06 if calls["compiles"] == 1 else 0)
+        return picture
+
+    arms = [Arm("slow", slow), Arm("compiles", compiles)]
+    rows = [Row("m", 64, 1, arm.name) for arm in arms]
+    interleave(arms, lambda index, depth: frames.request(index, 64, 1, depth), rows, rounds=1, frames=8, warm=5)
+    assert rows[0].frames == 2 and calls["slow"] == 2 + 1 + 2 + 2, "warm, compared, warm again, timed"
+    assert rows[1].frames == 8 and calls["compiles"] == 5 + 1 + 2 + 8, "the first frame is no measure"
 
 
 def test_bursts_are_evened_out() -> None:
