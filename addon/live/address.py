@@ -24,7 +24,8 @@ class Address:
     ``url``: ``ws://HOST:PORT/live``. HOST is an IP address or ``localhost``: looking up any other name can take
     seconds and would have to wait in Blender's main thread, so names are refused. ``wss://`` is not spoken; a
     server elsewhere is reached through an SSH tunnel, which encrypts too.
-    ``token_file`` is read anew at each connection, as each start of the server makes a new token.
+    ``token_file`` is read anew at each connection, as each start of the server makes a new token. ``shares_memory``:
+    whether planes may go through memory where the server is on this machine.
 
     Raises :class:`AddressError` with a sentence that names the value and what is valid.
     """
@@ -32,6 +33,7 @@ class Address:
     url: str
     token: str = ""
     token_file: Path | None = None
+    shares_memory: bool = True
 
     def __post_init__(self) -> None:
         self.split()

@@ -52,7 +52,7 @@ class Talk:
         self._client = client
         self._statistics = statistics
         self._connection = Connection(address, MAX_MESSAGE_BYTES, clock, attempt)
-        self._seems_near = address.is_loopback
+        self._seems_near, self._may_share = address.is_loopback, address.is_loopback and address.shares_memory
         self._memory: SharedMemory | None = None
         self._slots: dict[int, int] = {}  # frames under way -> the slot that holds them
         self._greeted = False
@@ -115,7 +115,7 @@ class Talk:
         self._statistics.bytes_received += self._connection.received - received
         if self._connection.open and not self._greeted:
             self._greeted = True
-            self._memory = SharedMemory.create() if self._seems_near else None
+            self._memory = SharedMemory.create() if self._may_share else None
             name = self._memory.name if self._memory is not None else ""
             self.send(Hello(PROTOCOL, self._client, name, ENCODINGS))
         return filter(None, map(self._read, data))

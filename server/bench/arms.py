@@ -73,12 +73,13 @@ def compile_first(engine: StableDiffusionLcm) -> Callable[[Request], None]:
     """What has ``engine`` record its stages, and compile what it compiles, before anything is timed."""
 
     def before(request: Request) -> None:
-        for _ in range(STAGES_TO_RECORD):
-            engine.render(request)
-        while engine.compiling:
-            time.sleep(0.2)  # it chooses kernels by timing them: frames beside it would make that a lottery
-        for _ in range(STAGES_TO_RECORD):
-            engine.render(request)
+        while True:  # one stage is compiled after the other, each once a frame has found all recorded
+            for _ in range(STAGES_TO_RECORD):
+                engine.render(request)
+            if not engine.compiling:
+                return
+            while engine.compiling:
+                time.sleep(0.2)  # it chooses kernels by timing them: frames beside it would make that a lottery
 
     return before
 

@@ -16,7 +16,7 @@ import psutil
 
 from addon.headless.run import wait_until_live
 from addon.headless.server import OwnServer
-from addon.live import Address, LiveLoop
+from addon.live import LiveLoop
 from addon.wire import Request
 
 from .arms import STAGES_TO_RECORD, Arm, Picture
@@ -32,14 +32,6 @@ COMPILING = 400.0
 """Seconds after which compiling is given up."""
 SILENCE = 120.0
 """Seconds without any picture after which a measurement is given up."""
-
-
-class FarAddress(Address):
-    """The address of a server that is treated as another machine's: no memory is shared with it."""
-
-    @property
-    def is_loopback(self) -> bool:
-        return False
 
 
 class Loops:
@@ -118,17 +110,24 @@ class Loops:
         A server does not tell that it compiles. But what else would keep it busy while nobody asks for a picture?
         Raises RuntimeError when that does not end.
         """
-        self.run(lambda index: request, STAGES_TO_RECORD, near=near)
-        end, quiet, before = time.monotonic() + COMPILING, 0.0, self._busy()
+        end = time.monotonic() + COMPILING
+        while True:  # one stage is compiled after the other, each once frames have come
+            self.run(lambda index: request, STAGES_TO_RECORD, near=near)
+            if not self._works_on(end):
+                return
+
+    def _works_on(self, end: float) -> bool:
+        """Wait until the server is idle, at most until ``end``; whether it was busy meanwhile."""
+        quiet, before, was_busy = 0.0, self._busy(), False
         while quiet < QUIET:
             time.sleep(0.5)
             now = self._busy()
-            quiet = quiet + 0.5 if now - before < 0.5 * IDLE else 0.0
-            before = now
+            is_busy, before = now - before > 0.5 * IDLE, now
+            quiet, was_busy = 0.0 if is_busy else quiet + 0.5, was_busy or is_busy
             self._server.check()
             if time.monotonic() > end:
                 raise RuntimeError(f"the server was still compiling after {COMPILING:.0f} s")
-        self.run(lambda index: request, STAGES_TO_RECORD, near=near)
+        return was_busy
 
     def _busy(self) -> float:
         """Processor seconds that the server and what it started have taken so far."""
@@ -157,8 +156,7 @@ class Loops:
     def _connected(self, clients: int, near: bool) -> list[LiveLoop]:
         loops = self._loops[near]
         while len(loops) < clients:
-            kind = Address if near else FarAddress
-            loop = LiveLoop(kind(self._address.url, token_file=self._address.token_file), settle=False)
+            loop = LiveLoop(replace(self._address, shares_memory=near), settle=False)
             loops.append(loop)
             wait_until_live(loop, self._server.check, lambda percent: None)
         return loops[:clients]

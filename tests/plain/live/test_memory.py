@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -231,7 +232,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setattr(memory, "memory_folder", lambda: folder)
 
 
-@pytest.mark.parametrize("why", ["none", "full", "another container", "read-only"])
+@pytest.mark.parametrize("why", ["none", "full", "another container", "read-only", "not wanted"])
 def test_without_it_the_socket_carries_everything(
     why: str, server: tuple[Address, subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -239,9 +240,10 @@ def test_without_it_the_socket_carries_everything(
         without_memory(monkeypatch)
     elif why == "full":
         full(monkeypatch)
-    else:
+    elif why != "not wanted":
         elsewhere(monkeypatch, tmp_path if why == "another container" else Path("/proc"))
-    viewer = Viewer(LiveLoop(server[0], settle=False), size=256, depth=True)
+    address = replace(server[0], shares_memory=why != "not wanted")
+    viewer = Viewer(LiveLoop(address, settle=False), size=256, depth=True)
     viewer.until(lambda: len(viewer.pictures) >= 1)
     assert (viewer.pictures[0].image == 255 - viewer.pictures[0].id).all()
     assert viewer.loop.statistics.bytes_sent > 256 * 256 * 5
