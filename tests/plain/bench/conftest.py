@@ -1,0 +1,7 @@
+"""Models this small are slower on two threads than on one, and the arms take turns in many processes."""
+
+from __future__ import annotations
+
+from tests.plain.engine.conftest import one_thread
+
+__all__ = ["one_thread"]
