@@ -33,7 +33,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="embedded model, 2 steps, under two minutes on a CPU")
     parser.add_argument("--no-compiled", action="store_true", help="leave torch.compile out, which takes minutes")
     parser.add_argument("--no-growth", action="store_true", help="leave out the cost by size, steps and clients")
-    parser.add_argument("--rounds", type=int, help="turns that each arm takes (5, with --quick 3)")
+    parser.add_argument("--rounds", type=int, help="turns that each arm takes (10, with --quick 6)")
     parser.add_argument(
         "--minutes", type=float, default=12.0, help="begin no configuration after so long (%(default)s)"
     )
@@ -44,7 +44,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         given.no_growth = given.no_compiled = True
         given.minutes = min(given.minutes, 1.0)  # what is begun is finished: a round of all arms
     given.steps = given.steps or ([2] if given.quick else [4, 2, 1])
-    given.rounds = (3 if given.quick else 5) if given.rounds is None else given.rounds
+    given.rounds = (6 if given.quick else 10) if given.rounds is None else given.rounds
     if not 1 <= given.rounds <= 1000:
         parser.error(f"rounds is {given.rounds}, but must be from 1 to 1000")
     if any(not 1 <= steps <= 8 for steps in given.steps):

@@ -117,7 +117,7 @@ class Bench:
                 break
             self._say(f"{name}: {kind}, {steps} steps at {side}")
             row = self._row(name, side, steps, kind)
-            interleave([arm], self._cached(side, steps), [row], 2, self._frames, self._warm)
+            interleave([arm], self._cached(side, steps), [row], 4, self._frames, self._warm)
             self.grown.append(row)
             self._keep()
         engine.close()
@@ -136,7 +136,7 @@ class Bench:
                     break
                 self._say(f"{name}: {words}{clients} clients")
                 row = self._row(name, size, 2, f"{words}by clients, whole loop, {clients}")
-                times, stages = loops.run(request, self._frames * max(2, clients), clients)
+                times, stages = loops.run(request, 2 * self._frames * max(2, clients), clients)
                 fill(row, even(times, clients))
                 row.latency = float(np.median([each["whole"] for each in stages])) if stages else 0.0
                 self.grown.append(row)
@@ -144,7 +144,7 @@ class Bench:
 
     @property
     def _frames(self) -> int:
-        return 20 if self._cuda else 8
+        return 10 if self._cuda else 4  # few, and many turns: where a machine is slow for a while, all arms are
 
     @property
     def _warm(self) -> int:
