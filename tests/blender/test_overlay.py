@@ -60,12 +60,20 @@ def live(screen: Screen, home: Path, shots: Path, tmp_path: Path) -> Iterator[Li
 
 
 def viewport(live: Live, name: str) -> numpy.ndarray:
-    """What the screen shows in the 3D View, top row first."""
+    """What the screen shows in the 3D View, top row first, once Blender has smoothed the edges, which it does over
+    several redraws."""
     live.window.catch_up()
     rectangle = live.window.rectangle("VIEW_3D")
     assert rectangle is not None
     left, top, width, height = rectangle
-    return live.shot(name)[top : top + height, left : left + width].astype(int)
+    before = None
+    for _ in range(20):
+        picture = live.shot(name)[top : top + height, left : left + width].astype(int)
+        if before is not None and (picture == before).all():
+            return picture
+        before = picture
+        time.sleep(0.5)
+    raise AssertionError(f"{name}: the 3D View went on changing")
 
 
 def commonest_two(pixels: numpy.ndarray) -> list[tuple[int, ...]]:
