@@ -85,6 +85,7 @@ def create_app(config: Config, token: str, load: Load) -> FastAPI:
 
     catalogue = Catalogue(config.models_dir)
     worker = Worker(load, config.model, metrics, broadcast, config.idle_release, catalogue.lora, config.batch)
+    metrics.compiling.set_function(lambda: worker.compiling)
     desk = Desk(catalogue, worker, lambda spec: load_spec(spec, config))
 
     @contextlib.asynccontextmanager

@@ -114,6 +114,11 @@ class Holder:
             return None
         return max(0.0, self.used + seconds - time.perf_counter())
 
+    @property
+    def compiling(self) -> bool:
+        """Whether the engine, where it is one that compiles, does so now. From any thread."""
+        return getattr(self._engine, "compiling", False)
+
     def load_first(self) -> None:
         """Load the model that the server was started with."""
         self._load_here(self._now)

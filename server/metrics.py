@@ -67,6 +67,11 @@ class Metrics:
         )
         self.clients = Gauge("draftglass_clients", "Clients connected", registry=self.registry)
         self.loaded = Gauge("draftglass_model_loaded_ratio", "How much of the model is loaded", registry=self.registry)
+        self.compiling = Gauge(
+            "draftglass_compiling",
+            "1 while frames are served that will be faster once compiled",
+            registry=self.registry,
+        )
         self.stages = Histogram(
             "draftglass_stage_seconds", "Time by stage", ["stage"], buckets=_SECONDS, registry=self.registry
         )

@@ -90,6 +90,11 @@ class Worker:
         """That name, and those of models that are to take its place. From any thread."""
         return self._holder.models
 
+    @property
+    def compiling(self) -> bool:
+        """Whether the model is being compiled beside the frames. From any thread."""
+        return self._holder.compiling
+
     def start(self) -> None:
         """Begin to load the model."""
         self._thread.start()

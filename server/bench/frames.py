@@ -1,13 +1,18 @@
-"""Drafts of a view that keeps moving, made from nothing. Standard library and numpy only."""
+"""Drafts of a view that keeps moving, made from nothing, and a picture with detail. numpy and pillow only."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from addon.wire import Control, Frame, Request, Style
 
 PROMPT = "a sandstone castle town on grass at noon"
+DETAILED = Path(__file__).resolve().parents[2] / "docs" / "images" / "demo.png"
+"""Four pictures of 256 x 256 side by side, 260 apart: a blockout and what became of it."""
 
 
 def draft(index: int, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
@@ -36,3 +41,11 @@ def request(index: int, size: int, steps: int, depth: bool) -> Request:
     controls = (Control("depth", 1.0),) if depth else ()
     style = Style(PROMPT, strength=0.5, steps=steps, seed=7, width=size, height=size, controls=controls)
     return Request(Frame(index, image, near if depth else None), style)
+
+
+def detailed(size: int) -> NDArray[np.uint8]:
+    """A picture as a model makes them, uint8 size x size x 3: four of them, over and over."""
+    row = np.asarray(Image.open(DETAILED).convert("RGB"))
+    one, two, three, four = (row[:, left : left + 256] for left in range(0, 1036, 260))
+    times = -(-size // 512)
+    return np.tile(np.block([[[one], [two]], [[three], [four]]]), (times, times, 1))[:size, :size].copy()

@@ -8,11 +8,12 @@ from __future__ import annotations
 import contextlib
 import statistics
 import time
+import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
 
-import psutil
+from prometheus_client.parser import text_string_to_metric_families
 
 from addon.headless.run import wait_until_live
 from addon.headless.server import OwnServer
@@ -24,10 +25,6 @@ from .measure import AGAIN
 
 BEAT = 0.004
 """Seconds between two looks at what came: a quarter of Blender's, since each takes a processor from the engine."""
-QUIET = 4.0
-"""Seconds for which a server that compiles must be idle to count as done."""
-IDLE = 0.2
-"""Processors that an idle server keeps busy at most; compiling takes one or more."""
 COMPILING = 400.0
 """Seconds after which compiling is given up."""
 SILENCE = 120.0
@@ -39,9 +36,7 @@ class Loops:
 
     def __init__(self, model: str, device: str, *more: str) -> None:
         """``more``: further arguments of the server."""
-        others = set(psutil.Process().children())
         self._server = OwnServer(model, device, *more)
-        self._processes = set(psutil.Process().children()) - others
         self._last: Picture | None = None
         self._loops: dict[bool, list[LiveLoop]] = {True: [], False: []}
         try:
@@ -107,37 +102,26 @@ class Loops:
     def settle(self, request: Request, near: bool) -> None:
         """Have the server record its stages, compile what it compiles, and record that, for ``request``.
 
-        A server does not tell that it compiles. But what else would keep it busy while nobody asks for a picture?
         Raises RuntimeError when that does not end.
         """
         end = time.monotonic() + COMPILING
         while True:  # one stage is compiled after the other, each once frames have come
             self.run(lambda index: request, STAGES_TO_RECORD, near=near)
-            if not self._works_on(end):
+            if not self._compiles():
                 return
+            while self._compiles():
+                time.sleep(0.5)
+                self._server.check()
+                if time.monotonic() > end:
+                    raise RuntimeError(f"the server was still compiling after {COMPILING:.0f} s")
 
-    def _works_on(self, end: float) -> bool:
-        """Wait until the server is idle, at most until ``end``; whether it was busy meanwhile."""
-        quiet, before, was_busy = 0.0, self._busy(), False
-        while quiet < QUIET:
-            time.sleep(0.5)
-            now = self._busy()
-            is_busy, before = now - before > 0.5 * IDLE, now
-            quiet, was_busy = 0.0 if is_busy else quiet + 0.5, was_busy or is_busy
-            self._server.check()
-            if time.monotonic() > end:
-                raise RuntimeError(f"the server was still compiling after {COMPILING:.0f} s")
-        return was_busy
-
-    def _busy(self) -> float:
-        """Processor seconds that the server and what it started have taken so far."""
-        total = 0.0
-        for server in self._processes:
-            with contextlib.suppress(psutil.Error):
-                for process in (server, *server.children(recursive=True)):
-                    with contextlib.suppress(psutil.Error):
-                        total += sum(process.cpu_times()[:2])
-        return total
+    def _compiles(self) -> bool:
+        """Whether the server is compiling, as its metrics have it."""
+        url = self._address.url.replace("ws://", "http://", 1).removesuffix("/live") + "/metrics"
+        headers = {"Authorization": f"Bearer {self._address.read_token()}"}
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=SILENCE) as answer:
+            families = text_string_to_metric_families(answer.read().decode())
+        return any(one.value for family in families for one in family.samples if one.name == "draftglass_compiling")
 
     def close(self) -> None:
         for loop in (*self._loops[True], *self._loops[False]):

@@ -128,17 +128,30 @@ def give_back_freed() -> None:
 
 
 class Stopwatch:
-    """Milliseconds by stage. On CUDA by events, read once at the end, so that no stage waits for the GPU."""
+    """Milliseconds by stage of one frame after the other.
+
+    On CUDA by events, which are kept from frame to frame, and read once at a frame's end, so that no stage waits for
+    the GPU.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self._device, self._cuda = device, device.type == "cuda"
+        self._events: list[torch.cuda.Event] = []
+        self.start()
+
+    def start(self) -> None:
+        """A frame begins: what was measured of the one before is forgotten."""
         self._started = time.perf_counter()
         self._spans: list[tuple[str, float | torch.cuda.Event, float | torch.cuda.Event]] = []
+        self._used = 0
 
     def _mark(self) -> float | torch.cuda.Event:
         if not self._cuda:
             return time.perf_counter()
-        event = torch.cuda.Event(enable_timing=True)
+        if self._used == len(self._events):
+            self._events.append(torch.cuda.Event(enable_timing=True))
+        event = self._events[self._used]
+        self._used += 1
         event.record(torch.cuda.current_stream(self._device))
         return event
 

@@ -106,7 +106,7 @@ class StableDiffusionLcm:
         self._text = PromptEncoder(texts, self._device, self._dtype, parts.blank_negative)
         self._style = None if parts.pictures is None else StylePicture(parts.pictures, self._pipeline, self._place)
         self._modules = [module for _, module in texts]
-        self._transfer = Transfer(self._device)
+        self._transfer, self._watch = Transfer(self._device), Stopwatch(self._device)
         channels = self._pipeline.unet.config.in_channels
         self._inputs = Inputs(parts.schedule, channels, parts.latent_scale, self._device, self._dtype)
         width = self._pipeline.unet.config.time_cond_proj_dim
@@ -216,7 +216,8 @@ class StableDiffusionLcm:
     @torch.inference_mode()
     def _render(self, requests: Sequence[Request], on_step: OnStep) -> list[Rendered]:
         style = requests[0].style
-        pipeline, watch = self._sums, Stopwatch(self._device)
+        pipeline, watch = self._sums, self._watch
+        watch.start()
         if isinstance(pipeline, RecordedPipeline):
             pipeline.begin()
         on_step(0, style.steps)
@@ -243,17 +244,20 @@ class StableDiffusionLcm:
                 with watch.stage(f"step {index + 1}"):
                     latent = pipeline.step(latent, call, guide, depth)
                 on_step(index + 1, style.steps)
-        images = []
-        for each in latent.split(1):
+        under_way = []
+        for slot, each in enumerate(latent.split(1)):
             with watch.stage("decode"):
                 picture, sound = pipeline.decode(each)
             with watch.stage("download"):
-                images.append(self._transfer.download(picture))
-            if not bool(sound):
-                raise EngineError(
-                    f"the model {self.name} computed values that are no numbers in {self._dtype}: "
-                    "its weights are damaged, or need a higher precision"
-                )
+                under_way.append((self._transfer.send(picture, slot), self._transfer.send(sound, slot)))
+        with watch.stage("download"):
+            self._transfer.wait()
+            images = [self._transfer.own(picture) for picture, _ in under_way]
+        if not all(bool(sound) for _, sound in under_way):
+            raise EngineError(
+                f"the model {self.name} computed values that are no numbers in {self._dtype}: "
+                "its weights are damaged, or need a higher precision"
+            )
         timings = watch.read(STAGES)
         return [Rendered(image, dict(timings)) for image in images]
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from .cache import Recent
 
-KEPT_BUFFERS = 24
+KEPT_BUFFERS = 48
+"""A frame has four, and up to eight frames are made in one go."""
 
 
 class Transfer:
@@ -35,14 +36,21 @@ class Transfer:
         np.multiply(inverse_depth, np.float32(1 / 65535), out=staging.numpy())
         return staging.to(self._device, non_blocking=True)
 
-    def download(self, picture: torch.Tensor) -> NDArray[np.uint8]:
-        """uint8 H x W x 3 on the device to an array that is the caller's own. Waits for the device."""
+    def send(self, result: torch.Tensor, slot: int = 0) -> torch.Tensor:
+        """Begin the way of ``result`` to main memory: where it lies after :meth:`wait`, until ``slot``'s next."""
         if self._device.type != "cuda":
-            return picture.cpu().numpy()
-        staging = self._staging("picture", tuple(picture.shape), picture.dtype)  # what is not pinned is copied twice
-        staging.copy_(picture, non_blocking=True)
-        torch.cuda.current_stream(self._device).synchronize()
-        return staging.numpy().copy()
+            return result.cpu()
+        staging = self._staging(f"result {slot}", tuple(result.shape), result.dtype)
+        return staging.copy_(result, non_blocking=True)
+
+    def wait(self) -> None:
+        """Wait for all that is under way."""
+        if self._device.type == "cuda":
+            torch.cuda.current_stream(self._device).synchronize()
+
+    def own(self, picture: torch.Tensor) -> NDArray[np.uint8]:
+        """uint8 H x W x 3 that has come back, as an array that is the caller's own."""
+        return picture.numpy().copy() if self._device.type == "cuda" else picture.numpy()
 
     def clear(self) -> None:
         self._buffers.clear()

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from tests.plain.engine.conftest import one_thread
+from tests.plain.server.conftest import checkpoint, engine
 
-__all__ = ["one_thread"]
+__all__ = ["checkpoint", "engine", "one_thread"]

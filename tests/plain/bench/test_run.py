@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import select
-import subprocess
-import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import psutil
 import pytest
 import torch
 
-from server.bench import frames, loop, models, stock
+from addon.live import Address
+from addon.wire import Request
+from server.bench import frames, jpeg, loop, models, stock
 from server.bench.arguments import parse
 from server.bench.loop import Loops
 from server.bench.measure import LEAST_DECIBELS
 from server.bench.run import Bench
-from server.engine import ModelSpec
+from server.engine import ModelSpec, StableDiffusionLcm
+from server.worker import Rendered
+from tests.plain.server.engines import Lent
+from tests.plain.server.rig import serving
 
 
 @pytest.fixture
@@ -31,7 +33,6 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     arguments = ["--size", "64", "--rounds", "1", "--no-growth", "--device", "cpu", "--out", str(tmp_path / "out")]
     monkeypatch.setattr(Bench, "_frames", 2)
     monkeypatch.setattr(Bench, "_warm", 1)
-    monkeypatch.setattr(loop, "QUIET", 1.0)
     made = Bench(torch.device("cpu"), tmp_path, parse(arguments))
     made._cuda, made._dtype = True, torch.bfloat16
     made._given.steps = [2, 1]
@@ -78,35 +79,57 @@ def test_the_most_important_comes_first(tmp_path: Path) -> None:
     assert parse(["--steps", "2", "8", "4", "--out", str(tmp_path)]).steps == [2, 8, 4]
 
 
-BUSY = "import time\nend = time.process_time() + {}\nwhile time.process_time() < end: pass\nprint('idle', flush=True)\n"
+class Compiles(Lent):
+    """Compiles for so many seconds, once, from the end of its first frame on."""
+
+    def __init__(self, engine: StableDiffusionLcm, seconds: float) -> None:
+        super().__init__(engine)
+        self._lasts, self._end, self.frames = seconds, 0.0, [0, 0]
+
+    @property
+    def compiling(self) -> bool:
+        return time.monotonic() < self._end
+
+    def render(self, request: Request, on_step: Any = None) -> Rendered:
+        self.frames[self._end > 0 and not self.compiling] += 1
+        rendered = super().render(request, on_step)
+        self._end = self._end or time.monotonic() + self._lasts
+        return rendered
 
 
 @contextmanager
-def server_that_computes(seconds: float, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Loops, Any, list[str]]]:
-    """A server whose process computes for so many processor seconds and then idles."""
-    command = [sys.executable, "-c", BUSY.format(seconds) + "time.sleep(600)"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        loops, seen = Loops.__new__(Loops), []
-        loops._server = SimpleNamespace(check=lambda: None)  # type: ignore[assignment]
-        loops._processes = {psutil.Process(process.pid)}
-        monkeypatch.setattr(loops, "run", lambda requests, count, near: seen.append("frames"))
-        monkeypatch.setattr(loop, "QUIET", 1.0)
-        try:
-            yield loops, process.stdout, seen
-        finally:
-            process.kill()
+def loops_of(engine: Compiles) -> Iterator[Loops]:
+    with serving(engine.load) as (address, _):
+        loops = Loops.__new__(Loops)
+        loops._server = SimpleNamespace(check=lambda: None, stop=lambda: None)  # type: ignore[assignment]
+        loops._address = Address(f"ws://127.0.0.1:{address.port}/live", address.token)
+        loops._last, loops._loops = None, {True: [], False: []}
+        with loops:
+            yield loops
 
 
-def test_a_server_that_compiles_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    with server_that_computes(1.5, monkeypatch) as (loops, output, seen):
+def test_a_server_that_compiles_is_waited_for(engine: StableDiffusionLcm) -> None:
+    compiles = Compiles(engine, 3.0)
+    with loops_of(compiles) as loops:
         loops.settle(frames.request(0, 64, 1, False), near=True)
-        assert select.select([output], [], [], 0)[0], "it was still computing"
-        assert seen == ["frames", "frames"], "what was compiled is recorded after it"
+        assert not compiles.compiling
+        assert compiles.frames[1] >= loop.STAGES_TO_RECORD, "what was compiled is recorded after it"
 
 
-def test_a_server_that_never_ends_compiling_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_never_ends_compiling_is_given_up(
+    engine: StableDiffusionLcm, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(loop, "COMPILING", 1.5)
-    with server_that_computes(600, monkeypatch) as (loops, _, seen):
+    compiles = Compiles(engine, 600)
+    with loops_of(compiles) as loops:
         with pytest.raises(RuntimeError, match="still compiling"):
             loops.settle(frames.request(0, 64, 1, False), near=True)
-        assert seen == ["frames"]
+        assert compiles.frames[1] == 0
+
+
+def test_each_codec_for_a_slow_link_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    made = jpeg.measure(torch.device("cpu"), 128, turns=2)
+    assert list(made) == ["simplejpeg", "Pillow"]
+    for milliseconds, size, decibels in made.values():
+        assert milliseconds > 0 and 2_000 < size < 128 * 128 and decibels > 35
+    assert "no nvJPEG: it needs CUDA" in capsys.readouterr().err

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -35,9 +34,9 @@ def downloaded(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
         assert is_sound.device == META
         return picture, torch.tensor(True)
 
-    def download(self: Transfer, picture: torch.Tensor) -> Any:
-        pictures.append(picture)
-        return np.zeros(picture.shape, np.uint8)
+    def send(self: Transfer, result: torch.Tensor, slot: int = 0) -> torch.Tensor:
+        pictures.extend([result] if result.ndim else [])
+        return torch.zeros(result.shape, dtype=result.dtype) if result.ndim else result
 
     def encode(self: PromptEncoder, prompt: str) -> Prompt:  # transformers asks whether a mask has zeros
         widths = [each.text_encoder.config.hidden_size for each in self._encoders]
@@ -46,7 +45,7 @@ def downloaded(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
 
     monkeypatch.setattr(PromptEncoder, "_encode", encode)
     monkeypatch.setattr(Pipeline, "decode", sound)
-    monkeypatch.setattr(Transfer, "download", download)
+    monkeypatch.setattr(Transfer, "send", send)
     monkeypatch.setattr("server.engine.engine.choose", lambda device, dtype: Place(META, dtype or torch.bfloat16))
     return pictures
 

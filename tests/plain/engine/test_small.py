@@ -149,7 +149,9 @@ def test_images_survive_the_way_to_the_model_and_back() -> None:
     assert planes.shape == (1, 3, 32, 48)
     assert planes.min() >= -1 and planes.max() <= 1
     assert planes.is_contiguous(memory_format=torch.channels_last)
-    assert np.array_equal(transfer.download(from_model(planes)), image)
+    back = transfer.send(from_model(planes))
+    transfer.wait()
+    assert np.array_equal(transfer.own(back), image)
 
 
 def test_depth_becomes_0_to_1() -> None:
