@@ -30,7 +30,7 @@ FAST = 85e6
 """Bytes a second each way from which making planes small takes longer than it saves.
 
 A frame of 512 x 512 with depth and its picture have 2.1 MB, made small 0.1 to 0.3 MB, and making them so takes 5 to 15
-ms in all. Measured in pictures a second, small to plain: 150 Mbit 2.3, 500 Mbit 1.0 to 1.25, 1 Gbit 0.5 to 1.0.
+ms in all. Pictures a second, small to plain, by tests/plain/live/measure_link.py: 500 Mbit 1.5, 700 1.2, 1 Gbit 0.9.
 """
 DOUBTFUL = FAST / 8
 """Above this a link that seems slow may be a fast one to a busy server; trying it takes a tenth of a second."""

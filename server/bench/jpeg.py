@@ -59,11 +59,13 @@ def codecs(device: torch.device) -> dict[str, Codec]:
     return found
 
 
-def measure(device: torch.device, side: int, turns: int = TURNS) -> dict[str, tuple[float, int, float]]:
-    """Milliseconds, bytes and decibels of each codec for a picture of ``side`` x ``side``."""
+def measure(
+    found: dict[str, Codec], device: torch.device, side: int, turns: int = TURNS
+) -> dict[str, tuple[float, int, float]]:
+    """Milliseconds, bytes and decibels of each of ``found`` for a picture of ``side`` x ``side`` on ``device``."""
     image = detailed(side)
     picture = torch.from_numpy(image).to(device)
-    found, times = codecs(device), dict[str, list[float]]()
+    times: dict[str, list[float]] = {}
     for turn in range(WARM + turns):
         for name, encode in found.items():
             if device.type == "cuda":
@@ -84,8 +86,9 @@ def main() -> None:
     """Print the table."""
     device = choose(sys.argv[1] if len(sys.argv) > 1 else "auto").device
     print("| picture | codec | ms | kB | dB |\n|---|---|--:|--:|--:|")
+    found = codecs(device)
     for side in SIDES:
-        for name, (milliseconds, size, decibels) in measure(device, side).items():
+        for name, (milliseconds, size, decibels) in measure(found, device, side).items():
             print(f"| {side} x {side} | {name} | {milliseconds:.2f} | {size / 1e3:.0f} | {decibels:.1f} |")
 
 

@@ -128,7 +128,8 @@ def test_a_server_that_never_ends_compiling_is_given_up(
 
 
 def test_each_codec_for_a_slow_link_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
-    made = jpeg.measure(torch.device("cpu"), 128, turns=2)
+    cpu = torch.device("cpu")
+    made = jpeg.measure(jpeg.codecs(cpu), cpu, 128, turns=2)
     assert list(made) == ["simplejpeg", "Pillow"]
     for milliseconds, size, decibels in made.values():
         assert milliseconds > 0 and 2_000 < size < 128 * 128 and decibels > 35
