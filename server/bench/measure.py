@@ -29,7 +29,7 @@ class Row:
 
     ``low``, ``high``: the 10th and 90th percentile. ``latency``: from an input to its own output. ``failed``: why
     there is no figure. ``decibels`` is None for an arm that is the reference itself, and for those that do not make
-    the same noise.
+    the same noise. ``turns``: the median of each turn, in the order in which the arms took them.
     """
 
     model: str
@@ -45,10 +45,19 @@ class Row:
     floor: float | None = None
     failed: str = ""
     stages: dict[str, float] = field(default_factory=dict)
+    turns: list[float] = field(default_factory=list)
 
     @property
     def fps(self) -> float:
         return 1000 / self.median if self.median else 0.0
+
+    def times(self, other: Row) -> float:
+        """How many times as long as ``other`` this takes: the median of both in each turn, and the median of those.
+
+        A machine whose speed wanders from one minute to the next slows both in the same turn.
+        """
+        shares = [mine / its for mine, its in zip(self.turns, other.turns, strict=False)]
+        return float(np.median(shares)) if shares else self.median / other.median
 
     def written(self) -> dict[str, Any]:
         return {**asdict(self), "fps": self.fps}
@@ -97,7 +106,9 @@ def interleave(
                 continue
             made = [requests(index + each, arm.depth) for each in range(frames)]
             try:
-                times[number] += _timed(arm, made)
+                took = _timed(arm, made)
+                times[number] += took
+                rows[number].turns.append(float(np.median(took)))
             except Exception as error:
                 rows[number].failed = told(error)
         index += frames

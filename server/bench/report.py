@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from PIL import Image, ImageDraw
 
 from .measure import LEAST_DECIBELS, Row, void
 
+OURS = re.compile(r"ours, (?:bfloat16|float16|float32)(, depth)?")
+"""The arms that "as long as ours" means, without depth and with it."""
 # Milliseconds of a whole frame on an H100 that memory and arithmetic allow at least: UNet at batch 1 (SD1.5, SDXL)
 # for each step, the tiny autoencoder both ways, at 512 x 512; from each layer's work, at 798 TFLOP/s and 3 TB/s.
 FLOORS = {"sd15": (1.30, 0.37), "sdxl": (2.67, 0.37)}
@@ -25,25 +28,34 @@ def floor(model: str, size: int, steps: int, device: str) -> float | None:
     return steps * step + rest
 
 
+def _kind(row: Row) -> tuple[str, int, int]:
+    return row.model, row.size, row.steps
+
+
 def table(rows: Sequence[Row], compared: bool = True) -> str:
-    """A Markdown table; ``compared``: with how many times as fast as the first of its configuration each is."""
+    """A Markdown table; ``compared``: turn by turn, how many times as fast as the first of its configuration each is,
+    and how many times as long as ours it takes, with depth as ours with depth.
+    """
     lines = [
         "| model | size | steps | arm | ms a frame (10 % .. 90 %) | frames/s | input to output, ms | times the first "
-        "| dB | floor, ms |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| as long as ours | dB | floor, ms |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    first: dict[tuple[str, int, int], float] = {}
+    first: dict[tuple[str, int, int], Row] = {}
+    ours = {(*_kind(row), bool(name[1])): row for row in rows if (name := OURS.fullmatch(row.arm)) and not row.failed}
     for row in rows:
         where = f"| {row.model} | {row.size} | {row.steps} | {row.arm} |"
         if row.failed:
-            lines.append(f"{where} {row.failed.replace('|', '/')} | | | | | |")
+            lines.append(f"{where} {row.failed.replace('|', '/')} | | | | | | |")
             continue
-        base = first.setdefault((row.model, row.size, row.steps), row.median)
+        base = first.setdefault(_kind(row), row)
+        own = ours.get((*_kind(row), row.arm.endswith(", depth")))
         decibels = "" if row.decibels is None else f"{row.decibels:.0f}"
         limit = "" if row.floor is None else f"{row.floor:.1f} ({row.median / row.floor:.1f}x)"
         lines.append(
             f"{where} {row.median:.1f} ({row.low:.1f} .. {row.high:.1f}) | {row.fps:.1f} | {row.latency:.1f} "
-            f"| {f'{base / row.median:.2f}x' if compared else ''} | {decibels} | {limit} |"
+            f"| {f'{1 / row.times(base):.2f}x' if compared else ''} "
+            f"| {f'{row.times(own):.2f}x' if compared and own else ''} | {decibels} | {limit} |"
         )
     return "\n".join(lines)
 
@@ -59,6 +71,8 @@ def document(facts: dict[str, Any], rows: Sequence[Row], growth: Sequence[Row], 
         '- "Whole loop" is the add-on\'s live loop and a server of its own, with a view that changes in every frame; '
         "capture and display, which are Blender's, are left out. Frames overlap, so input to output is longer than the "
         "time from picture to picture.",
+        '- "times the first" and "as long as ours" (with depth: as ours with depth) are taken turn by turn, median by '
+        "median, as the machine may be slower from one turn to the next; these are their medians.",
         "",
     ]
     bad = void(rows)

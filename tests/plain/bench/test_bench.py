@@ -258,6 +258,26 @@ def test_figures_and_files(tmp_path: Path) -> None:
     assert np.asarray(draw(grown)).min() < 100
 
 
+def test_arms_are_compared_turn_by_turn() -> None:
+    arms = {
+        "diffusers, float32": [80.0, 160.0, 320.0],
+        "ours, bfloat16": [20.0, 40.0, 80.0],
+        "diffusers, bfloat16, depth": [50.0, 100.0, 150.0],
+        "ours, bfloat16, depth": [25.0, 50.0, 100.0],
+        "ours, whole loop over socket, depth": [30.0, 60.0, 120.0],
+    }
+    rows = [Row("m", 64, 2, arm, median=50.0, turns=turns) for arm, turns in arms.items()]
+    found = [[cell.strip() for cell in line.split("|")][8:10] for line in table(rows).splitlines()[2:]]
+    assert found == [["1.00x", "4.00x"], ["4.00x", "1.00x"], ["1.60x", "2.00x"], ["3.20x", "1.00x"], ["2.67x", "1.20x"]]
+
+
+def test_a_turns_median_is_kept() -> None:
+    arms = [Arm("arm", lambda request: np.zeros((64, 64, 3), np.uint8))]
+    rows = [Row("m", 64, 1, "arm")]
+    interleave(arms, lambda index, depth: frames.request(index, 64, 1, depth), rows, rounds=3, frames=2, warm=1)
+    assert len(rows[0].turns) == 3 and min(rows[0].turns) > 0
+
+
 def test_other_programs_are_told_by_their_share() -> None:
     words = re.fullmatch(r"took (\d+) % of the processors' time meanwhile", str(Others()))
     assert words is not None and 0 <= int(words[1]) <= 100
