@@ -65,7 +65,7 @@ class Bench:
         """All arms of model ``name``, at each number of steps."""
         size = self._given.size or models.SIZES.get(name, 512)
         if self.rows and self._late():
-            self._leave_out(name, size, self._given.steps)
+            self._leave_out(name, size, self._given.steps, "all arms", self.rows)
             return
         self._say(f"{name}: loading")
         spec, called = models.find(name, self._work, self._device)
@@ -83,7 +83,7 @@ class Bench:
                 arms += self._loop_arms(servers[1], depth=parts.control is not None, compiled=True)
             for number, steps in enumerate(self._given.steps):
                 if self.rows and self._late():  # the first is measured however late a busy machine comes to it
-                    self._leave_out(name, size, self._given.steps[number:])
+                    self._leave_out(name, size, self._given.steps[number:], "all arms", self.rows)
                     break
                 self._say(f"{name}: {steps} steps at {size}")
                 rows = [self._row(name, size, steps, arm.name) for arm in arms]
@@ -114,7 +114,8 @@ class Bench:
         plan += [("by steps", usual, steps) for steps in (1, 2, 4, 8)]
         for kind, side, steps in plan:
             if self._late():
-                break
+                self._leave_out(name, side, [steps], kind, self.grown)
+                continue
             self._say(f"{name}: {kind}, {steps} steps at {side}")
             row = self._row(name, side, steps, kind)
             interleave([arm], self._cached(side, steps), [row], 4, self._frames, self._warm)
@@ -123,7 +124,9 @@ class Bench:
         engine.close()
         self._free()
         for words, more in (("", []), (f"with --batch {BATCH}, ", ["--batch", str(BATCH)])):
-            if not self._late():
+            if self._late():
+                self._leave_out(name, usual, [2], f"{words}by clients, whole loop", self.grown)
+            else:
                 self._by_clients(name, called, usual, words, more)
 
     def _by_clients(self, name: str, called: str, size: int, words: str, more: list[str]) -> None:
@@ -133,7 +136,8 @@ class Bench:
         with Loops(called, str(self._device), *more) as loops:
             for clients in (1, 2, 4, 8):
                 if self._late():
-                    break
+                    self._leave_out(name, size, [2], f"{words}by clients, whole loop, {clients}", self.grown)
+                    continue
                 self._say(f"{name}: {words}{clients} clients")
                 row = self._row(name, size, 2, f"{words}by clients, whole loop, {clients}")
                 times, stages = loops.run(request, 2 * self._frames * max(2, clients), clients)
@@ -243,12 +247,12 @@ class Bench:
     def _late(self) -> bool:
         return time.monotonic() > self._end
 
-    def _leave_out(self, name: str, size: int, steps: Sequence[int]) -> None:
-        self._say(f"{name}: out of time, left out; --minutes gives more")
+    def _leave_out(self, name: str, size: int, steps: Sequence[int], arm: str, rows: list[Row]) -> None:
+        self._say(f"{name}: {arm}: out of time, left out; --minutes gives more")
         for each in steps:
-            row = self._row(name, size, each, "all arms")
+            row = self._row(name, size, each, arm)
             row.failed = "left out: out of time, --minutes gives more"
-            self.rows.append(row)
+            rows.append(row)
         self._keep()
 
     def _free(self) -> None:

@@ -18,6 +18,7 @@ from server.bench import frames, jpeg, loop, models, stock
 from server.bench.arguments import parse
 from server.bench.loop import Loops
 from server.bench.measure import LEAST_DECIBELS
+from server.bench.report import table
 from server.bench.run import Bench
 from server.engine import ModelSpec, StableDiffusionLcm
 from server.worker import Rendered
@@ -72,6 +73,14 @@ def test_without_references_the_first_arm_has_to_do(bench: Bench, monkeypatch: p
     assert rows["diffusers, bfloat16"].decibels is None and rows["diffusers, bfloat16"].frames
     assert rows["ours, bfloat16"].decibels > LEAST_DECIBELS
     assert rows["ours, whole loop over shared memory, compiled, depth"].failed == "left out: --no-compiled"
+
+
+def test_growth_that_there_is_no_time_for_is_told(bench: Bench) -> None:
+    bench._end = 0.0
+    bench.growth(["sd15"])
+    assert len(bench.grown) == 4 + 4 + 2, "sizes, steps, clients of two servers"
+    assert {row.failed for row in bench.grown} == {"left out: out of time, --minutes gives more"}
+    assert "| by steps | left out: out of time" in table(bench.grown, compared=False)
 
 
 def test_the_most_important_comes_first(tmp_path: Path) -> None:
