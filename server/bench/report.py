@@ -78,7 +78,8 @@ def document(facts: dict[str, Any], rows: Sequence[Row], growth: Sequence[Row], 
     bad = void(rows)
     if bad:
         parts += ["**Void**: " + "; ".join(f"{row.arm}, {row.steps} steps: {row.decibels:.1f} dB" for row in bad), ""]
-    parts += [table(rows, compared=not bad), ""]
+    if rows:
+        parts += [table(rows, compared=not bad), ""]
     if growth:
         words = "With several clients, ms a frame is from any picture to the next, input to output one client's own."
         parts += ["## As the work grows", "", words, "", table(growth, compared=False), ""]
