@@ -1,7 +1,8 @@
-"""``python -m server.bench.jpeg``: a picture's way from the device into a JPEG for a slow link, by each codec here.
+"""A picture's way from the device into a JPEG for a slow link, timed by codec. torch and their libraries, no bpy.
 
-simplejpeg, which is what goes over a link; Pillow, as a measure; nvJPEG by torchvision, where there are CUDA and a
-torchvision that fits torch. Quality 92 and no subsampling, as over a link. Codecs take turns; medians.
+``python -m server.bench.jpeg [DEVICE]``: simplejpeg, which is what goes over a link; Pillow, as a measure;
+nvJPEG by torchvision, where there are CUDA and a torchvision that fits torch. Quality 92 and no subsampling, as over a
+link. Codecs take turns; medians.
 """
 
 from __future__ import annotations

@@ -86,8 +86,9 @@ LAYERS = (
     # It measures the whole way of a frame, so that it may use both ends of it.
     Layer(
         "server/bench",
-        NUMPY | MODELS | {"PIL", "psutil", "streamdiffusion"},
-        ("addon.headless", "addon.live", "addon.wire", "server", "server.bench", "server.catalogue", "server.engine"),
+        NUMPY | MODELS | {"PIL", "prometheus_client", "psutil", "simplejpeg", "streamdiffusion", "torchvision"},
+        tuple("addon.headless addon.live addon.planes addon.wire server".split())
+        + tuple("server.bench server.catalogue server.engine".split()),
         SOCKETS | PICKLES,
     ),
     # Its pictures come from Blender, drawn by the very code that draws the drafts.
