@@ -15,7 +15,7 @@ from ..setup import Environment, Plan
 from ..setup import ServerProcess as Child
 from ..setup.folder import ABSENT, BROKEN, COMPLETE, INCOMPLETE, OUTDATED
 from ..setup.plan import split_options
-from ..setup.server import FAILED, PAUSING, reap
+from ..setup.server import FAILED, STARTING, reap
 from .preferences import PACKAGE, DraftglassPreferences, preferences
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,9 +49,12 @@ class ServerProcess:
     @property
     def problem(self) -> Problem | None:
         """Why there is no server, in words; None while one runs or starts."""
-        if self._child.state not in (FAILED, PAUSING):
-            return None
-        return problem(self._child.code, **self._child.fields)
+        return problem(self._child.code, **self._child.fields) if self._child.code else None
+
+    @property
+    def starts(self) -> bool:
+        """Whether it comes up: for the first time, or again."""
+        return self._child.state == STARTING
 
     @property
     def failure(self) -> str:

@@ -106,17 +106,17 @@ class Session:
         """One of ``addon.live.STATES``, ``paused``, or ``starting`` while our own server process comes up."""
         if self.process is not None and self.process.failure:
             return FAILED
-        if self.loop is not None:
+        if self.loop is not None and not self._starts:
             return "paused" if self._hold == PAUSED_SENTENCE and self.loop.state == LIVE else self.loop.state
         return "starting"
 
     @property
     def sentence(self) -> str:
         """The state in words."""
-        if self.loop is None:
-            return (self.process.failure if self.process else "") or "Starting the server."
-        if self.process is not None and self.process.problem is not None:
+        if self.process is not None and self.process.problem is not None and (self.loop or self.process.failure):
             return self.process.problem.sentence
+        if self.loop is None or self._starts:
+            return "Starting the server."
         return (self._hold if self.loop.state == LIVE else "") or self._trouble or self.loop.sentence
 
     @property
@@ -146,6 +146,10 @@ class Session:
         return self._drafts.behind
 
     @property
+    def _starts(self) -> bool:
+        return self.process is not None and self.process.starts
+
+    @property
     def _trouble(self) -> str:
         return self._drafts.trouble.sentence if self._drafts.trouble is not None else ""
 
@@ -159,6 +163,7 @@ class Session:
                 self.loop = LiveLoop(address, self._client)
             elif address is not None:
                 self.loop.address = address  # another one after a restart
+            self.loop.absent = address is None
         assert self.loop is not None
         if self._windows.changed():
             return IDLE_SECONDS

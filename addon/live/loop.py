@@ -27,6 +27,7 @@ class LiveLoop:
     waits; a poll costs microseconds when idle and some milliseconds when a frame goes or a picture comes.
 
     ``address`` may be replaced at any time; the next attempt to connect uses it, and reads its token file anew.
+    ``absent`` may be set while it is known that no server is there: none is looked for, and the next is at once.
     ``client`` names the add-on and its version. ``rest``: seconds of stillness before the settle frame;
     ``settle`` may be switched at any time. ``clock``: monotonic seconds.
     """
@@ -40,9 +41,8 @@ class LiveLoop:
         settle: bool = True,
     ) -> None:
         self.address = address
-        self.settle = settle
-        self.statistics = Statistics()
-        self.state = CONNECTING
+        self.settle, self.absent = settle, False
+        self.statistics, self.state = Statistics(), CONNECTING
         self.progress: Progress | None = None
         """How far the engine is with the frame under way."""
         self.server = ""
@@ -57,11 +57,9 @@ class LiveLoop:
         self._link: Talk | None = None
         self._welcome: Welcome | None = None
         self._status: Status | None = None
-        self._refusal = ""  # what the server said before it closed the connection
-        self._failure = ""  # why the newest frame has no picture
+        self._refusal = self._failure = ""  # the server's words as it hung up; why the newest frame has no picture
         self._why = self._code = self._failure_code = ""
-        self._newest = 0
-        self._retry = Retry(clock())
+        self._newest, self._retry = 0, Retry(clock())
         self._times: dict[int, Times] = {}
         self._want: tuple[Want, float] | None = None
         self._picture: Picture | None = None
@@ -198,7 +196,9 @@ class LiveLoop:
     def _exchange(self, now: float) -> None:
         """Socket I/O and what came by it. Raises Trouble."""
         if self._link is None:
-            if not self._retry.is_due(now):
+            if self.absent:
+                self._retry, self._why, self.state = Retry(now), "", CONNECTING
+            if self.absent or not self._retry.is_due(now):
                 return
             self._retry.began()
             self.statistics.attempts += 1

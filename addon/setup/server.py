@@ -48,7 +48,7 @@ class ServerProcess:
     ``python``: an interpreter with the server's requirements. ``root``: where the packages ``server`` and ``addon``
     lie. ``folder``: for its logs; its token and its address go where only this user can read.
     ``state``: starting, running, pausing before it is started again, failed, or stopped. ``code``, ``fields``: why it
-    is not running, for the table of failures.
+    is not running, or is being ended, for the table of failures; "" while nothing fails.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class ServerProcess:
         self._crashes = self._never_said = 0
         self._since = self._next = 0.0
         self._looked_at_log = 0.0
-        self._pulse, self._owed, self._hung = Pulse(), False, False
+        self._pulse, self._owed = Pulse(), False
         self._start()
 
     @property
@@ -116,7 +116,7 @@ class ServerProcess:
         used = processor_seconds(self._process.pid) if owes else None
         self._owed = owes and not (loads and used is None)
         if self._pulse.hangs(self._clock(), self._owed, used):
-            self._hung = True
+            self.code, self.fields = "server_hung", {}
             self._process.kill()
 
     def restart(self) -> None:
@@ -127,7 +127,7 @@ class ServerProcess:
 
     def stop(self) -> None:
         """Ask it to end, without waiting for it: it needs up to two seconds, and ends by itself after this process."""
-        self.state = STOPPED
+        self.state, self.code = STOPPED, ""
         if self._process is not None and self._process.poll() is None:
             with contextlib.suppress(OSError):
                 self._process.terminate()
@@ -164,7 +164,7 @@ class ServerProcess:
             self._fail("server_not_started", python=str(self._python), reason=error.strerror or str(error))
             return
         self.state, self.code, self._since = STARTING, "", self._clock()
-        self._pulse, self._owed, self._hung = Pulse(), False, False
+        self._pulse, self._owed = Pulse(), False
 
     def _listen(self) -> None:
         assert self._private is not None and self._process is not None
@@ -192,8 +192,8 @@ class ServerProcess:
             return
         pause = PAUSES[min(self._crashes, len(PAUSES) - 1)]
         self._crashes += 1
-        code = "server_hung" if self._hung else "server_crashed"
-        self.state, self.code, self.fields = PAUSING, code, {"reason": reason, "status": str(status)}
+        self.state, self.code = PAUSING, self.code or "server_crashed"
+        self.fields = {"reason": reason, "status": str(status)}
         self._next = self._clock() + pause
 
     def _fail(self, code: str, **fields: str) -> None:

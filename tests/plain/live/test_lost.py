@@ -8,12 +8,13 @@ import threading
 import pytest
 from websockets.sync.server import ServerConnection
 
-from addon.live import CONNECTING, LIVE, STOPPED, WAITING, LiveLoop
+from addon.live import CONNECTING, LIVE, STOPPED, WAITING, Address, LiveLoop
 from addon.live.life import LOST_AFTER
 from addon.wire import Failure, pack
 from tests.plain.live.servers import (
     Clock,
     Viewer,
+    free_port,
     greet,
     greet_by_hand,
     inverted,
@@ -169,4 +170,25 @@ def test_a_picture_in_fragments_is_put_together() -> None:
         viewer = Viewer(LiveLoop(address))
         viewer.until(lambda: viewer.pictures)
         assert (viewer.pictures[0].image == 255 - viewer.sent[0].frame.image).all()
+        viewer.loop.stop()
+
+
+def test_one_known_to_be_absent_is_not_looked_for_and_found_at_once_when_it_is_back() -> None:
+    clock = Clock()
+    viewer = Viewer(LiveLoop(Address(f"ws://127.0.0.1:{free_port()}"), clock=clock))
+    while viewer.loop.statistics.attempts < 6:  # the pauses have grown to seconds
+        viewer.loop.poll("view")
+        clock.ahead += 0.5
+    viewer.loop.absent = True
+    viewer.loop.poll("view")
+    attempts = viewer.loop.statistics.attempts
+    clock.ahead += 20
+    viewer.loop.poll("view")
+    assert viewer.loop.statistics.attempts == attempts
+    assert viewer.loop.state == CONNECTING and viewer.loop.problem is None
+    with script(inverter()) as address:
+        viewer.loop.address, viewer.loop.absent = address, False
+        viewer.loop.poll("view")
+        assert viewer.loop.statistics.attempts == attempts + 1
+        viewer.until(lambda: viewer.pictures)
         viewer.loop.stop()
