@@ -158,8 +158,8 @@ class Viewer:
         if not self.states or self.states[-1] != self.loop.state:
             self.states.append(self.loop.state)
 
-    def until(self, condition: Callable[[], object], within: float = 20.0) -> None:
-        """Go on until ``condition`` holds; it is an error when it does not come to hold."""
+    def until(self, condition: Callable[[], object], within: float = 60.0) -> None:
+        """Go on until ``condition`` holds; it is an error when it does not, on a machine however busy."""
         end = time.perf_counter() + within
         while not condition():
             assert time.perf_counter() < end, f"{self.loop.state}: {self.loop.sentence}"
