@@ -114,14 +114,13 @@ def test_one_that_hangs_is_ended_and_started_again(server: ServerProcess, clock:
         server.watch(False)
         clock.ahead += 1
     assert server.poll() is not None, "it owed nothing"
-    seconds = 0
-    while server.poll() is not None:
+    seconds = 0.0
+    while not server.code:
         server.watch(True)
         clock.ahead += 0.5
         seconds += 0.5
-        assert seconds < 60
-        time.sleep(0.01)
-    assert seconds <= 10
+        assert seconds <= 10
+    wait(lambda: server.poll() is None)  # in true time: how long the system takes to end it
     assert server.state == PAUSING and server.code == "server_hung"
     clock.ahead += PAUSES[0]
     wait(server.poll)
@@ -172,7 +171,7 @@ def test_stop_ends_it_and_leaves_no_token(server: ServerProcess) -> None:
     said = server.poll()
     assert said is not None
     server.stop()
-    wait(lambda: is_gone(said.pid), 10)
+    wait(lambda: is_gone(said.pid))
     wait(lambda: reap(time.monotonic()) == 0)
     assert not said.token_file.parent.exists()
 
@@ -217,7 +216,7 @@ def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
         pid = int(blender.stdout.readline())
         assert not is_gone(pid)
         blender.send_signal(signal.SIGKILL)
-    wait(lambda: is_gone(pid), 10)
+    wait(lambda: is_gone(pid))
 
 
 def test_logs_are_rotated_and_old_ones_go(tmp_path: Path) -> None:

@@ -64,11 +64,19 @@ def left(home: Path) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir() if entry.name != "lock") if folder.exists() else []
 
 
-def test_a_set_up_tells_its_steps_and_ends_complete(workshop: Workshop) -> None:
+def test_a_set_up_tells_its_steps_and_ends_complete(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = workshop.plan("small-one==1.0")
     assert Environment(plan).state == ABSENT
     seen: list[tuple[float, str]] = []
-    run = workshop.run(plan, lambda run: seen.append((run.fraction, run.words)))
+    take = SetUp._take
+
+    def noted(run: SetUp, event: dict[str, object]) -> None:
+        """Several may come between two polls: each is looked at."""
+        take(run, event)
+        seen.append((run.fraction, run.words))
+
+    monkeypatch.setattr(SetUp, "_take", noted)
+    run = workshop.run(plan)
     assert run.state == "done" and run.code == "", (run.code, run.fields)
     fractions = [fraction for fraction, _ in seen]
     assert fractions == sorted(fractions) and fractions[-1] == 1.0
@@ -127,7 +135,7 @@ def test_a_set_up_ends_with_the_process_that_started_it(workshop: Workshop) -> N
             pass
         assert len(left(workshop.home)) == 1 and Environment(plan).state == INCOMPLETE
         blender.send_signal(signal.SIGKILL)
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while left(workshop.home) and time.monotonic() < end:
         time.sleep(0.1)
     assert left(workshop.home) == []
@@ -250,9 +258,10 @@ def test_steps_that_are_killed_are_told(workshop: Workshop) -> None:
         run.poll()
         time.sleep(0.01)
     run._follower.kill()
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while run.is_under_way and time.monotonic() < end:
         run.poll()
+        time.sleep(0.01)
     assert (run.state, run.code) == ("failed", "set_up_died")
 
 
