@@ -30,7 +30,7 @@ def live(scene: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterato
     scene.draftglass.size = 64
     monkeypatch.setattr(server_process, "Child", functools.partial(ServerProcess, program=STAND_IN))
     monkeypatch.setattr(server_process, "user_folder", lambda: tmp_path)
-    monkeypatch.setattr(pulse, "HUNG_SECONDS", 1.0)
+    monkeypatch.setattr(pulse, "HUNG_SECONDS", 3.0)  # no less: a machine may stand still for a second
     chosen = SimpleNamespace(server_url="", token="", token_file="", server_python=sys.executable)
     monkeypatch.setattr(live, "preferences", lambda: chosen)
     yield live

@@ -60,7 +60,7 @@ def test_a_server_that_was_started_anew_is_asked_again(live: Any, scene: Any, sh
     shop.hang_up.set()
     scene.draftglass.prompt = "a frame, so that it hears of the end"
     assert loads(live, shop) == [LoadModel("sd15")], "once more, and not twice"
-    assert live.stats()["connections"] == 2 and live.loop().model == "sd15"
+    beat_until(live, lambda stats: stats["connections"] == 2 and live.loop().model == "sd15")
 
 
 def test_choosing_a_model_again_asks_again(live: Any, scene: Any, shop: Shop) -> None:
@@ -69,6 +69,6 @@ def test_choosing_a_model_again_asks_again(live: Any, scene: Any, shop: Shop) ->
     scene.draftglass.models.model = "broken"
     start(live)
     assert loads(live, shop) == [LoadModel("broken")]
-    assert "cut off" in live.sentence()
+    beat_until(live, lambda _: "cut off" in live.sentence())
     bpy.ops.draftglass.use_model(name="broken")
     assert loads(live, shop) == [LoadModel("broken")]

@@ -53,16 +53,21 @@ def beat_until(live: Any, reached: Callable[[dict[str, Any]], bool], seconds: fl
 
 
 def rest(live: Any) -> dict[str, Any]:
-    """Heartbeats until everything sent is answered and nothing more comes."""
+    """Heartbeats until everything sent is answered and nothing more comes.
+
+    While the view counts as moving, and that the longer the longer a capture takes, a settle frame may be held up.
+    """
     beat_until(live, lambda stats: stats["pictures_shown"] > 0)
-    end, last = time.monotonic() + 60, (-1, time.monotonic())
+    end, since = time.monotonic() + 60, time.monotonic()
+    last: tuple[object, ...] = ()
     while time.monotonic() < end:
         live.tick()
-        stats = live.stats()
-        if stats["frames_sent"] != last[0]:
-            last = stats["frames_sent"], time.monotonic()
+        stats, moving = live.stats(), live.session().moving
         answered = stats["pictures"] + stats["dropped"] + stats["failures"]
-        if answered == stats["frames_sent"] and time.monotonic() - last[1] > 0.6:
+        now = stats["frames_sent"], answered, moving
+        if now != last:
+            last, since = now, time.monotonic()
+        if answered == stats["frames_sent"] and not moving and time.monotonic() - since > 0.6:
             return stats
         time.sleep(0.004)
     raise AssertionError(f"no rest: {live.stats()}")
