@@ -50,17 +50,19 @@ class Live:
     def rest(self, answers: bool = True, quiet_s: float = 1.5, patience_s: float = PATIENCE_S) -> dict:
         """Wait until nothing has been sent or shown for ``quiet_s`` and every frame has its answer.
 
+        While the view counts as moving, and that the longer the longer a capture takes, a settle frame may be held up.
         Without ``answers``, for when a server died with frames, those are not waited for.
         """
         until = time.monotonic() + patience_s
         last, since = None, time.monotonic()
         while time.monotonic() < until:
-            stats = self.stats()
+            stats, moving = self.window.run("[live.stats(), live.session() is not None and live.session().moving]")
             answered = sum(stats[name] for name in ("pictures", "dropped", "failures", "ignored"))
-            now = (stats["frames_sent"], stats["pictures_shown"], answered)
+            now = (stats["frames_sent"], stats["pictures_shown"], answered, moving)
+            rests = not moving and (stats["frames_sent"] <= answered or not answers)
             if now != last:
                 last, since = now, time.monotonic()
-            elif time.monotonic() - since > quiet_s and (stats["frames_sent"] <= answered or not answers):
+            elif time.monotonic() - since > quiet_s and rests:
                 return stats
             time.sleep(0.1)
         raise AssertionError(f"frames did not come to rest within {patience_s:.0f} s; {stats}")

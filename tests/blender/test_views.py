@@ -163,7 +163,7 @@ def test_two_windows(artist: Artist) -> None:
     # The window in which live was started goes; another 3D View is followed from then on.
     # (From a timer: what the rig runs has that very window as its context.)
     window.run(CLOSE_FIRST)
-    time.sleep(2)
+    window.until("len(bpy.context.window_manager.windows) == 1")
     window.run("bpy.data.objects['Cube'].location.x = -2")
     artist.live.wait_for("a frame from the other window", lambda stats: stats["frames_sent"] > sent)
     artist.live.rest()
