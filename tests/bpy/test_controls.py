@@ -272,10 +272,3 @@ def test_the_key_says_why_live_cannot_start_as_the_button_does(addon: Any, monke
         bpy.ops.draftglass.play()
     setup.manager.problem = None
     assert str(error.value).strip() == "Error: The address of a server is given, but no token."
-
-
-def test_a_prompt_that_blender_cut_within_a_letter_leaves_the_panel_whole(addon: Any, scene: Any) -> None:
-    addon.apply(scene, addon.library().styles[0])
-    scene.draftglass.prompt = "x" + "ä" * 4000
-    assert addon.is_changed(scene, addon.library().styles[0])
-    assert scene.draftglass_styles.chosen == "NONE"
