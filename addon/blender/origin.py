@@ -159,9 +159,9 @@ def _is_length(value: object) -> bool:
 def _is_there(camera: bpy.types.Object | None, matrix: Matrix) -> bool:
     scene = bpy.context.scene
     camera = camera or (scene.camera if scene is not None else None)
-    if camera is None:
+    there = camera.matrix_world.normalized().inverted(None) if camera is not None else None
+    if there is None:  # no camera, or one of no size
         return False
-    there = camera.matrix_world.normalized().inverted()
     # float32 holds less of a place that is far from the world's middle
     room = [1e-3] * 3 + [1e-3 * max(1.0, there.translation.length / 1000)]
     return all(abs(there[row][column] - matrix[row][column]) < room[column] for row in range(4) for column in range(4))

@@ -49,3 +49,16 @@ def test_a_camera_far_from_the_worlds_middle_is_known_again(addon: Any) -> None:
     bpy.context.view_layer.update()
     assert bpy.ops.draftglass.restore_picture() == {"FINISHED"}
     assert viewport.view.view_perspective == "PERSP", "it has turned since"
+
+
+def test_a_camera_that_was_scaled_to_nothing_leaves_its_view(addon: Any) -> None:
+    import bpy
+
+    viewport = view_of()
+    viewport.view.view_perspective = "CAMERA"
+    viewport.view.update()
+    show(shown())
+    addon.camera.scale = (0, 0, 0)
+    bpy.context.view_layer.update()
+    assert bpy.ops.draftglass.restore_picture() == {"FINISHED"}
+    assert viewport.view.view_perspective == "PERSP"
