@@ -36,6 +36,17 @@ class TooNarrow(RuntimeError):
         self.size = size
 
 
+class OnlyInViewport(RuntimeError):
+    """A render engine that is not Blender's own, such as Cycles, draws nothing but the viewport; ``engine``: its name.
+
+    What would be captured is black.
+    """
+
+    def __init__(self, engine: str) -> None:
+        super().__init__(f"{engine} draws the viewport only")
+        self.engine = engine
+
+
 @dataclass(frozen=True)
 class View:
     """What to draw: a scene seen through a projection, with the looks of ``space``.
@@ -93,8 +104,12 @@ class Capturer:
         Where the projection has another aspect than the picture, the middle of the view is taken: drawn at the
         view's own aspect and cropped, since 4.3's EEVEE takes no projection but the region's own.
         Where that would be huge, as of a very narrow view, only the middle is drawn; TooNarrow where that can't be.
-        Raises RuntimeError where Blender can't draw (no GPU), ValueError for a projection that is none.
+        Raises RuntimeError where Blender can't draw (no GPU), OnlyInViewport where the render engine does not, and
+        ValueError for a projection that is none.
         """
+        engine = view.scene.render.engine
+        if view.space.shading.type == "RENDERED" and not engine.startswith("BLENDER_"):
+            raise OnlyInViewport(engine.replace("_", " ").title())
         view, full = _bounded(view, width, height)
         self._resize(full)
         started = time.perf_counter()

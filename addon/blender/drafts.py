@@ -11,7 +11,7 @@ from ..live.errors import written
 from ..live.failures import Problem
 from ..wire import Frame, ProtocolError, Request, Style
 from . import changes
-from .capture import Capturer, Draft, TooNarrow, View, ensure_gpu
+from .capture import Capturer, Draft, OnlyInViewport, TooNarrow, View, ensure_gpu
 from .framing import projection_of, size_of
 from .origin import origin_of
 from .properties import style_of
@@ -63,6 +63,8 @@ class Drafts:
             self.trouble = Problem("bad_settings", written(str(error)))
         except TooNarrow as error:
             self.trouble = failures.problem("too_narrow", size=f"{error.size[0]} x {error.size[1]}")
+        except OnlyInViewport as error:
+            self.trouble = failures.problem("only_in_viewport", engine=error.engine)
         except (RuntimeError, SystemError, ValueError, ArithmeticError) as error:
             self.trouble = failures.problem("no_capture", reason=str(error))
 

@@ -11,25 +11,25 @@ SHARE = 0.5
 """How much of the 3D View's width it keeps when an Image Editor is split off."""
 
 
-def open_editor(window: bpy.types.Window, area: bpy.types.Area, width: int, height: int) -> bool:
+def open_editor(window: bpy.types.Window, area: bpy.types.Area, width: int, height: int) -> bpy.types.Area | None:
     """Show our Image in an Image Editor: one that has it, else an empty one, else one split off the 3D View ``area``.
 
-    Returns False where that must wait, as the area is shown maximised. One that is too small to be split opens
-    nothing; nor does background mode, where the screens of the file are nobody's to see.
+    Returns the area that the 3D View is in afterwards; None where that must wait, as it is shown maximised. One that
+    is too small to be split opens nothing; nor does background mode, where the screens of the file are nobody's to see.
     """
     if bpy.app.background:
-        return True
+        return area
     image = live_image.find()
     if image is not None and any(other.spaces.active.image == image for _, other in image_editors()):
-        return True
+        return area
     # an empty UV Editor is an Image Editor, too, but somebody's place to unwrap
     free = next((area.spaces.active for _, area in image_editors() if _is_free(area)), None)
     if free is None and window.screen.show_fullscreen:
-        return False
+        return None
     image = live_image.make(width, height)
     if free is not None:
         live_image.pin(free, image)
-        return True
+        return area
     before = {other.as_pointer() for other in window.screen.areas}
     tab = next((region.active_panel_category for region in area.regions if region.type == "UI"), "")
     region = next(region for region in area.regions if region.type == "WINDOW")
@@ -37,17 +37,18 @@ def open_editor(window: bpy.types.Window, area: bpy.types.Area, width: int, heig
         with bpy.context.temp_override(window=window, screen=window.screen, area=area, region=region):
             bpy.ops.screen.area_split(direction="VERTICAL", factor=SHARE)
     except RuntimeError:
-        return True
+        return area
     new = next((other for other in window.screen.areas if other.as_pointer() not in before), None)
     if new is None:
-        return True
-    # the part on the right becomes the editor; the address of the 3D View that is followed may be either's
+        return area
+    # The part on the right becomes the editor. The new part is the left one, at 0 until it is laid out.
     right = max((area, new), key=lambda other: other.x)
+    left = new if right == area else area
     right.type = "IMAGE_EDITOR"
     live_image.pin(right.spaces.active, image)
     if tab:
-        _show_tab(min((area, new), key=lambda other: other.x).as_pointer(), tab)
-    return True
+        _show_tab(left.as_pointer(), tab)
+    return left
 
 
 def _is_free(area: bpy.types.Area) -> bool:

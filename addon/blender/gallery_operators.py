@@ -12,7 +12,12 @@ from .viewports import image_editors
 
 
 def _number() -> IntProperty:
-    return IntProperty(name="Number", description="Of the picture in the gallery; 0 is the one selected", default=0)
+    return IntProperty(
+        name="Number",
+        description="Of the picture in the gallery; 0 is the one selected",
+        default=0,
+        options={"SKIP_SAVE"},  # whoever gives none means the one selected, not that of the last press
+    )
 
 
 class _OfEntry:
@@ -75,7 +80,12 @@ class DRAFTGLASS_OT_delete_picture(_OfEntry, bpy.types.Operator):
     bl_options: ClassVar = {"REGISTER", "UNDO"}
 
     number: _number()
-    file: BoolProperty(name="Delete the PNG Too", description="Also delete the file on the disk", default=False)
+    file: BoolProperty(
+        name="Delete the PNG Too",
+        description="Also delete the file on the disk",
+        default=False,
+        options={"SKIP_SAVE"},  # what cannot be undone is chosen anew each time
+    )
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         """Ask about the file, where there is one."""

@@ -58,7 +58,7 @@ class DRAFTGLASS_OT_keep(bpy.types.Operator):
         name="Number",
         description="Of the picture in the gallery; 0 is the newest one shown",
         default=0,
-        options={"HIDDEN"},
+        options={"HIDDEN", "SKIP_SAVE"},  # else the button for the newest one would take that of the last press
     )
 
     @classmethod

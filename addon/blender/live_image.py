@@ -39,6 +39,8 @@ def make(width: int, height: int) -> bpy.types.Image:
         image.use_fake_user = True
         image[_MARK] = True
         _number = image.session_uid
+    if image.source in {"SEQUENCE", "MOVIE"} or not all(image.size):
+        image.source = "GENERATED"  # saved to a file that is gone by now, or given a source that no pixels go to
     if tuple(image.size) != (width, height):
         image.scale(width, height)
     return image

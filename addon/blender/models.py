@@ -39,6 +39,17 @@ def progress_of(name: str) -> ModelProgress | None:
     return loop.model_progress.get(name) if loop is not None else None
 
 
+def missing(scene: bpy.types.Scene) -> str:
+    """A sentence where the pictures are made with another model than the scene's, as the server lacks that one."""
+    loop, wanted = live.loop(), scene.draftglass.models.model
+    if loop is None or loop.state != LIVE or loop.models is None or wanted in ("", loop.model):
+        return ""
+    entry = entry_of(wanted)
+    if entry is not None and entry.installed:
+        return ""  # it is on its way, or the state says why not
+    return f"The server does not have this scene's model, {wanted}: choose another, or download it."
+
+
 def ask_again() -> None:
     """Have the scene's model loaded even if that was asked for before: it may have been missing then."""
     global _asked

@@ -86,9 +86,11 @@ class DRAFTGLASS_OT_play(bpy.types.Operator):
         """Where there is a screen."""
         return not bpy.app.background
 
-    def execute(self, _context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> set[str]:
         """Do the one or the other."""
-        return bpy.ops.draftglass.pause() if live.is_running() else bpy.ops.draftglass.start()
+        # as functions: of an operator called within another, an error comes to the user as a traceback
+        other = DRAFTGLASS_OT_pause if live.is_running() else DRAFTGLASS_OT_start
+        return other.execute(self, context)
 
 
 class DRAFTGLASS_OT_new_seed(bpy.types.Operator):

@@ -116,8 +116,10 @@ def restore_view(space: bpy.types.SpaceView3D, view: bpy.types.RegionView3D, tol
     What is damaged in it is left as it is in the view.
     """
     matrix, projection = _matrix(told.get("matrix")), _matrix(told.get("projection"))
-    if matrix is None:
+    if matrix is None or abs(matrix.to_3x3().determinant()) < 1e-9:
         return False
+    if projection is not None and not all(projection[axis][axis] for axis in (0, 1)):
+        projection = None  # no determinant tells: that of a view of a whole landscape from above is tiny
     flat = projection is not None and abs(projection[3][3]) > 0.5
     camera = space.camera if space.use_local_camera else None
     clip = told.get("clip")
@@ -157,14 +159,16 @@ def _is_length(value: object) -> bool:
 def _is_there(camera: bpy.types.Object | None, matrix: Matrix) -> bool:
     scene = bpy.context.scene
     camera = camera or (scene.camera if scene is not None else None)
-    if camera is None:
+    there = camera.matrix_world.normalized().inverted(None) if camera is not None else None
+    if there is None:  # no camera, or one of no size
         return False
-    there = camera.matrix_world.normalized().inverted()
-    return all(abs(there[row][column] - matrix[row][column]) < 1e-3 for row in range(4) for column in range(4))
+    # float32 holds less of a place that is far from the world's middle
+    room = [1e-3] * 3 + [1e-3 * max(1.0, there.translation.length / 1000)]
+    return all(abs(there[row][column] - matrix[row][column]) < room[column] for row in range(4) for column in range(4))
 
 
 def _matrix(told: object) -> Matrix | None:
-    """A 4 x 4 matrix of finite numbers that has an inverse, or None."""
+    """A 4 x 4 matrix of finite numbers, or None."""
     if not isinstance(told, Sequence) or len(told) != 4:
         return None
     try:
@@ -173,4 +177,4 @@ def _matrix(told: object) -> Matrix | None:
         return None
     if len(matrix.row) != 4 or len(matrix.col) != 4 or not all(abs(value) < 1e12 for row in matrix for value in row):
         return None
-    return matrix if abs(matrix.determinant()) > 1e-9 else None
+    return matrix

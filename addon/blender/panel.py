@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import bpy
 
-from . import live
+from . import live, models
 from .overlay_tools import draw_progress
-from .setup import draw_setup
+from .setup import draw_setup, draw_text
 from .viewports import characters
 
 STATE_ICONS = {
@@ -78,6 +78,8 @@ def _draw_state(column: bpy.types.UILayout, context: bpy.types.Context) -> None:
     for line in textwrap.wrap(live.sentence(), width) or [""]:
         column.label(text=line, icon=icon)
         icon = "BLANK1"
+    if lacking := models.missing(context.scene):
+        draw_text(column, lacking, width, "ERROR")
 
 
 class DRAFTGLASS_PT_view3d(bpy.types.Panel):

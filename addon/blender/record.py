@@ -59,8 +59,8 @@ class Recorder:
             raise KeepError("A recording is under way already.")
         chosen = scene.draftglass_keep
         self._folder, self._kind = keep_folder(scene), chosen.record_as.lower()
-        spool = free_path(self._folder, "recording", ".draftglass")
         try:
+            spool = free_path(self._folder, "recording", ".draftglass")
             self._recording = Recording(spool, chosen.record_fps)
         except OSError as error:
             raise KeepError(f"Nothing can be recorded to {self._folder}: {error.strerror or error}.") from None
@@ -78,8 +78,8 @@ class Recorder:
         recording, self._recording = self._recording, None
         self._listen_no_more()
         suffix = ".mp4" if self._kind == "video" else ""
-        target = free_path(self._folder, self._stem, suffix)
         try:
+            target = free_path(self._folder, self._stem, suffix)
             told = recording.finish(time.perf_counter(), self._kind, target)
             with (recording.folder / LOG).open("wb") as log:
                 self._process = subprocess.Popen(

@@ -171,9 +171,7 @@ class Session:
             self._drafts.free()
         viewport = self._viewport(paused)
         if viewport is not None and self._opened_for != changes.loads() and not is_busy(viewport.window):
-            width, height = size_of(viewport)
-            if open_editor(viewport.window, viewport.area, width, height):
-                self._opened_for = changes.loads()
+            if self._open_editor(viewport):
                 return 0.0  # the split has changed the areas: look again
         self._give_back(viewport)
         if self._undos != changes.undos():
@@ -209,6 +207,16 @@ class Session:
         self._drafts.forget_all_but(self.loop.under_way)
         self._show_state(picture is not None)
         return self.loop.pause if viewport is not None else IDLE_SECONDS
+
+    def _open_editor(self, viewport: Viewport) -> bool:
+        """Have the picture seen beside the viewport; False where that must wait."""
+        place = list(viewport.area.regions).index(viewport.region)
+        area = open_editor(viewport.window, viewport.area, *size_of(viewport))
+        if area is None:
+            return False
+        self.followed.move(area, area.regions[place])
+        self._opened_for = changes.loads()
+        return True
 
     def _give_back(self, viewport: Viewport | None) -> None:
         """Leave the file as a person would have it saved, once the view has rested for a while or live waits.

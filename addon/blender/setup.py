@@ -66,6 +66,7 @@ class Manager:
     def stop(self) -> None:
         """Blender ends, or the add-on is disabled: a set-up under way rolls itself back."""
         self.cancel()
+        self.phase = IDLE  # nobody looks after it any more; enabled again, the add-on can begin anew
         if bpy.app.timers.is_registered(_beat):
             bpy.app.timers.unregister(_beat)
 

@@ -43,11 +43,11 @@ def view_spaces() -> Iterator[tuple[bpy.types.Area, bpy.types.SpaceView3D]]:
 
 
 def any_space() -> tuple[bpy.types.SpaceView3D, bpy.types.Region]:
-    """A 3D View of the file with its main region, for use without a window.
+    """A 3D View of the file with its main region, for use without a window; rather one that shows the whole scene.
 
     Raises RuntimeError, with a sentence, when the file has none.
     """
-    for area, space in view_spaces():
+    for area, space in sorted(view_spaces(), key=lambda pair: is_local(pair[1])):
         if area.spaces.active == space:
             for region in area.regions:
                 if region.type == "WINDOW":
@@ -56,12 +56,12 @@ def any_space() -> tuple[bpy.types.SpaceView3D, bpy.types.Region]:
 
 
 def hidden_spaces() -> list[bpy.types.SpaceView3D]:
-    """The 3D View spaces that no window shows; in background mode all of the file's."""
+    """The 3D View spaces that no window shows, and that show the whole scene; in background mode all such."""
     shown = set()
     if not bpy.app.background:
         for window in bpy.context.window_manager.windows:
             shown |= {area.spaces.active.as_pointer() for area in window.screen.areas}
-    return [space for _, space in view_spaces() if space.as_pointer() not in shown and space.local_view is None]
+    return [space for _, space in view_spaces() if space.as_pointer() not in shown and not is_local(space)]
 
 
 def colour_space(space: bpy.types.SpaceView3D) -> bpy.types.SpaceView3D | None:

@@ -72,20 +72,21 @@ class DRAFTGLASS_OT_save_style(bpy.types.Operator):
 
     name: StringProperty(name="Name", description="What the style is called", maxlen=MAX_NAME)
     with_seed: BoolProperty(name="With the Seed", description="The style sets the seed too", default=False)
-    replace: BoolProperty(name="Replace", description="Replace your style of that name", default=False)
+    replace: BoolProperty(name="Replace", description="Replace your style of that name", options={"SKIP_SAVE"})
+    offered: StringProperty(name="Offered", description="May be replaced", options={"HIDDEN", "SKIP_SAVE"})
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
-        """Ask for the name."""
+        """Ask for the name; who leaves it as it is saves the chosen style anew."""
         listed = _current(context)
-        self.name = listed.preset.name if listed is not None and listed.own else ""
-        self.replace = bool(self.name)
+        self.name = self.offered = listed.preset.name if listed is not None and listed.own else ""
         return set(context.window_manager.invoke_props_dialog(self))
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Save it, and let it be the chosen one."""
         try:
             preset = styles.preset_of(context.scene, self.name, self.with_seed, live.picture())
-            listed = styles.library().save(preset, over=self.replace)
+            over = self.replace or preset.name == self.offered
+            listed = styles.library().save(preset, over=over)
         except PresetError as error:
             return _failed(self, error)
         context.scene.draftglass_styles.applied = listed.key

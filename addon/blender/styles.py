@@ -62,9 +62,12 @@ def is_changed(scene: bpy.types.Scene, listed: Listed) -> bool:
     """Whether a setting that the style sets has another value by now."""
     settings = scene.draftglass
     for name, value in listed.preset.values.items():
-        now = getattr(settings, name)
         if name == "seed" and settings.seed_locked:
             continue
+        try:
+            now = getattr(settings, name)
+        except UnicodeDecodeError:  # a script's long text, which Blender has cut within a letter
+            return True
         if abs(now - value) > 1e-4 if name in LIMITS else now != value:
             return True
     return False

@@ -33,25 +33,57 @@ class Viewport:
         return self.window.view_layer
 
 
+@dataclass
+class _Place:
+    """A 3D View by addresses. ``region``: which of the four in quad view was chosen, 0 for none.
+
+    ``main``: the region that was found in it last, which is the same in the area that shows it maximised.
+    """
+
+    area: int
+    region: int = 0
+    main: int = 0
+
+    def is_in(self, area: bpy.types.Area) -> bool:
+        """Whether ``area`` is this one, or shows it maximised."""
+        return area.as_pointer() == self.area or any(region.as_pointer() == self.main for region in area.regions)
+
+
 class Followed:
     """Remembers which 3D View, and which of its four in quad view, live was started in."""
 
     def __init__(self, area: bpy.types.Area | None = None, region: bpy.types.Region | None = None) -> None:
-        self._area = area.as_pointer() if area is not None and area.type == "VIEW_3D" else 0
-        self._region = region.as_pointer() if self._area and region is not None and region.type == "WINDOW" else 0
+        self._places: list[_Place] = []  # what was chosen, then what stands in for it while it is not on the screen
+        if area is not None and area.type == "VIEW_3D":
+            chosen = region.as_pointer() if region is not None and region.type == "WINDOW" else 0
+            self._places = [_Place(area.as_pointer(), chosen)]
+        self._main = 0  # the region that was found last
 
     def find(self) -> Viewport | None:
-        """The 3D View followed; when it is gone, the largest one, which is followed from then on; None without any."""
+        """The 3D View followed; None without any.
+
+        While it is not on the screen, as in another workspace, the largest one, which is kept to until it is back.
+        """
         areas = [(window, area) for window, area in _areas("VIEW_3D") if area.width > 8 and area.height > 8]
         if not areas:
             return None
-        found = next((pair for pair in areas if pair[1].as_pointer() == self._area), None)
-        if found is None:
-            found = max(areas, key=lambda pair: pair[1].width * pair[1].height)
-            self._area, self._region = found[1].as_pointer(), 0
-        return self._viewport(*found)
+        for place in self._places:
+            for window, area in areas:
+                if place.is_in(area):
+                    return self._viewport(window, area, place)
+        window, area = max(areas, key=lambda pair: pair[1].width * pair[1].height)
+        place = _Place(area.as_pointer())
+        self._places[1:] = [place]
+        return self._viewport(window, area, place)
 
-    def _viewport(self, window: bpy.types.Window, area: bpy.types.Area) -> Viewport | None:
+    def move(self, area: bpy.types.Area, region: bpy.types.Region) -> None:
+        """What was found last is in ``area`` from now on, and ``region`` is its region there."""
+        for place in self._places:
+            if place.main == self._main:
+                place.area, place.main = area.as_pointer(), region.as_pointer()
+                place.region = place.main if place.region else 0
+
+    def _viewport(self, window: bpy.types.Window, area: bpy.types.Area, place: _Place) -> Viewport | None:
         space = area.spaces.active
         regions = [
             region for region in area.regions if region.type == "WINDOW" and min(region.width, region.height) > 8
@@ -59,10 +91,12 @@ class Followed:
         if not regions:
             return None
         views = {region.as_pointer(): view for region, view in _views(space, area)}
-        chosen = next((region for region in regions if region.as_pointer() == self._region), None)
+        chosen = next((region for region in regions if region.as_pointer() == place.region), None)
         if chosen is None:  # in quad view: the one that is not bound to an axis
             free = space.region_3d
             chosen = next((region for region in regions if views.get(region.as_pointer()) == free), regions[-1])
+        place.area = area.as_pointer()
+        place.main = self._main = chosen.as_pointer()
         return Viewport(window, area, space, chosen, views.get(chosen.as_pointer(), space.region_3d))
 
 

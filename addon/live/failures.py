@@ -253,6 +253,10 @@ FAILURES: dict[str, Failure] = {
         "The 3D View is too narrow or too low for the picture's aspect: {size} pixels would have to be drawn.",
         "Make the 3D View larger, let the picture have its aspect, or use Solid shading.", ("solid",)
     ),
+    "only_in_viewport": Failure(
+        "What {engine} draws in Rendered shading cannot be captured.", "Use Solid shading, or Material Preview.",
+        ("solid",)
+    ),
     "bad_settings": Failure("{sentence}", "Correct the setting that it names.", ()),
     "no_viewport": Failure(
         "No 3D View is open: open one, and live follows it.", "Split an area, or change the type of one.", ()

@@ -25,6 +25,7 @@ class Wishes:
 
     def tell(self, message: ModelMessage, send: Callable[[Message], None] | None) -> None:
         """Give ``message`` to ``send``; without that it waits for :meth:`connected`."""
+        self.failure = ""  # what an earlier wish met is over with
         if isinstance(message, (Upload, ListModels)):
             self._standing[type(message)] = message
         elif send is None:

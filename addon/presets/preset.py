@@ -61,6 +61,8 @@ class Preset:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, str) or len(value) > MAX_TEXT):
                 raise PresetError(f"{name} is {_show(value)}, but must be a text of at most {MAX_TEXT} characters")
+            if value is not None and any("\ud800" <= letter <= "\udfff" for letter in value):
+                raise PresetError(f"{name} is {_show(value)}, but has half a character in it")  # JSON can say that
         for name, (least, greatest) in LIMITS.items():
             value = getattr(self, name)
             if value is None:

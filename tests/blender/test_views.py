@@ -171,6 +171,27 @@ def test_two_windows(artist: Artist) -> None:
     assert window.run("live.state()") == "live"
 
 
+def test_the_smaller_of_two_views(artist: Artist) -> None:
+    """Live is started in it, an Image Editor is split off it, and it is shown maximised for a while."""
+    window, main = artist.window, "next(r for r in area.regions if r.type == 'WINDOW')"
+    window.run("bpy.ops.screen.area_split(direction='VERTICAL', factor=0.45)")
+    views = "sorted((a for a in bpy.context.screen.areas if a.type == 'VIEW_3D'), key=lambda a: a.width)"
+    window.until(f"len({views}) == 2")
+    start = f"area = {views}[0]\nx = area.x\nwith bpy.context.temp_override(area=area, region={main}):\n    "
+    window.run(f"{start}bpy.ops.draftglass.start()")
+    artist.live.wait_for("the first picture", lambda stats: stats["pictures_shown"] > 0, 120)
+    artist.live.rest()
+    followed = "live.session().followed.find().area.x == x"
+    assert window.run(followed), "another one is followed once the editor is there"
+    window.run(f"with bpy.context.temp_override(area={views}[0]):\n    bpy.ops.screen.screen_full_area()")
+    window.until(f"len({views}) == 1")
+    artist.live.rest()
+    window.run("bpy.ops.screen.back_to_previous()")
+    window.until(f"len({views}) == 2")
+    artist.live.rest()
+    assert window.run(followed), "another one is followed once it is small again"
+
+
 def test_started_and_stopped_by_clicks(artist: Artist) -> None:
     sidebar = Sidebar(artist.window)
     sidebar.click(0)

@@ -143,3 +143,26 @@ def test_one_that_can_only_be_drawn_whole_says_so(narrow: Any, monkeypatch: pyte
     with pytest.raises(capture.TooNarrow, match="512 x 10240"):
         capturer.draw(narrow, 512, 512)
     assert capturer._size == (0, 0), "something was made for it"
+
+
+def test_what_cycles_draws_is_not_taken_for_black(live: Any, scene: Any, server: Server) -> None:
+    import bpy
+
+    cube(scene, (0, 0, 0))
+    start(live)
+    sent = rest(live)["frames_sent"]
+    viewport = live.session().followed.find()
+    scene.render.engine = "CYCLES"
+    viewport.space.shading.type = "RENDERED"
+    for _ in range(20):
+        live.tick()
+    problem = live.problem()
+    assert live.running() and live.stats()["frames_sent"] == sent
+    assert problem is not None and problem.sentence == "What Cycles draws in Rendered shading cannot be captured."
+    assert bpy.ops.draftglass.use_solid() == {"FINISHED"}
+    beat_until(live, lambda stats: live.problem() is None)
+    viewport.space.shading.type = "RENDERED"
+    scene.render.engine = "BLENDER_WORKBENCH"
+    beat_until(live, lambda stats: stats["frames_sent"] > sent)
+    rest(live)
+    assert live.problem() is None

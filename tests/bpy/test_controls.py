@@ -257,3 +257,18 @@ def test_everything_in_the_menu_is_there(addon: Any) -> None:
 
     known = {f"draftglass.{name}" for name in dir(bpy.ops.draftglass)}
     assert {name for name in DRAFTGLASS_MT_menu.operators if name} <= known
+
+
+def test_the_key_says_why_live_cannot_start_as_the_button_does(addon: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import bpy
+
+    from addon.blender import live, operators, setup
+
+    chosen = SimpleNamespace(server_url="ws://127.0.0.1:8765/live", token="", token_file="", server_python="")
+    monkeypatch.setattr(live, "preferences", lambda: chosen)
+    monkeypatch.setattr(setup, "is_needed", lambda: False)
+    monkeypatch.setattr(operators.DRAFTGLASS_OT_play, "poll", classmethod(lambda cls, context: True))
+    with pytest.raises(RuntimeError) as error:
+        bpy.ops.draftglass.play()
+    setup.manager.problem = None
+    assert str(error.value).strip() == "Error: The address of a server is given, but no token."

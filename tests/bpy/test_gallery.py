@@ -88,3 +88,31 @@ def test_the_gallery_has_room_for_so_much(addon: Any, monkeypatch: pytest.Monkey
         gallery.add(shown(number=number))
     assert len(gallery.entries()) == 3 and kept in gallery.entries()
     assert len(gallery._previews) == 3 and len(gallery._items) == 3
+
+
+def press(operator: Any, **values: Any) -> set[str]:
+    """Call ``operator`` as a button does: what is not given is what the last press gave, where Blender keeps that."""
+    return operator("INVOKE_DEFAULT", True, **values)
+
+
+def test_a_button_without_a_number_does_not_take_that_of_the_last_press(addon: Any, tmp_path: Path) -> None:
+    import bpy
+
+    from addon.blender import gallery
+
+    older, newest = show(shown()), show(shown(prompt="a tower"))
+    assert press(bpy.ops.draftglass.keep, number=gallery.find(older).number) == {"FINISHED"}
+    assert press(bpy.ops.draftglass.keep) == {"FINISHED"}
+    kept = sorted(path.name for path in (tmp_path / "kept").iterdir())
+    assert gallery.find(newest).kept and kept == ["a_castle_001.png", "a_tower_001.png"]
+    assert press(bpy.ops.draftglass.open_picture, number=gallery.find(older).number) == {"FINISHED"}
+    bpy.data.images.remove(bpy.data.images["a_tower"])
+    assert press(bpy.ops.draftglass.open_picture) == {"FINISHED"}
+    assert "a_tower" in bpy.data.images, "the one selected is the newest"
+
+
+def test_that_a_file_was_deleted_once_is_no_wish_for_the_next(addon: Any) -> None:
+    import bpy
+
+    properties = bpy.ops.draftglass.delete_picture.get_rna_type().properties
+    assert properties["file"].is_skip_save, "the dialog would come with it ticked"

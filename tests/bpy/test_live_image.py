@@ -161,3 +161,40 @@ def test_the_pin_is_taken_out_where_live_had_set_it(live: Any, scene: Any) -> No
     rest(live)
     live.stop()
     assert ours.use_image_pin
+
+
+def test_saved_to_a_file_that_is_gone_when_the_scene_is_opened_again(live: Any, scene: Any, tmp_path: Path) -> None:
+    import bpy
+
+    start(live)
+    rest(live)
+    live.stop()
+    area = next(area for area in bpy.context.window.screen.areas if area.type == "OUTLINER")
+    area.type = "IMAGE_EDITOR"
+    area.spaces.active.image = bpy.data.images["Draftglass"]
+    with bpy.context.temp_override(window=bpy.context.window, area=area):
+        assert bpy.ops.image.save_as(filepath=str(tmp_path / "mine.png")) == {"FINISHED"}
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "town.blend"))
+    (tmp_path / "mine.png").unlink()
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "town.blend"))
+    start(live)
+    rest(live)
+    live.stop()
+    assert live.problem() is None
+    (image,) = bpy.data.images
+    assert (picture_of(image) == live.picture().image).all() and image.packed_file is not None
+
+
+def test_made_a_movie_it_is_an_image_again(live: Any, scene: Any) -> None:
+    import bpy
+
+    start(live)
+    rest(live)
+    image = bpy.data.images["Draftglass"]
+    image.source = "MOVIE"
+    cube(scene, (0, 0, 0))
+    sent = live.stats()["frames_sent"]
+    beat_until(live, lambda stats: stats["frames_sent"] > sent)
+    rest(live)
+    live.stop()
+    assert (picture_of(image) == live.picture().image).all()

@@ -72,3 +72,18 @@ def test_choosing_a_model_again_asks_again(live: Any, scene: Any, shop: Shop) ->
     beat_until(live, lambda _: "cut off" in live.sentence())
     bpy.ops.draftglass.use_model(name="broken")
     assert loads(live, shop) == [LoadModel("broken")]
+
+
+def test_a_model_that_the_server_does_not_have_is_said(live: Any, scene: Any, shop: Shop) -> None:
+    from addon.blender import models
+
+    scene.draftglass.models.model = "nothing"
+    start(live)
+    beat_until(live, lambda stats: stats["pictures_shown"] > 0 and models.missing(scene))
+    assert models.missing(scene).startswith("The server does not have this scene's model, nothing:")
+    scene.draftglass.models.model = ""
+    assert models.missing(scene) == ""
+    scene.draftglass.models.model = live.loop().model
+    assert models.missing(scene) == ""
+    live.stop()
+    assert models.missing(scene) == ""

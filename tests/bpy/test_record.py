@@ -152,9 +152,10 @@ def test_stopping_live_ends_the_recording(recorder: Any, scene: Any, monkeypatch
     assert recorder._end_with_live not in live.on_beat
 
 
-def test_a_folder_that_cannot_be_written_to(recorder: Any, scene: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["file/r", "x" * 300])
+def test_a_folder_that_cannot_be_written_to(recorder: Any, scene: Any, tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text("in the way")
-    scene.draftglass_keep.folder = str(tmp_path / "file" / "r")
+    scene.draftglass_keep.folder = str(tmp_path / name)
     with pytest.raises(KeepError, match="Nothing can be recorded to"):
         recorder.start(scene)
     assert not recorder.recording
@@ -172,6 +173,21 @@ def test_a_folder_that_vanishes_ends_the_recording(recorder: Any, scene: Any, tm
     live._tell(Shown(np.zeros((64, 64, 3), np.uint8), request))
     assert recorder.failed and "cannot be written to" in recorder.sentence
     assert not recorder.recording and recorder._add not in live.on_picture
+
+
+def test_a_folder_that_cannot_be_looked_into_at_the_end_is_said(
+    recorder: Any, scene: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from addon.blender import record
+
+    def refused(*_: Any) -> Path:
+        raise PermissionError(13, "Permission denied")
+
+    recorder.start(scene)
+    monkeypatch.setattr(record, "free_path", refused)
+    with pytest.raises(KeepError, match="could not be finished: Permission denied; see"):
+        recorder.stop()
+    assert not recorder.recording and recorder.failed
 
 
 def test_what_fails_while_making_is_said(recorder: Any, scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,6 +89,28 @@ def test_states_and_questions(addon: Any, tmp_path: Path) -> None:
     assert addon.setup.is_needed() and addon.process.environment().state == "absent"
 
 
+def test_disabled_in_mid_set_up_and_enabled_again(addon: Any, tmp_path: Path) -> None:
+    import bpy
+
+    from addon.blender import registration
+
+    manager = addon.setup.manager
+    index = make_index(tmp_path / "index", [make_wheel(tmp_path, "small-one", files=30)])
+    (tmp_path / "list.txt").write_text("small-one\n")
+    addon.chosen.requirements, addon.chosen.pip_options = str(tmp_path / "list.txt"), f"--index-url {index}"
+    bpy.ops.draftglass.set_up(agreed=True)
+    assert manager.phase == "running"
+    under_way = manager.run
+    registration.unregister()
+    registration.register()
+    assert manager.phase == "idle"
+    beat_until(lambda: not under_way.is_under_way, under_way.poll, 60)
+    assert under_way.state == "cancelled" and addon.setup.is_needed()
+    bpy.ops.draftglass.set_up(agreed=True)
+    beat_until(lambda: manager.phase == "idle", manager.beat, 120)
+    assert manager.problem is None and not addon.setup.is_needed()
+
+
 @pytest.mark.slow
 def test_from_nothing_to_a_picture(addon: Any) -> None:
     """About a gigabyte, some minutes."""

@@ -60,6 +60,8 @@ class Shop:
             return [ModelProgress("sd15", "pulling", part, 4) for part in range(4)] + [
                 ModelProgress("sd15", "done", 4, 4)
             ]
+        if message == LoadModel("nothing"):
+            return [Failure("there is no model 'nothing'", "bad_request")]
         if message == LoadModel("broken"):
             return [Status("ready", 100, "simulated", "broken could not be loaded, so simulated stays: it is cut off")]
         if isinstance(message, LoadModel):
@@ -98,6 +100,8 @@ def test_a_wish_that_fails_is_no_failure_of_a_frame() -> None:
         assert viewer.loop.model_failure == "There is no model 'nothing'."
         assert viewer.loop.statistics.failures == 0 and viewer.loop.problem is None
         assert viewer.loop.sentence == "Live with the model simulated."
+        viewer.loop.tell(ListModels())
+        assert viewer.loop.model_failure == "", "it stays on show after the next wish"
         viewer.loop.stop()
 
 

@@ -71,6 +71,7 @@ def test_other_bytes_are_refused_with_a_sentence(data: bytes) -> None:
         (as_file(strenght=0.5), "sets 'strenght', but a style can set prompt"),
         (b'{"draftglass_style": 2, "name": "A"}', "format 2, but this version reads format 1"),
         (b'{"draftglass_style": 1}', "without a name"),
+        (as_file(prompt="a castle \ud83d"), "prompt is 'a castle \\ud83d', but has half a character in it"),
         (b'{"name": "A"}', "is no style: it has no 'draftglass_style'"),
         (b"[" * 100_000, "not JSON"),
         (b" " * (1024 * 1024 + 1), "at most"),
