@@ -37,6 +37,10 @@ BUFFER = 4 * 1024 * 1024
 PATIENCE = 10.0
 """Seconds in which the connection must be made and answered."""
 WINDOWS_IN_PROGRESS = 10035
+NO_SIGPIPE = getattr(socket, "MSG_NOSIGNAL", 0)
+"""Blender 4.3 leaves SIGPIPE on, unlike 5.2 and Python: sending to a server that has just died would end Blender."""
+MAC_NO_SIGPIPE = 0x1022
+"""SO_NOSIGPIPE: the same on macOS, once for all that is sent."""
 LONGEST_GAP = 1.0
 """A pause between two polls counts at most this long as silence: Blender may have been busy, not the server."""
 
@@ -131,6 +135,8 @@ class Connection:
     def _begin(self, host: str, port: int) -> None:
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if sys.platform == "darwin":
+            self._socket.setsockopt(socket.SOL_SOCKET, MAC_NO_SIGPIPE, 1)
         if not sys.platform.startswith("linux"):
             # Linux grows its buffers by itself, to 4 MiB and more; asking would pin them at a smaller limit there.
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
@@ -231,7 +237,7 @@ class Connection:
         try:
             while self._outgoing and self._connected:
                 view = self._outgoing[0]
-                sent = self._socket.send(view)
+                sent = self._socket.send(view, NO_SIGPIPE)
                 if waited:
                     self._life.sent()
                 if sent < len(view):

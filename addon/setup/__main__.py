@@ -1,8 +1,8 @@
-"""``python -m addon.setup``: reads a plan from standard input, makes it, says how far it is. Standard library only.
+"""``python -m addon.setup EVENTS LOG PLAN``: makes a plan and says how far it is. Standard library only.
 
-One line of JSON comes in: the plan. The end of the input cancels: the one who started this has closed it, or is gone.
-Lines of JSON go into the file named by the first argument; pip's own words into that named by the second.
-With ``detect`` in place of a file it says what the machine has, and ends.
+Lines of JSON go into the file EVENTS, pip's own words into LOG; PLAN is JSON, too. The end of the standard input
+cancels: the one who started this has closed it, or is gone. With ``detect`` in place of LOG and PLAN it says what the
+machine has, and ends.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     if arguments[1:] == ["detect"]:
         say({"event": "machine", **detect().as_json()})
         return 0
-    steps = Steps(Plan.from_json(sys.stdin.readline()), say, Path(arguments[1]))
+    steps = Steps(Plan.from_json(arguments[2]), say, Path(arguments[1]))
 
     def listen() -> None:
         while sys.stdin.buffer.read(1):

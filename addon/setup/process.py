@@ -26,7 +26,8 @@ NO_ROOM = 28
 class Follower:
     """A process of ``python -m addon.setup`` and the lines that it writes into a file.
 
-    A file, as a pipe cannot be read without waiting on each system and with each Python of Blender's.
+    A file, as a pipe cannot be read without waiting on each system and with each Python of Blender's. Nothing is
+    written to its standard input: Blender 4.3 leaves SIGPIPE on, so that one which has just ended would end Blender.
     """
 
     def __init__(self, python: Path, *arguments: str) -> None:
@@ -52,13 +53,6 @@ class Follower:
         except OSError:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
-
-    def send(self, line: str) -> None:
-        """Write one line to its standard input, which stays open."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError):
-            self._process.stdin.write(line.encode() + b"\n")
-            self._process.stdin.flush()
 
     def hang_up(self) -> None:
         """Close its standard input: it cancels."""
@@ -145,8 +139,7 @@ class SetUp:
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         log.unlink(missing_ok=True)
-        self._follower = Follower(plan.python, str(log))
-        self._follower.send(plan.to_json())
+        self._follower = Follower(plan.python, str(log), plan.to_json())
 
     @property
     def is_under_way(self) -> bool:

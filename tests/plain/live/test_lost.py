@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
+import textwrap
 import threading
 
 import pytest
@@ -192,3 +196,37 @@ def test_one_known_to_be_absent_is_not_looked_for_and_found_at_once_when_it_is_b
         assert viewer.loop.statistics.attempts == attempts + 1
         viewer.until(lambda: viewer.pictures)
         viewer.loop.stop()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals for sockets")
+def test_sending_to_a_server_that_has_just_died_does_not_end_a_process_without_pythons_signals() -> None:
+    """As in Blender 4.3: nobody has read yet that the server is gone, and something is sent."""
+    code = """
+        import contextlib, signal, threading
+        from addon.live import LIVE, LiveLoop
+        from addon.wire import ListModels
+        from tests.plain.live.servers import Viewer, greet_by_hand, raw
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        die, dead = threading.Event(), threading.Event()
+
+        def handler(connection):
+            greet_by_hand(connection)
+            connection.settimeout(0.1)
+            while not die.is_set():  # with nothing unread, the first bytes after its end are still taken
+                with contextlib.suppress(TimeoutError):
+                    connection.recv(1 << 20)
+            connection.close()
+            dead.set()
+
+        with raw(handler) as address:
+            viewer = Viewer(LiveLoop(address))
+            viewer.until(lambda: viewer.loop.state == LIVE)
+            die.set()
+            dead.wait()
+            for _ in range(10):
+                viewer.loop.tell(ListModels())
+            viewer.until(lambda: viewer.loop.state != LIVE)
+        print("alive")
+    """
+    ran = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0 and "alive" in ran.stdout, (ran.returncode, ran.stderr[-2000:])
