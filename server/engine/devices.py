@@ -119,8 +119,15 @@ def quota(groups: Path, root: Path) -> float:
 
 
 def give_back_freed() -> None:
-    """Have the C library hand main memory that is free within this process back to the system, where it keeps it."""
+    """Have memory that is free within this process handed back to the system, where PyTorch or the C library keeps it.
+
+    To be called once nothing refers to it any more.
+    """
     gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; others give it back by themselves
         if trim is not None:

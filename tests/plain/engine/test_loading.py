@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -271,3 +272,16 @@ def test_sharded_weights(copy: Callable[..., Path]) -> None:
 def test_loading_is_quiet(model: Model, capfd: pytest.CaptureFixture[str]) -> None:
     StableDiffusionLcm.load(model(lora="kohya"), "cpu").close()
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_closed_models_memory_is_given_back_once_nothing_holds_it(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What PyTorch keeps of a GPU's memory for itself, no other program can have."""
+    engine = StableDiffusionLcm.load(model(), "cpu")
+    weight = weakref.ref(engine._pipeline.unet.conv_in.weight)
+    held: list[bool] = []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: held.append(weight() is not None))
+    engine.close()
+    assert held[-1:] == [False]
