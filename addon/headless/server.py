@@ -32,7 +32,7 @@ class OwnServer:
         """Start it, with ``more`` arguments; ``address`` waits for that. Raises HeadlessError if it can't be."""
         self._folder = Path(tempfile.mkdtemp(prefix="draftglass-"))
         self._lines: queue.Queue[str] = queue.Queue()
-        path = Path(model).expanduser()  # else it is a name that the server knows
+        path = Path(os.path.expanduser(model))  # else it is a name that the server knows
         source = str(path.absolute()) if model != "embedded" and path.exists() else model
         command = [sys.executable, "-m", "server", "--port", "0", "--model", source, "--device", device]
         command += ["--token-file", str(self._folder / "token"), "--exit-with-parent", str(os.getpid()), *more]

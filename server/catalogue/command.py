@@ -19,7 +19,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ..cancel import listen
-from ..config import default_models_dir
+from ..config import default_models_dir, expanded
 from . import pull as tasks
 from .cache import HubError
 from .catalogue import Catalogue, UnknownModel
@@ -94,12 +94,13 @@ def main(arguments: Sequence[str]) -> int:
             "--json", action="store_true", help="progress as lines of JSON; the line 'cancel' on standard input ends it"
         )
     given = parser.parse_args(arguments)
-    if given.models_dir.expanduser().is_file():
+    models_dir = expanded(given.models_dir)
+    if models_dir.is_file():
         parser.error(f"--models-dir is {str(given.models_dir)!r}, which is a file: give a folder")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a console may know fewer letters than a file's name has
             stream.reconfigure(errors="replace")
-    catalogue = Catalogue(given.models_dir.expanduser())
+    catalogue = Catalogue(models_dir)
     if given.verb == "list":
         print_list(catalogue)
         return 0
