@@ -238,6 +238,16 @@ def test_our_own_server_says_why_it_ended_and_leaves_nothing(
     assert not list(tmp_path.glob("draftglass*"))
 
 
+def test_our_own_server_that_was_killed_is_said_to_be(tmp_path: Path) -> None:
+    with OwnServer(str(tmp_path), "cpu") as server:
+        server.address()
+        server._process.kill()
+        server._process.wait()
+        (server._folder / "log").write_text("WARNING: something else\n")
+        with pytest.raises(HeadlessError, match=r"the server was ended from outside \(SIGKILL\)"):
+            server.check()
+
+
 def test_our_own_server_is_found_by_its_address_and_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
