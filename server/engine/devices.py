@@ -65,7 +65,8 @@ def best_dtype(device: torch.device) -> torch.dtype:
 
 def cpu_has_bf16() -> bool:
     """Whether this CPU multiplies bf16 itself (AVX512-BF16, AMX or Arm's BF16)."""
-    found = torch.cpu.get_capabilities()
+    # of early 2026: a torch with CUDA that a machine has already may be older, and its CPU then computes in fp32
+    found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     has_it = any(found.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
     return has_it and torch.backends.mkldnn.is_available()
 
