@@ -14,7 +14,7 @@ from typing import NoReturn
 from addon import __version__
 
 from .catalogue import Catalogue
-from .config import DEFAULT_PORT, DEVICES, EMBEDDED, Config, default_models_dir
+from .config import DEFAULT_PORT, DEVICES, EMBEDDED, Config, default_models_dir, expanded
 from .engine import EngineError
 from .token_file import TokenFile, default_token_file
 from .worker import Engine, Load
@@ -79,7 +79,8 @@ def parse(arguments: Sequence[str] | None) -> tuple[Config, int | None]:
     )
     parser.add_argument("--version", action="version", version=__version__)
     given = parser.parse_args(arguments)
-    if given.models_dir.expanduser().is_file():
+    models_dir = expanded(given.models_dir)
+    if models_dir.is_file():
         parser.error(f"--models-dir is {str(given.models_dir)!r}, which is a file: give a folder")
     try:
         config = Config(
@@ -87,9 +88,9 @@ def parse(arguments: Sequence[str] | None) -> tuple[Config, int | None]:
             given.port,
             given.model,
             given.device,
-            given.token_file or default_token_file(),
+            expanded(given.token_file or default_token_file()),
             tuple(given.allow_origin),
-            given.models_dir.expanduser(),
+            models_dir,
             given.idle_release,
             given.batch,
             given.compile,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,11 @@ MODELS = Path(__file__).resolve().parent / "models"
 def default_models_dir() -> Path:
     """Where the user's own checkpoints, LoRAs and controls are looked for: a folder that is easy to find."""
     return Path.home() / "draftglass" / "models"
+
+
+def expanded(path: str | Path) -> Path:
+    """``path`` with a user's home in place of a ``~``; as it is, as in a shell, where there is no such user."""
+    return Path(os.path.expanduser(path))
 
 
 @dataclass(frozen=True)

@@ -177,7 +177,7 @@ class Holder:
         engine, self._engine = self._engine, None
         if engine is None:
             return self._now.model
-        engine.close()
+        _shut(engine)
         return engine.name
 
     def _take(self, wish: _Wish, result: Engine | Exception) -> None:
@@ -185,7 +185,7 @@ class Holder:
         old = self._engine
         assert old is not None
         if not isinstance(result, Exception):
-            old.close()
+            _shut(old)
             self._adopt(wish, result)
         elif isinstance(result, Abandoned):
             self._say(old, LOADED)
@@ -282,6 +282,14 @@ def sentence(error: Exception) -> str:
 def line(text: str, longest: int) -> str:
     """``text`` as a message may carry it: one line, and valid Unicode, which a path need not be."""
     return " ".join(text.split()).encode("utf-8", "replace").decode()[:longest]
+
+
+def _shut(engine: Engine) -> None:
+    """Close ``engine``; that a GPU which failed lets go of nothing mustn't end the thread that answers clients."""
+    try:
+        engine.close()
+    except Exception as error:
+        _log(error)
 
 
 def _log(error: Exception) -> None:

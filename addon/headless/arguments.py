@@ -118,6 +118,11 @@ def _checked(given: argparse.Namespace, defaults: Options) -> Options:
         if not prompt.strip() or len(prompt) > MOST_PROMPT:
             shown = repr(prompt if len(prompt) < 60 else prompt[:57] + "...")
             raise ValueError(f"--prompt is {shown}, but must be 1 to {MOST_PROMPT} characters, such as {EXAMPLE}")
+    for name, text in (*(("--prompt", prompt) for prompt in given.prompt), ("--move", given.move or "")):
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # bytes that the shell hands over as they are
+            raise ValueError(f"{name} is {text[:60]!r}, which is no UTF-8: type it anew") from None
     if given.out is None:
         raise ValueError("--out is missing: name the folder that the pictures should go to")
     if (given.orbit is None) == (given.frames is None):

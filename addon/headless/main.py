@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import io
 import json
 import os
 import re
@@ -32,6 +33,8 @@ _OURS = re.compile(r"(draft|picture)_(\d{3,})\.png")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; return the exit status: 0, 2 after one line that says what was wrong, 130 when interrupted."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a log may know fewer letters than a folder's name has
+        sys.stdout.reconfigure(errors="replace")
     options = parse(arguments)
     try:
         perform(options)
@@ -147,7 +150,8 @@ def write(folder: Path, outcome: Outcome, options: Options, blender: dict[str, s
         contact_sheet(outcome.shown, options.move.name if options.move else "").save(folder / "sheet.png")
         if options.animation:
             animation(outcome.shown, folder / "animation.webp")
-        (folder / "report.json").write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(made, indent=2, ensure_ascii=False) + "\n"
+        (folder / "report.json").write_text(text, encoding="utf-8", errors="replace")  # a path need not be UTF-8
         for old in folder.iterdir():  # of a longer run before this one: they would pass for this one's
             if _OURS.fullmatch(old.name) and old.name not in names:
                 old.unlink()

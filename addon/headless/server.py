@@ -7,6 +7,7 @@ import json
 import os
 import queue
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,7 +33,7 @@ class OwnServer:
         """Start it, with ``more`` arguments; ``address`` waits for that. Raises HeadlessError if it can't be."""
         self._folder = Path(tempfile.mkdtemp(prefix="draftglass-"))
         self._lines: queue.Queue[str] = queue.Queue()
-        path = Path(model).expanduser()  # else it is a name that the server knows
+        path = Path(os.path.expanduser(model))  # else it is a name that the server knows
         source = str(path.absolute()) if model != "embedded" and path.exists() else model
         command = [sys.executable, "-m", "server", "--port", "0", "--model", source, "--device", device]
         command += ["--token-file", str(self._folder / "token"), "--exit-with-parent", str(os.getpid()), *more]
@@ -69,10 +70,13 @@ class OwnServer:
 
     def check(self) -> None:
         """Raise HeadlessError, with the server's own last words, when it has ended."""
-        if self._process.poll() is None:
+        status = self._process.poll()
+        if status is None:
             return
+        if status < 0:  # it had no time for words: the last ones in its log are about something else
+            raise HeadlessError(f"the server was ended from outside ({signal.Signals(-status).name})")
         words = (self._folder / "log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        why = words[-1].removeprefix("python -m server: ") if words else f"status {self._process.returncode}"
+        why = words[-1].removeprefix("python -m server: ") if words else f"status {status}"
         raise HeadlessError(f"the server has ended: {why}")
 
     def stop(self) -> None:

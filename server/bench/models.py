@@ -16,7 +16,7 @@ from diffusers.models.unets.unet_2d_blocks import AutoencoderTinyBlock
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from server.catalogue.catalogue import Catalogue
-from server.config import default_models_dir
+from server.config import default_models_dir, expanded
 from server.engine import ModelSpec, default_model
 from server.engine.clip_tokenizer import clip_tokenizer
 
@@ -59,7 +59,7 @@ def find(name: str, work: Path, device: torch.device) -> tuple[ModelSpec, str]:
     if name == "embedded":
         return ModelSpec(default_model()), name
     if name not in RANDOM:
-        found = Path(name).expanduser()
+        found = expanded(name)
         return spec(name), str(found.resolve()) if found.exists() else name
     folder = work / name
     if not folder.exists():

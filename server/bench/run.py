@@ -15,6 +15,7 @@ import torch
 from diffusers import T2IAdapter
 
 from addon.wire import Request
+from server.config import expanded
 from server.engine import StableDiffusionLcm
 from server.engine.devices import best_dtype
 from server.engine.loading import Parts
@@ -236,7 +237,7 @@ class Bench:
         return [missing(loop_name(near, depth, compiled), loops) for near in ways]
 
     def _row(self, name: str, size: int, steps: int, arm: str) -> Row:
-        name = name if name in models.SIZES else Path(name).expanduser().resolve().name.removesuffix(".safetensors")
+        name = name if name in models.SIZES else expanded(name).resolve().name.removesuffix(".safetensors")
         return Row(name, size, steps, arm, floor=floor(name, size, steps, self._place))
 
     def _cached(self, size: int, steps: int) -> Callable[[int, bool], Request]:

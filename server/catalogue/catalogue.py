@@ -10,7 +10,7 @@ from pathlib import Path
 from addon.wire import Entry
 from addon.wire.models import Kind
 
-from ..config import EMBEDDED, MODELS
+from ..config import EMBEDDED, MODELS, expanded
 from ..engine import EngineError, LoraFile, ModelSpec
 from ..engine.files import read_json
 from ..engine.look import OPTIONAL
@@ -243,7 +243,7 @@ class Catalogue:
 
 def _existing(given: str) -> Path | None:
     """The path that ``given`` is, where something lies there; a folder in the way does not hide the embedded model."""
-    path = Path(given).expanduser()
+    path = expanded(given)
     try:
         return path if given != EMBEDDED and path.exists() else None
     except (OSError, ValueError):  # a name that no file can have

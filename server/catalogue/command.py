@@ -19,7 +19,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ..cancel import listen
-from ..config import default_models_dir
+from ..config import default_models_dir, expanded
 from . import pull as tasks
 from .cache import HubError
 from .catalogue import Catalogue, UnknownModel
@@ -59,9 +59,11 @@ class _Bar:
             self._bar.set_description(words[-40:], refresh=False)
             self._bar.update(done - self._bar.n)
 
-    def close(self) -> None:
+    def say(self, state: str, done: int = 0, total: int = 0, sentence: str = "") -> None:
+        """The last word, below the bar."""
         if self._bar is not None:
             self._bar.close()
+        print(sentence, file=sys.stdout if state == "done" else sys.stderr)
 
 
 class _Cancellable:
@@ -94,12 +96,13 @@ def main(arguments: Sequence[str]) -> int:
             "--json", action="store_true", help="progress as lines of JSON; the line 'cancel' on standard input ends it"
         )
     given = parser.parse_args(arguments)
-    if given.models_dir.expanduser().is_file():
+    models_dir = expanded(given.models_dir)
+    if models_dir.is_file():
         parser.error(f"--models-dir is {str(given.models_dir)!r}, which is a file: give a folder")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a console may know fewer letters than a file's name has
             stream.reconfigure(errors="replace")
-    catalogue = Catalogue(given.models_dir.expanduser())
+    catalogue = Catalogue(models_dir)
     if given.verb == "list":
         print_list(catalogue)
         return 0
@@ -110,7 +113,6 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGINT, report.cancel)
     if given.json:
         listen()
-    say: Callable[..., None] = _Lines.say if given.json else _say_plainly
     try:
         preset = catalogue.preset(given.name)
         if given.verb == "pull":
@@ -123,15 +125,18 @@ def main(arguments: Sequence[str]) -> int:
         words = f"{'checking' if given.verb == 'verify' else 'removing'} {given.name} was cancelled"
         if given.verb == "pull":
             words = cancelled(given.name, catalogue.records)
-        say("cancelled", sentence=words)
+        shown.say("cancelled", sentence=words)
         return CANCELLED
     except (HubError, UnknownModel) as error:
-        say("failed", sentence=str(error))
+        shown.say("failed", sentence=str(error))
         return 1
-    finally:
-        if isinstance(shown, _Bar):
-            shown.close()
-    say("done", outcome.size, outcome.size, outcome.sentence)
+    except OSError as error:  # of what is kept beside the files: a full disk, a folder that cannot be written
+        words = f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}"
+        shown.say(
+            "failed", sentence=f"{given.name}: {words}; make room, or set HF_HOME to a folder that can be written"
+        )
+        return 1
+    shown.say("done", outcome.size, outcome.size, outcome.sentence)
     return 0
 
 
@@ -144,7 +149,3 @@ def print_list(catalogue: Catalogue) -> None:
         if entry.sentence:
             print(f"{'':<24} {entry.sentence}")
     print(f"\nYour own files: {catalogue.folder} (checkpoints/, loras/, controlnets/, ipadapters/)")
-
-
-def _say_plainly(state: str, done: int = 0, total: int = 0, sentence: str = "") -> None:
-    print(sentence, file=sys.stdout if state == "done" else sys.stderr)

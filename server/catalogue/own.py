@@ -80,9 +80,9 @@ class Own:
                 look(ModelSpec(self.path))
             return family_of(self.path), ""
         except (EngineError, OSError) as error:
-            return "", " ".join(str(error).split())
+            return "", _line(str(error))
         except Exception as error:  # an odd file must not hide the others
-            return "", f"{self.path.name} cannot be read: {type(error).__name__} {' '.join(str(error).split())}"
+            return "", _line(f"{self.path.name} cannot be read: {type(error).__name__} {error}")
 
     @property
     def is_fast(self) -> bool:
@@ -105,6 +105,11 @@ def own_files(folder: Path, taken: Collection[str] = ()) -> dict[str, Own]:
             if len(name) <= MAX_NAME and name.isprintable():
                 found.setdefault(name, Own(name, purpose, path))
     return dict(sorted(found.items(), key=lambda item: (_rank(item[1].purpose), item[0].lower())))
+
+
+def _line(text: str) -> str:
+    """``text`` on one line, in valid Unicode: a name within a folder need not be, and would hide the whole list."""
+    return " ".join(text.split()).encode("utf-8", "replace").decode()
 
 
 def family_of(path: Path) -> str:

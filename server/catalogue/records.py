@@ -55,10 +55,13 @@ class Records:
         """Write the record of ``name``, whole or not at all. ``whole``: whether all of the model is here."""
         self._folder.mkdir(parents=True, exist_ok=True)
         draft = self._path(name).with_suffix(f".{os.getpid()}")
-        draft.write_text(
-            json.dumps({"whole": whole, "files": [asdict(file) for file in files]}, indent=1) + "\n", encoding="utf-8"
-        )
-        draft.replace(self._path(name))
+        text = json.dumps({"whole": whole, "files": [asdict(file) for file in files]}, indent=1) + "\n"
+        try:
+            draft.write_text(text, encoding="utf-8")
+            draft.replace(self._path(name))
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
 
     def remove(self, name: str) -> None:
         """Forget ``name``."""

@@ -65,7 +65,8 @@ def best_dtype(device: torch.device) -> torch.dtype:
 
 def cpu_has_bf16() -> bool:
     """Whether this CPU multiplies bf16 itself (AVX512-BF16, AMX or Arm's BF16)."""
-    found = torch.cpu.get_capabilities()
+    # of early 2026: a torch with CUDA that a machine has already may be older, and its CPU then computes in fp32
+    found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     has_it = any(found.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
     return has_it and torch.backends.mkldnn.is_available()
 
@@ -119,8 +120,15 @@ def quota(groups: Path, root: Path) -> float:
 
 
 def give_back_freed() -> None:
-    """Have the C library hand main memory that is free within this process back to the system, where it keeps it."""
+    """Have memory that is free within this process handed back to the system, where PyTorch or the C library keeps it.
+
+    To be called once nothing refers to it any more.
+    """
     gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; others give it back by themselves
         if trim is not None:

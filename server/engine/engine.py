@@ -147,8 +147,7 @@ class StableDiffusionLcm:
         """What the model's weights take."""
         pipeline = self._pipeline
         modules = [pipeline.unet, pipeline.vae, pipeline.adapter, pipeline.control, *self._modules]
-        if self._style is not None:
-            modules.append(self._style.encoder)
+        modules += [] if self._style is None else [self._style.encoder]
         return sum(weight.nbytes for module in modules if module is not None for weight in module.state_dict().values())
 
     @property
@@ -162,7 +161,7 @@ class StableDiffusionLcm:
         Raises EngineError, and keeps those in use then, where one of them does not fit the model. A LoRA in use is
         not read again when its weight changes; the same ones again cost nothing.
         """
-        with quiet():
+        with quiet(), shortage_told("the LoRAs", self._free):
             changed = self._loras.use(loras)
         if changed - {"unet"}:
             self._text.forget()
@@ -290,6 +289,7 @@ class StableDiffusionLcm:
         self._render([Request(frame, style)], lambda step, steps: None)
 
     def _free(self) -> None:
+        self._text.forget()
         self._conditions.forget()
         self._guides.clear()
         self._inputs.clear()

@@ -98,8 +98,8 @@ class LoraStack:
     def use(self, loras: Iterable[LoraFile]) -> set[str]:
         """Have exactly ``loras`` in the weights, beside those that were fused; returns which :data:`GROUPS` changed.
 
-        Raises EngineError, and changes nothing then, where one does not fit the model. A file that is in use already
-        is not read again, so that a change of weights alone costs one pass over the weights that it touches.
+        Raises EngineError, and changes nothing then, where one does not fit the model; where memory runs out half way,
+        none is in use. A file in use already is not read again: a change of weights alone costs one pass over them.
         """
         wanted = tuple(lora for lora in loras if lora.weight != 0)
         if wanted == self._used:
@@ -114,10 +114,15 @@ class LoraStack:
                 sums.setdefault(id(change.weight), []).append((lora.weight, change))
         self._keep_originals(changes[0][1] for changes in sums.values())
         touched = {change.group for change, _ in self._originals.values()}
-        for key, (change, original) in list(self._originals.items()):
-            self._put(change.weight, original, sums.get(key, ()))
-            if key not in sums:
-                del self._originals[key]
+        try:
+            for key, (change, original) in self._originals.items():
+                self._put(change.weight, original, sums.get(key, ()))
+        except Exception:
+            for change, original in self._originals.values():
+                change.weight.copy_(original)
+            self._used, self._read_files, self._originals = (), {}, {}
+            raise
+        self._originals = {key: kept for key, kept in self._originals.items() if key in sums}
         self._read_files, self._used = read, wanted
         return touched
 

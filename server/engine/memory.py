@@ -19,12 +19,15 @@ LARGE = 1_200_000_000
 SPARE = 1.15
 """For what a frame needs beside the weights, at 512 x 512."""
 GIB = 1 << 30
+EMA = "model_ema."
+"""Averages of a UNet's weights that full checkpoints in one file have beside them, and that are not loaded."""
 
 
 def parameters(files: Files) -> int:
     """How many numbers the model's weights have, LoRAs left out: they end up in the others."""
     paths = {path for part in files.weights.values() for path in part.files}
-    return sum(math.prod(shape) for path in paths for shape in check_safetensors(path).values())
+    shapes = (shape for path in paths for name, shape in check_safetensors(path).items() if not name.startswith(EMA))
+    return sum(map(math.prod, shapes))
 
 
 def loading_dtype(files: Files, place: Place) -> torch.dtype:

@@ -26,8 +26,10 @@ SMALL_MAP, NARROW_GROUP = 1024, 16
 SMALL_SCORES = 2**17
 """Up to so many attention scores of a head, multiplying them out beats the blockwise kernel."""
 
-_convolve = torch.ops.mkldnn._convolution_pointwise
-_multiply = torch.ops.mkldnn._linear_pointwise
+HAS_ONEDNN = torch.backends.mkldnn.is_available()
+"""PyTorch for Macs is built without it, and has none of its operators then."""
+_convolve: Any = torch.ops.mkldnn._convolution_pointwise if HAS_ONEDNN else None
+_multiply: Any = torch.ops.mkldnn._linear_pointwise if HAS_ONEDNN else None
 
 
 def packs(module: nn.Module) -> bool:

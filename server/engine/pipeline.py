@@ -187,9 +187,11 @@ class Pipeline:
         return output
 
     def decode(self, latent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The picture, uint8 H x W x 3, and whether all of the latent are numbers (bool, 0-d)."""
+        """The picture, uint8 H x W x 3, and whether all of the latent and of the picture are numbers (bool, 0-d)."""
         scaled = (latent / self.vae.config.scaling_factor).to(self.vae_dtype or self.dtype)
-        return from_model(self.vae.decode(scaled, return_dict=False)[0]), torch.isfinite(latent).all()
+        decoded = self.vae.decode(scaled, return_dict=False)[0]
+        # both, as what is no number may be lost on the way, in a ReLU; an autoencoder has its own: a black picture
+        return from_model(decoded), torch.isfinite(latent).all() & torch.isfinite(decoded.mean())  # a tenth of .all()
 
 
 def _added(guide: Guide) -> dict[str, Any] | None:

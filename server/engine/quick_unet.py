@@ -77,6 +77,8 @@ class _Half:
         ``embedded``: of the guidance, where the UNet takes it as an input. Others as a :class:`Guide` has them.
         """
         net = self._net
+        if net.time_embedding.cond_proj is None:  # a ControlNet takes no guidance, whatever its UNet does
+            embedded = None
         embedding = net.time_embedding(net.time_proj(timestep[None]).to(net.dtype), embedded)
         if pooled is not None and times is not None and net.config.addition_embed_type is not None:
             sizes = net.add_time_proj(times.flatten()).reshape(len(pooled), -1)

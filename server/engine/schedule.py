@@ -20,6 +20,8 @@ SIGMA_DATA = 0.5
 """The spread of the data in the boundary scalings, as diffusers' LCMScheduler has it."""
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
+OTHER_NOISE = ("EDM", "FlowMatch")
+"""How schedulers are named whose models were trained on another scale of noise; their configs have no betas."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,12 @@ class Schedule:
     """
 
     def __init__(self, config: dict[str, object], source: str | Path = "scheduler") -> None:
+        kind = str(config.get("_class_name", ""))
+        if kind.startswith(OTHER_NOISE) or config.get("timestep_type") == "continuous" or config.get("use_flow_sigmas"):
+            raise EngineError(
+                f"the scheduler config of {source} is of {kind or 'a model'} on another scale of noise, as EDM, CosXL "
+                "and flow matching models are, which LCM cannot sample: take a checkpoint of plain SD1.5 or SDXL"
+            )
         try:
             scheduler = LCMScheduler.from_config(config)
         except (NotImplementedError, TypeError, ValueError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ class LoraFile:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "path", Path(self.path).expanduser())
+        object.__setattr__(self, "path", Path(os.path.expanduser(self.path)))
         if not (math.isfinite(self.weight) and abs(self.weight) <= LARGEST_WEIGHT):
             raise ValueError(
                 f"weight of LoRA {self.path.name!r} is {self.weight}, but must be from -{LARGEST_WEIGHT:g} to "
@@ -50,5 +51,5 @@ class ModelSpec:
         for name in ("base", "vae", "control", "ip_adapter"):
             value = getattr(self, name)
             if value is not None:
-                object.__setattr__(self, name, Path(value).expanduser())
+                object.__setattr__(self, name, Path(os.path.expanduser(value)))
         object.__setattr__(self, "loras", tuple(self.loras))

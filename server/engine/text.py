@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from compel import EmbeddingsProvider, ReturnedEmbeddingsType, SplitLongTextMode
 
 from .cache import Recent
 from .quiet import quiet
 from .weights import for_compel, weighted
+
+with quiet():  # it imports all of diffusers' pipelines, some of which miss libraries that nothing here needs
+    from compel import EmbeddingsProvider, ReturnedEmbeddingsType, SplitLongTextMode
 
 KEPT_PROMPTS = 64
 

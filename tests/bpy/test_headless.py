@@ -228,6 +228,17 @@ def test_what_cannot_be_is_one_line_and_exit_2(
     assert words in done.stderr and done.stdout == ""
 
 
+def test_a_folder_with_letters_that_the_log_does_not_know(
+    files: Path, server: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    out = tmp_path / os.fsdecode(b"sch\xc3\xb6n caf\xe9")  # in part no UTF-8
+    done = run(files / "boxes.blend", "--prompt", "x", "--orbit", "1", "--size", SIZE, "--out", out, *server)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((out / "report.json").read_text("utf-8"))["settings"]["out"].endswith("schön caf?")
+    assert "sch?n caf?" in done.stdout
+
+
 def test_a_wrong_token_and_an_empty_model_are_told(files: Path, server: list[str], tmp_path: Path) -> None:
     (tmp_path / "token").write_text("wrong")
     (tmp_path / "model").mkdir()

@@ -221,3 +221,20 @@ def test_a_wrong_presets_file_names_preset_and_fault(tmp_path: Path) -> None:
     path.write_text('[x]\ntitle = "X"\nfamily = ""\nlicence = ""\nsentence = ""\ncolour = "red"\n')
     with pytest.raises(ValueError, match=r"preset 'x' in .*colour"):
         read_presets(path)
+
+
+@pytest.mark.parametrize("most", [0, 1 << 16])
+def test_a_disk_that_takes_nothing_more_is_one_sentence(user: User, most: int) -> None:
+    """Found out while the record is written, or a file: other programs may fill a disk that had room before."""
+    resource = pytest.importorskip("resource")  # not on Windows
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))
+    try:
+        process = user.start("pull", "sd15")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1, err
+    assert "File too large" in err.splitlines()[-1] and "Traceback" not in err, err
+    assert out == ""
+    assert not [path for path in user.files() if path.suffix == f".{process.pid}"]

@@ -100,9 +100,12 @@ def test_no_odd_file_hides_the_others(tmp_path: Path, repositories: dict[str, Pa
     (controls / "endless.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
     (controls / "folder" / "config.json").write_text('{"_class_name": ["ControlNetModel"]}')
     os.mkfifo(controls / "pipe.safetensors")
+    (tmp_path / "checkpoints" / "of no kind").mkdir(parents=True)
+    (tmp_path / "checkpoints" / "of no kind" / "config.json").write_text("{}")
+    (tmp_path / "checkpoints" / "of no kind" / os.fsdecode(b"caf\xe9.txt")).touch()  # no UTF-8
     entries = {entry.name: entry for entry in Catalogue(tmp_path).entries()}
     assert entries["pytorch_lora_weights"].installed
-    for name in ("flat", "endless", "folder", "pipe"):
+    for name in ("flat", "endless", "folder", "pipe", "of no kind"):
         assert not entries[name].installed and entries[name].sentence, name
 
 

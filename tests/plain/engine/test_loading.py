@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -269,5 +272,27 @@ def test_sharded_weights(copy: Callable[..., Path]) -> None:
 
 
 def test_loading_is_quiet(model: Model, capfd: pytest.CaptureFixture[str]) -> None:
-    StableDiffusionLcm.load(model(lora="kohya"), "cpu").close()
+    folder = model(lora="kohya")
+    capfd.readouterr()  # what writing it said
+    StableDiffusionLcm.load(folder, "cpu").close()
     assert capfd.readouterr() == ("", "")
+
+
+def test_importing_the_engine_is_quiet() -> None:
+    """What a server that was killed said last is taken for the reason."""
+    command = [sys.executable, "-c", "from server.engine import StableDiffusionLcm"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+    assert done.stdout + done.stderr == ""
+
+
+def test_a_closed_models_memory_is_given_back_once_nothing_holds_it(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What PyTorch keeps of a GPU's memory for itself, no other program can have."""
+    engine = StableDiffusionLcm.load(model(), "cpu")
+    weight = weakref.ref(engine._pipeline.unet.conv_in.weight)
+    held: list[bool] = []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: held.append(weight() is not None))
+    engine.close()
+    assert held[-1:] == [False]

@@ -125,6 +125,28 @@ def test_weights_change_in_place(live: Any) -> None:
     assert {name: weight.data_ptr() for name, weight in model._pipeline.unet.named_parameters()} == before
 
 
+def test_a_lora_that_memory_runs_out_for_half_way_is_not_in_use(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, before = live("SD1.5"), LoraFile(lora("SD1.5", "kohya"), 0.5)
+    plain = model.render(request()).image
+    model.use_loras((before,))
+    dressed = model.render(request()).image
+    original, calls = model._loras._put, iter(range(1000))
+
+    def short(*given: Any) -> None:
+        if next(calls) == 20:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        original(*given)
+
+    monkeypatch.setattr(model._loras, "_put", short)
+    with pytest.raises(EngineError, match="too little memory for the LoRAs") as caught:
+        model.use_loras((LoraFile(before.path, 2.0),))
+    assert caught.value.code == "out_of_memory"
+    model.use_loras(())
+    assert np.array_equal(model.render(request()).image, plain)
+    model.use_loras((before,))
+    assert np.array_equal(model.render(request()).image, dressed)
+
+
 def test_many_changes_in_half_precision_leave_no_trace() -> None:
     model = StableDiffusionLcm.load(place("SD1.5", "tiny"), "cpu", dtype=torch.bfloat16)
     before = model.render(request()).image

@@ -13,6 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from server.engine import EngineError, LoraFile, ModelSpec, StableDiffusionLcm
 from server.engine.files import find_weights
+from server.engine.look import look
+from server.engine.memory import parameters
 from tests.plain.checkpoints_lora import write_user_lora
 from tests.plain.engine.conftest import make_request
 from tests.plain.engine.families import FAMILIES, assert_same, engine, place, psnr, stock
@@ -74,6 +76,17 @@ def test_a_checkpoint_of_another_scale_of_noise(tmp_path: Path, name: str) -> No
     path = tmp_path / "cosxl.safetensors"
     save_file(load_file(place("SDXL", "checkpoint")) | {name: torch.zeros(1)}, path)
     refused("was trained on another scale of noise .* EDM and CosXL", ModelSpec(path))
+
+
+def test_averaged_weights_beside_the_others_take_no_memory(tmp_path: Path) -> None:
+    """As SD1.5's own v1-5-pruned.safetensors has them: they are not loaded."""
+    plain, path = place("SD1.5", "checkpoint"), tmp_path / "full.safetensors"
+    state = load_file(plain)
+    unet = {name: value for name, value in state.items() if name.startswith("model.diffusion_model.")}
+    averaged = {f"model_ema.{name.removeprefix('model.').replace('.', '')}": value for name, value in unet.items()}
+    save_file(state | {name: value.clone() for name, value in averaged.items()}, path)
+    assert parameters(look(ModelSpec(path))) == parameters(look(ModelSpec(plain)))
+    StableDiffusionLcm.load(path, "cpu", dtype=torch.float32)
 
 
 def test_all_shards_of_half_precision_are_looked_at(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -130,3 +132,18 @@ def test_large_and_odd_weights_are_not_packed(monkeypatch: pytest.MonkeyPatch) -
     assert not packs(nn.Linear(4, 4).half())
     monkeypatch.setattr(packed, "LARGEST_PACKED", 79)
     assert not packs(layer)
+
+
+def test_a_torch_without_onednn() -> None:
+    """PyTorch's builds for Macs have none: the operators that pack weights are missing there."""
+    without = """
+import types, torch
+torch.backends.mkldnn.is_available = lambda: False
+torch.ops.__dict__["mkldnn"] = types.SimpleNamespace()
+from server.engine import StableDiffusionLcm, default_model
+from tests.plain.engine.conftest import make_request
+engine = StableDiffusionLcm.load(default_model(), "cpu", dtype=torch.float32)
+assert engine._pipeline.quick is not None
+assert engine.render(make_request(1.0, strength=0.5, steps=1)).image.std() > 1
+"""
+    subprocess.run([sys.executable, "-c", without], check=True, timeout=120)

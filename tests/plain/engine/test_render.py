@@ -219,10 +219,12 @@ def test_a_size_that_the_model_cannot_make_is_a_clear_failure(model: Callable[..
     assert caught.value.code == "bad_request"
 
 
-def test_numbers_that_are_none_are_told_not_shown(model: Callable[..., Any]) -> None:
-    broken = StableDiffusionLcm.load(model(), "cpu", dtype=torch.float32)
+@pytest.mark.parametrize("part", ["unet", "decoder"])
+def test_numbers_that_are_none_are_told_not_shown(model: Callable[..., Any], part: str) -> None:
+    broken = StableDiffusionLcm.load(model(vae="kl"), "cpu", dtype=torch.float32)
+    damaged = broken._pipeline.unet if part == "unet" else broken._pipeline.vae.decoder
     with torch.no_grad():
-        broken._pipeline.unet.conv_out.bias.fill_(float("nan"))
+        damaged.conv_out.bias.fill_(float("nan"))
     with pytest.raises(EngineError, match="no numbers") as caught:
         picture(broken, strength=0.5)
     assert caught.value.code == "model_failed"

@@ -90,6 +90,10 @@ def test_epsilon_with_zero_terminal_snr_is_refused() -> None:
         ({"prediction_type": "flow_prediction"}, "'flow_prediction'.*epsilon, v_prediction, sample"),
         ({"beta_schedule": "sigmoid"}, "sigmoid"),
         ({"thresholding": True}, "thresholding"),
+        ({"_class_name": "EDMDPMSolverMultistepScheduler", "sigma_data": 0.5}, "another scale of noise"),
+        ({"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0}, "another scale of noise"),
+        ({"_class_name": "EulerDiscreteScheduler", "timestep_type": "continuous"}, "another scale of noise"),
+        ({"_class_name": "DPMSolverMultistepScheduler", "use_flow_sigmas": True}, "another scale of noise"),
     ],
 )
 def test_a_config_that_cannot_be_used_is_refused(config: dict[str, Any], words: str) -> None:

@@ -16,6 +16,7 @@ from server.engine.cache import Recent
 from server.engine.crowded import IN_A_ROW, KNOWN_AFTER, SHORTEST, Threads
 from server.engine.devices import Stopwatch, _default_threads, best_dtype, choose, cpu_has_bf16, cpu_threads, quota
 from server.engine.images import Transfer, from_model, to_model
+from server.engine.packed import packs
 
 
 def test_the_package_imports_without_torch() -> None:
@@ -140,6 +141,13 @@ def test_stopwatch_adds_up_stages() -> None:
     assert times["unet"] >= 20
     assert times["decode"] == 0
     assert times["engine"] >= times["unet"]
+
+
+def test_a_torch_that_cannot_say_what_the_cpu_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An older one, as machines with a GPU may have it already: the CPU counts as one without bf16."""
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert choose("cpu").dtype == torch.float32
+    assert packs(torch.nn.Linear(2, 2)) == torch.backends.mkldnn.is_available()
 
 
 def test_images_survive_the_way_to_the_model_and_back() -> None:

@@ -17,8 +17,10 @@ import numpy as np
 import pytest
 import torch
 from diffusers import (
+    ControlNetModel,
     LCMScheduler,
     StableDiffusionAdapterPipeline,
+    StableDiffusionControlNetPipeline,
     StableDiffusionImg2ImgPipeline,
     StableDiffusionPipeline,
     T2IAdapter,
@@ -27,8 +29,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from addon.wire import Request
-from server.engine import StableDiffusionLcm
+from server.engine import ModelSpec, StableDiffusionLcm
+from tests.plain.checkpoints import make_unet
+from tests.plain.checkpoints_sdxl import make_controlnet
 from tests.plain.engine.conftest import make_request
+from tests.plain.engine.families import depth_picture
 
 Model = Callable[..., Path]
 Engine = Callable[..., StableDiffusionLcm]
@@ -158,6 +163,23 @@ def test_depth_control_at_strength_1(
     request = make_request(weight, strength=1.0, steps=2, seed=21, guidance=guidance, negative_prompt="dark")
     expected = stock_adapter(model(adapter=channels), request, num_inference_steps=2)
     assert_same(engine(adapter=channels).render(request).image, expected)
+
+
+@pytest.mark.parametrize("guidance", [1.0, 4.0])
+def test_a_controlnet_beside_guidance_as_an_input(model: Model, tmp_path: Path, guidance: float) -> None:
+    """A fully distilled LCM with a ControlNet of its base, which knows nothing of that input."""
+    folder = model(guidance_input=16)
+    make_controlnet(tmp_path / "control", make_unet())
+    control = ControlNetModel.from_pretrained(tmp_path / "control")
+    pipeline = StableDiffusionControlNetPipeline(
+        **stock(StableDiffusionPipeline, folder).components, controlnet=control
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    request = make_request(1.0, strength=1.0, steps=2, seed=5, guidance=guidance)
+    size = {"height": request.style.height, "width": request.style.width}
+    expected = pipeline(**common(request), image=depth_picture(request), num_inference_steps=2, **size).images[0]
+    engine = StableDiffusionLcm.load(ModelSpec(folder, control=tmp_path / "control"), "cpu", dtype=torch.float32)
+    assert_same(engine.render(request).image, np.asarray(expected))
 
 
 @pytest.mark.parametrize("size", [(64, 64), (104, 72)])

@@ -44,6 +44,8 @@ def test_everything_said_is_taken() -> None:
         (["town.blend", "--out", "out", "--orbit", "8"], "--prompt is missing"),
         ([*SCENE, "--prompt", " ", "--orbit", "8"], "--prompt is ' ', but must be 1 to 4000 characters"),
         ([*SCENE, "--prompt", "x" * 4001, "--orbit", "8"], "but must be 1 to 4000 characters"),
+        ([*SCENE, "--prompt", "caf\udce9", "--orbit", "8"], r"--prompt is 'caf\udce9', which is no UTF-8"),
+        ([*SCENE, "--move", "\udce9=1,2,3", "--orbit", "8"], r"--move is '\udce9=1,2,3', which is no UTF-8"),
         (["town.blend", "--prompt", "x", "--orbit", "8"], "--out is missing"),
         (SCENE, "--orbit N or --frames A:B says which views to take, one of them: neither is given"),
         ([*SCENE, "--orbit", "8", "--frames", "1:2"], "both are given"),

@@ -237,13 +237,25 @@ def test_a_model_that_failed_is_told_and_one_that_loads_is_waited_for() -> None:
     assert set(told) == {40}
 
 
-def test_our_own_server_says_why_it_ended_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("missing", ["/no/model", "~nobody-here/model"])
+def test_our_own_server_says_why_it_ended_and_leaves_nothing(
+    missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    missing = tmp_path / "no model"
-    with OwnServer(str(missing), "cpu") as server, pytest.raises(HeadlessError, match="the server has ended: model is"):
+    with OwnServer(missing, "cpu") as server, pytest.raises(HeadlessError, match="the server has ended: model is"):
         server.address()
     assert not list(tmp_path.glob("draftglass*"))
+
+
+def test_our_own_server_that_was_killed_is_said_to_be(tmp_path: Path) -> None:
+    with OwnServer(str(tmp_path), "cpu") as server:
+        server.address()
+        server._process.kill()
+        server._process.wait()
+        (server._folder / "log").write_text("WARNING: something else\n")
+        with pytest.raises(HeadlessError, match=r"the server was ended from outside \(SIGKILL\)"):
+            server.check()
 
 
 def test_our_own_server_is_found_by_its_address_and_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

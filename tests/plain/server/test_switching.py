@@ -141,6 +141,19 @@ def test_a_model_that_never_fits_leaves_the_old_one(engine: StableDiffusionLcm) 
         assert picture(client, 2).model == engine.name
 
 
+def test_a_model_that_cannot_be_closed_ends_no_answers(engine: StableDiffusionLcm) -> None:
+    """As on a GPU after an error of its own, from which on every call fails."""
+
+    class Broken(Lent):
+        def close(self) -> None:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    with serving(Broken(engine).load, idle_release=0.3) as (address, _), address.client() as client:
+        assert picture(client, 1).model == engine.name
+        status(client, lambda told: "was given back" in told.sentence)
+        assert picture(client, 2).model == engine.name
+
+
 def test_after_an_idle_release_a_failed_switch_leaves_the_model(engine: StableDiffusionLcm, folder: Path) -> None:
     Counted.open = 0
     with serving(Counted(engine).load, idle_release=0.3, models_dir=folder) as (address, _), address.client() as client:
