@@ -6,6 +6,7 @@ resized, the camera view zoomed or shifted, or the lens changed after the pictur
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import bpy
@@ -22,9 +23,12 @@ Rectangle = tuple[float, float, float, float]
 
 
 def picture_size(longer: int, width: float, height: float) -> tuple[int, int]:
-    """Sides of a picture of the aspect ``width`` : ``height``, the longer one near ``longer``; to the grid."""
+    """Sides of a picture of the aspect ``width`` : ``height``, the longer one near ``longer``; to the grid.
+
+    Halfway between two, as of 16 : 9, the larger: rather more than the camera's frame than a part of it.
+    """
     scale, grid = longer / max(width, height), COARSE if longer >= COARSE_FROM else FINE
-    sides = (max(64, round(side * scale / grid) * grid) for side in (width, height))
+    sides = (max(64, math.floor(side * scale / grid + 0.5) * grid) for side in (width, height))
     return tuple(sides)  # type: ignore[return-value]
 
 

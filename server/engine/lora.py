@@ -257,19 +257,19 @@ class _Scales:
 def _facts(metadata: dict[str, str]) -> dict[str, Any]:
     """What diffusers has written of ranks and alphas. Raises ValueError where that is something else."""
     facts = json.loads(metadata.get("lora_adapter_metadata", "{}"))
-    numbers = (".r", ".lora_alpha")
     if not isinstance(facts, dict) or not all(
         value is None or (isinstance(value, (int, float)) and math.isfinite(value))
         for name, value in facts.items()
-        if name.endswith(numbers)
+        if name.endswith((".r", ".lora_alpha"))
     ):
         raise ValueError("its lora_adapter_metadata is not what diffusers writes")
     return facts
 
 
 def _with_alphas_applied(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """``state`` without alphas, in whichever form: each has scaled its layer by alpha / rank."""
-    scaled = {name: tensor for name, tensor in state.items() if not name.endswith(".alpha")}
+    """``state`` without alphas, in whichever form: each has scaled its layer by alpha / rank. No fp8 is left."""
+    wide = {name: tensor.float() if tensor.dtype.itemsize == 1 else tensor for name, tensor in state.items()}
+    scaled = {name: tensor for name, tensor in wide.items() if not name.endswith(".alpha")}
     for name, alpha in state.items():
         layer = name.removesuffix(".alpha")
         if layer == name:

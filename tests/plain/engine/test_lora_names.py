@@ -92,6 +92,23 @@ def test_one_that_has_values_that_are_no_numbers(tmp_path: Path) -> None:
     assert psnr(model.render(make_request()).image, off) > 100
 
 
+def test_one_in_fp8(tmp_path: Path) -> None:
+    usual, small = unet_only("SD1.5", tmp_path / "usual.safetensors"), tmp_path / "small.safetensors"
+    state = {name: value.to(torch.float8_e4m3fn) for name, value in load_file(usual).items()}
+    save_file(state, small)
+    save_file({name: value.float() for name, value in state.items()}, usual)
+    model, request = engine("SD1.5"), make_request(strength=0.5, steps=2, seed=3)
+    try:
+        off = model.render(request).image
+        model.use_loras((LoraFile(usual, 5.0),))
+        expected = model.render(request).image
+        assert psnr(expected, off) < 35
+        model.use_loras((LoraFile(small, 5.0),))
+        assert_same(model.render(request).image, expected)
+    finally:
+        model.use_loras(())
+
+
 def without_rank(state: State) -> State:
     return {name: value[:0] if re.search("lora_A|down", name) else value[:, :0] for name, value in state.items()}
 
