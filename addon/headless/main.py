@@ -19,7 +19,7 @@ from ..live import Address, AddressError, LiveLoop
 from .arguments import Options, parse
 from .errors import HeadlessError
 from .plan import Shot, shots
-from .run import Outcome, Run, wait_until_live
+from .run import Outcome, Run, Shown, wait_until_live
 from .server import OwnServer
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 PACKAGES = ("numpy", "websockets", "pillow", "torch", "diffusers", "transformers", "peft")
 """Libraries whose versions go into the report; those of the server hold when it was started here."""
+UNFINISHED = "unfinished"
+"""The folder, in that of ``--out``, for what a run made that broke off: finished ones of an earlier run stay."""
 _OURS = re.compile(r"(draft|picture)_(\d{3,})\.png")
 
 
@@ -62,14 +64,19 @@ def perform(options: Options) -> None:
     scene = open_scene(options)
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
-    with serving(options) as (address, check):
-        with _blender():
-            scene.ready()
-        loop = LiveLoop(address, client=f"draftglass-headless {__version__}", settle=False)
-        try:
-            outcome = drive(loop, planned, options, scene, check)
-        finally:
-            loop.stop()
+    outcome = Outcome()
+    try:
+        with serving(options) as (address, check):
+            with _blender():
+                scene.ready()
+            loop = LiveLoop(address, client=f"draftglass-headless {__version__}", settle=False)
+            try:
+                drive(loop, planned, options, scene, check, outcome)
+            finally:
+                loop.stop()
+    except (HeadlessError, KeyboardInterrupt):
+        keep(folder / UNFINISHED, outcome.shown, len(planned))
+        raise
     write(folder, outcome, options, scene.about())
 
 
@@ -101,9 +108,14 @@ def serving(options: Options) -> Iterator[tuple[Address, Callable[[], None]]]:
 
 
 def drive(
-    loop: LiveLoop, planned: Sequence[Shot], options: Options, scene: OfflineScene, check: Callable[[], None]
-) -> Outcome:
-    """Wait for the model, then take ``planned``, with a progress bar on standard error for each."""
+    loop: LiveLoop,
+    planned: Sequence[Shot],
+    options: Options,
+    scene: OfflineScene,
+    check: Callable[[], None],
+    outcome: Outcome,
+) -> None:
+    """Wait for the model, then take ``planned`` into ``outcome``, with a progress bar on standard error for each."""
     from tqdm import tqdm
 
     bars: list[Any] = []
@@ -126,41 +138,63 @@ def drive(
         return scene.draw()
 
     capture(planned[0])  # the first draw compiles shaders, which says nothing about a frame
-    run = Run(loop, planned, options, capture, scene.show)
+    run = Run(loop, planned, options, capture, scene.show, outcome)
     with tqdm(total=len(planned), desc="pictures", unit="frame") as bar, _blender():
-        return run.finish(check, lambda done: _advance(bar, done))
+        run.finish(check, lambda done: _advance(bar, done))
 
 
 def write(folder: Path, outcome: Outcome, options: Options, blender: dict[str, str]) -> None:
     """Write drafts, pictures, sheet, report and, if asked for, the animation; print the table and where it all is."""
-    from PIL import Image
-
     from .report import report, table
     from .sheet import animation, contact_sheet
 
     made = report(outcome, options, blender, _versions())
-    digits = max(3, len(str(len(outcome.shown) - 1)))
-    names = set()
     try:
-        for shown in outcome.shown:
-            for kind, pixels in (("draft", shown.draft), ("picture", shown.picture)):
-                name = f"{kind}_{shown.shot.index:0{digits}}.png"
-                Image.fromarray(pixels).save(folder / name, compress_level=3)
-                names.add(name)
+        names = write_pictures(folder, outcome.shown, len(outcome.shown))
         contact_sheet(outcome.shown, options.move.name if options.move else "").save(folder / "sheet.png")
         if options.animation:
             animation(outcome.shown, folder / "animation.webp")
         text = json.dumps(made, indent=2, ensure_ascii=False) + "\n"
         (folder / "report.json").write_text(text, encoding="utf-8", errors="replace")  # a path need not be UTF-8
-        for old in folder.iterdir():  # of a longer run before this one: they would pass for this one's
-            if _OURS.fullmatch(old.name) and old.name not in names:
-                old.unlink()
+        remove_older(folder, names)
     except OSError as error:
         raise HeadlessError(f"--out is {str(folder)!r}, but can't be written: {error.strerror or error}") from None
     print(table(made))
     print(f"written: {folder / 'sheet.png'}, {folder / 'report.json'}", end="")
     print(f", {folder / 'animation.webp'}" if options.animation else "", end="")
     print(f" and {len(outcome.shown)} drafts and pictures")
+
+
+def keep(folder: Path, made: Sequence[Shown], planned: int) -> None:
+    """Write what a run made of ``planned`` shots before it broke off, and say where: it may have taken hours."""
+    if not made:
+        return
+    try:
+        remove_older(folder, write_pictures(prepare(folder), made, planned))
+    except (HeadlessError, OSError):  # the disk may be full; why the run broke off is said in any case
+        return
+    print(f"python -m addon: {len(made)} of {planned} pictures were made and are in {folder}", file=sys.stderr)
+
+
+def write_pictures(folder: Path, made: Sequence[Shown], planned: int) -> set[str]:
+    """Write the draft and the picture of each of ``made``; return the files' names. Raises OSError."""
+    from PIL import Image
+
+    digits = max(3, len(str(planned - 1)))
+    names = set()
+    for shown in made:
+        for kind, pixels in (("draft", shown.draft), ("picture", shown.picture)):
+            name = f"{kind}_{shown.shot.index:0{digits}}.png"
+            Image.fromarray(pixels).save(folder / name, compress_level=3)
+            names.add(name)
+    return names
+
+
+def remove_older(folder: Path, names: set[str]) -> None:
+    """Remove drafts and pictures of a longer run before this one, which would pass for this one's. Raises OSError."""
+    for old in folder.iterdir():
+        if _OURS.fullmatch(old.name) and old.name not in names:
+            old.unlink()
 
 
 def prepare(folder: Path) -> Path:

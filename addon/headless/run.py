@@ -111,9 +111,13 @@ class Run:
         options: Options,
         capture: Callable[[Shot], Draft],
         show: Callable[[NDArray[np.uint8]], None],
+        outcome: Outcome,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """``loop`` is live, its settle frames switched off; ``clock`` is the loop's own."""
+        """``loop`` is live, its settle frames switched off; ``clock`` is the loop's own.
+
+        ``outcome`` is filled as the run goes on, so that it has what was made even where that breaks off.
+        """
         self._loop, self._options, self._capture, self._show, self._clock = loop, options, capture, show, clock
         self._waiting = deque(shots)
         self._under_way: dict[int, _UnderWay] = {}
@@ -123,11 +127,11 @@ class Run:
         self._has_drawn = False
         self._began: float | None = None
         self._away: float | None = None
-        self.outcome = Outcome()
+        self.outcome = outcome
 
     def finish(
         self, own: Callable[[], None], progress: Callable[[int], None], sleep: Callable[[float], None] = time.sleep
-    ) -> Outcome:
+    ) -> None:
         """Go on until every shot has its picture. Raises HeadlessError. ``progress``: told how many have."""
         while self._waiting or self._under_way:
             if not self.beat():
@@ -139,7 +143,6 @@ class Run:
         outcome.bytes_sent, outcome.bytes_received = statistics.bytes_sent, statistics.bytes_received
         outcome.model, outcome.server = self._loop.model, self._loop.server
         outcome.shown.sort(key=lambda shown: shown.shot.index)
-        return outcome
 
     def beat(self) -> bool:
         """One heartbeat. Returns whether anything was done."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -251,7 +252,12 @@ def test_a_wrong_token_and_an_empty_model_are_told(files: Path, server: list[str
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_an_interrupted_run_takes_its_server_along(files: Path, tmp_path: Path, name: str) -> None:
+def test_an_interrupted_run_takes_its_server_along_and_keeps_what_was_made(
+    files: Path, tmp_path: Path, name: str
+) -> None:
+    older = tmp_path / "out" / "picture_000.png"
+    older.parent.mkdir()
+    older.write_bytes(b"of an earlier run")
     environment = tmp_path / "tmp"
     environment.mkdir()
     arguments = [files / "boxes.blend", "--prompt", "x", "--orbit", "10000", "--size", SIZE, "--out", tmp_path / "out"]
@@ -261,7 +267,7 @@ def test_an_interrupted_run_takes_its_server_along(files: Path, tmp_path: Path, 
     ) as process:
         assert process.stderr is not None
         said = ""
-        while "pictures:" not in said:
+        while not re.search(r"pictures:.* [1-9]\d*/10000", said):
             said += (piece := process.stderr.read(1))
             assert piece, said
         server = next(
@@ -271,6 +277,12 @@ def test_an_interrupted_run_takes_its_server_along(files: Path, tmp_path: Path, 
         rest = process.stderr.read()
         assert process.wait(PATIENCE) == 130
     assert rest.endswith("python -m addon: interrupted\n") and "Traceback" not in rest
+    kept = tmp_path / "out" / "unfinished"
+    count = int(re.search(rf"(\d+) of 10000 pictures were made and are in {re.escape(str(kept))}\n", rest)[1])
+    pictures = sorted(kept.glob("picture_????.png"))
+    assert len(pictures) == count and all(read(picture).shape == (SIZE, SIZE, 3) for picture in pictures)
+    assert {path.name for path in kept.glob("draft_????.png")} == {f"draft_{path.name[8:]}" for path in pictures}
+    assert older.read_bytes() == b"of an earlier run"
     end = time.monotonic() + PATIENCE
     while Path(f"/proc/{server}").exists() and time.monotonic() < end:
         time.sleep(0.05)

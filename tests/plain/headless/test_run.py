@@ -62,7 +62,9 @@ def go(address: Address, options: Options, studio: Studio) -> Outcome:
     loop = LiveLoop(address, client="test", settle=False)
     try:
         wait_until_live(loop, nothing, nothing)
-        return Run(loop, shots(options), options, studio.capture, studio.show).finish(nothing, nothing)
+        outcome = Outcome()
+        Run(loop, shots(options), options, studio.capture, studio.show, outcome).finish(nothing, nothing)
+        return outcome
     finally:
         loop.stop()
 
