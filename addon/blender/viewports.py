@@ -46,7 +46,14 @@ class _Place:
 
     def is_in(self, area: bpy.types.Area) -> bool:
         """Whether ``area`` is this one, or shows it maximised."""
-        return area.as_pointer() == self.area or any(region.as_pointer() == self.main for region in area.regions)
+        return area.as_pointer() == self.area or any(
+            region.type == "WINDOW" and region.as_pointer() == self.main for region in area.regions
+        )
+
+    def is_gone(self) -> bool:
+        """Whether no workspace has it any more; what Blender makes next may get its addresses."""
+        areas = [area for screen in bpy.data.screens for area in screen.areas]
+        return all(area.as_pointer() != self.area for area in areas) and not any(map(self.is_in, areas))
 
 
 class Followed:
@@ -62,15 +69,18 @@ class Followed:
     def find(self) -> Viewport | None:
         """The 3D View followed; None without any.
 
-        While it is not on the screen, as in another workspace, the largest one, which is kept to until it is back.
+        While it is not on the screen, as in another workspace, the largest one, which is kept to until it is back, or
+        for good where it was closed.
         """
         areas = [(window, area) for window, area in _areas("VIEW_3D") if area.width > 8 and area.height > 8]
         if not areas:
             return None
-        for place in self._places:
+        for place in list(self._places):
             for window, area in areas:
                 if place.is_in(area):
                     return self._viewport(window, area, place)
+            if place.is_gone():
+                self._places.remove(place)
         window, area = max(areas, key=lambda pair: pair[1].width * pair[1].height)
         place = _Place(area.as_pointer())
         self._places[1:] = [place]

@@ -99,3 +99,30 @@ def test_one_that_moved_into_another_area_is_followed_there(screen: Any) -> None
     followed.move(small, main_region(small))
     screen.show(small, large, other)
     assert followed.find().area == small
+
+
+def made(area: Any, address: int) -> Any:
+    """A 3D View as ``area``, in no workspace that the file has, at ``address``; its regions come after that."""
+    regions = [
+        SimpleNamespace(as_pointer=lambda: address + 1, type="HEADER", width=900, height=26),
+        SimpleNamespace(as_pointer=lambda: address + 2, type="WINDOW", width=900, height=700),
+    ]
+    return SimpleNamespace(
+        as_pointer=lambda: address, type="VIEW_3D", width=900, height=726, regions=regions, spaces=area.spaces
+    )
+
+
+@pytest.mark.parametrize("address", [8, 9])
+def test_one_that_was_closed_is_not_taken_for_another_at_its_address(screen: Any, address: int) -> None:
+    """Blender gives what it has freed to what it makes next: the area itself, or its region to the header."""
+    from addon.blender.viewports import Followed
+
+    large = screen.areas[-1]
+    followed, first = Followed(made(large, 8)), made(large, 8)
+    screen.show(first, large)
+    assert followed.find().area == first
+    screen.show(large)
+    assert followed.find().area == large
+    another = made(large, address)
+    screen.show(another, large)
+    assert followed.find().area == large
