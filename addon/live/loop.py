@@ -190,7 +190,7 @@ class LiveLoop:
         if self.state == STOPPED:
             return LONGEST_PAUSE
         if self._link is None:
-            return min(0.1, max(0.01, self._retry.seconds(self._clock())))
+            return 0.1 if self.absent else min(0.1, max(0.01, self._retry.seconds(self._clock())))
         return 0.004 if self._pace.under_way or self._link.pending or self.state == CONNECTING else 0.016
 
     def _exchange(self, now: float) -> None:

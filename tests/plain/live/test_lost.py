@@ -190,6 +190,7 @@ def test_one_known_to_be_absent_is_not_looked_for_and_found_at_once_when_it_is_b
     viewer.loop.poll("view")
     assert viewer.loop.statistics.attempts == attempts
     assert viewer.loop.state == CONNECTING and viewer.loop.problem is None
+    assert viewer.loop.pause == 0.1, "nothing is to be done a hundred times a second"
     with script(inverter()) as address:
         viewer.loop.address, viewer.loop.absent = address, False
         viewer.loop.poll("view")
