@@ -17,6 +17,8 @@ SUITING_SIZE = 512
 """Pixels: models other than the embedded one are made for this or more."""
 
 _asked: tuple[LiveLoop | None, int, str] = (None, 0, "")  # and over which connection, for which model
+_lacked = ""
+"""The scene's model, while the server's list says that it cannot be loaded."""
 _said: object = None
 _looked = 0.0
 
@@ -44,10 +46,15 @@ def missing(scene: bpy.types.Scene) -> str:
     loop, wanted = live.loop(), scene.draftglass.models.model
     if loop is None or loop.state != LIVE or loop.models is None or wanted in ("", loop.model):
         return ""
-    entry = entry_of(wanted)
-    if entry is not None and entry.installed:
+    going = progress_of(wanted)
+    if _is_here(wanted) or (going is not None and going.state == "pulling"):
         return ""  # it is on its way, or the state says why not
     return f"The server does not have this scene's model, {wanted}: choose another, or download it."
+
+
+def _is_here(name: str) -> bool:
+    entry = entry_of(name)
+    return entry is not None and entry.installed
 
 
 def ask_again() -> None:
@@ -66,7 +73,7 @@ def suit(settings: bpy.types.PropertyGroup, entry: Entry) -> None:
 
 
 def _on_beat() -> None:
-    global _asked, _said, _looked
+    global _asked, _lacked, _said, _looked
     now = time.perf_counter()
     if now - _looked < LOOK_SECONDS:
         return
@@ -80,6 +87,9 @@ def _on_beat() -> None:
         _asked = loop, 0, ""
     scene = _scene()
     wanted = scene.draftglass.models.model if scene is not None else ""
+    if wanted and wanted == _lacked and _is_here(wanted):
+        ask_again()  # it was downloaded meanwhile
+    _lacked = wanted if loop.models is not None and not _is_here(wanted) else ""
     connections = loop.statistics.connections
     # a server that was started anew has the model that it starts with; which one that is, its first status says
     if loop.state in (LIVE, LOADING, FAILED) and (connections, wanted) != _asked[1:]:

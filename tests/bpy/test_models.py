@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from addon.wire import LoadModel, Message
+from addon.wire import Entry, LoadModel, Message, ModelProgress, Models
 from tests.bpy.test_out_of_the_way import beat_until, start
 from tests.plain.live.servers import script
 from tests.plain.live.test_models import Shop
@@ -72,6 +72,21 @@ def test_choosing_a_model_again_asks_again(live: Any, scene: Any, shop: Shop) ->
     beat_until(live, lambda _: "cut off" in live.sentence())
     bpy.ops.draftglass.use_model(name="broken")
     assert loads(live, shop) == [LoadModel("broken")]
+
+
+def test_the_scenes_model_is_asked_for_once_it_is_downloaded(live: Any, scene: Any, shop: Shop) -> None:
+    from addon.blender import models
+
+    scene.draftglass.models.model = "nothing"
+    start(live)
+    assert loads(live, shop) == [LoadModel("nothing")]
+    beat_until(live, lambda _: models.missing(scene))
+    said = live.loop()._wishes.take
+    said(ModelProgress("nothing", "pulling", 1, 4))
+    assert models.missing(scene) == "", "it is on its way"
+    said(ModelProgress("nothing", "done", 4, 4))
+    said(Models((Entry("nothing", installed=True),)))
+    assert loads(live, shop) == [LoadModel("nothing")], "once, and not twice"
 
 
 def test_a_model_that_the_server_does_not_have_is_said(live: Any, scene: Any, shop: Shop) -> None:
