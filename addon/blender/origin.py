@@ -118,7 +118,7 @@ def restore_view(space: bpy.types.SpaceView3D, view: bpy.types.RegionView3D, tol
     matrix, projection = _matrix(told.get("matrix")), _matrix(told.get("projection"))
     if matrix is None or abs(matrix.to_3x3().determinant()) < 1e-9:
         return False
-    if projection is not None and not all(projection[axis][axis] for axis in (0, 1)):
+    if projection is not None and min(abs(projection[axis][axis]) for axis in (0, 1)) < 1e-9:
         projection = None  # no determinant tells: that of a view of a whole landscape from above is tiny
     flat = projection is not None and abs(projection[3][3]) > 0.5
     camera = space.camera if space.use_local_camera else None

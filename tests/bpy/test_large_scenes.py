@@ -62,3 +62,14 @@ def test_a_camera_that_was_scaled_to_nothing_leaves_its_view(addon: Any) -> None
     bpy.context.view_layer.update()
     assert bpy.ops.draftglass.restore_picture() == {"FINISHED"}
     assert viewport.view.view_perspective == "PERSP"
+
+
+def test_a_projection_of_next_to_nothing_is_left_out(addon: Any) -> None:
+    from addon.blender.origin import restore_view
+
+    viewport = view_of()
+    viewport.view.view_distance = 7
+    matrix = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, -5], [0, 0, 0, 1]]
+    flat = [[1e-40, 0, 0, 0], [0, 1e-40, 0, 0], [0, 0, -1, 0], [0, 0, 0, 1]]
+    assert restore_view(viewport.space, viewport.view, {"matrix": matrix, "projection": flat})
+    assert viewport.view.view_distance == 7
