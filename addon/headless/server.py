@@ -74,7 +74,7 @@ class OwnServer:
         if status is None:
             return
         if status < 0:  # it had no time for words: the last ones in its log are about something else
-            raise HeadlessError(f"the server was ended from outside ({signal.Signals(-status).name})")
+            raise HeadlessError(f"the server was ended by a signal ({signal.Signals(-status).name})")
         words = (self._folder / "log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
         why = words[-1].removeprefix("python -m server: ") if words else f"status {status}"
         raise HeadlessError(f"the server has ended: {why}")

@@ -256,7 +256,7 @@ def test_our_own_server_that_was_killed_is_said_to_be(tmp_path: Path) -> None:
         server._process.kill()
         server._process.wait()
         (server._folder / "log").write_text("WARNING: something else\n")
-        with pytest.raises(HeadlessError, match=r"the server was ended from outside \(SIGKILL\)"):
+        with pytest.raises(HeadlessError, match=r"the server was ended by a signal \(SIGKILL\)"):
             server.check()
 
 
