@@ -158,8 +158,8 @@ class StableDiffusionLcm:
     def use_loras(self, loras: tuple[LoraFile, ...]) -> None:
         """Have exactly ``loras`` in the next picture, beside those that the model was loaded with.
 
-        Raises EngineError, and keeps those in use then, where one of them does not fit the model. A LoRA in use is
-        not read again when its weight changes; the same ones again cost nothing.
+        Raises EngineError, and keeps those in use then, where one of them does not fit the model; where memory runs
+        out, none may be. One in use is not read again when its weight changes; the same ones again cost nothing.
         """
         with quiet(), shortage_told("the LoRAs", self._free):
             changed = self._loras.use(loras)

@@ -120,7 +120,7 @@ class LoraStack:
         except Exception:
             for change, original in self._originals.values():
                 change.weight.copy_(original)
-            self._used, self._read_files, self._originals = (), {}, {}
+            self._used, self._read_files, self._originals, self._deltas = (), {}, {}, _Deltas()
             raise
         self._originals = {key: kept for key, kept in self._originals.items() if key in sums}
         self._read_files, self._used = read, wanted
