@@ -48,7 +48,7 @@ class ServerProcess:
 
     @property
     def problem(self) -> Problem | None:
-        """Why there is no server, in words; None while one runs or starts."""
+        """Why there is no server, or why it is being ended, in words; None while one runs or starts."""
         return problem(self._child.code, **self._child.fields) if self._child.code else None
 
     @property
