@@ -179,7 +179,7 @@ def test_aspect_and_undo(hands: Hands) -> None:
     hands.live.rest()
     hands.live.shot("square")
     window.run("settings.aspect = 'CAMERA'\nbpy.ops.view3d.view_camera()\nbpy.ops.ed.undo_push(message='camera')")
-    hands.until(size, [256, 128])
+    hands.until(size, [256, 160])
     hands.live.rest()
     hands.live.shot("the camera's frame")
     expected = """
