@@ -18,7 +18,7 @@ from .errors import EngineError
 from .files import Weights, check_safetensors, check_whole, read_json, read_through
 from .fit import check_control, check_fit
 from .look import Files, check_kind
-from .lora import LoraStack
+from .loras.merge import LoraStack
 from .memory import is_shortage
 from .schedule import Schedule
 from .single_file import load_texts, load_unet, load_vae

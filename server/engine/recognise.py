@@ -5,6 +5,7 @@ Files of models are renamed, mixed up and put into the wrong folder all the time
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,17 +15,39 @@ from .files import Shapes, check_safetensors
 UNET = "model.diffusion_model."
 FAMILIES = {768: "SD1.5", 1024: "SD2", 2048: "SDXL"}
 """Width of the text embeddings that the cross-attention of a family takes."""
+TEXT_TAKEN = re.compile(
+    r"(attn2[._](processor[._])?to_[kv](_lora)?(\.lora)?[._]"
+    r"(weight|(lora_)?down\.weight|lora_A(\.\w+)?\.weight|hada_w[12]_b|diff)|1\.to_k_ip\.weight)$"
+)
+"""Names of tensors whose last side is the width of the text."""
 REFINER = 2560
 """What SDXL's refiner takes beside the text; its base model takes 2816."""
 ADAPTERS = {64: "SD1.5", 192: "SD1.5", 256: "SDXL", 768: "SDXL"}
 """Channels that the T2I-Adapters of a family take: one or three, of squares of 8 or 16 pixels."""
 
+LORAS = (
+    *("lora_down", "lora_up", "lora_A", "lora_B", "lora.down.", "lora.up.", "lora_linear_layer.", "lora_embedding_A"),
+    *(".hada_w", ".lokr_w", ".dora_scale", "lora_magnitude_vector"),
+)
+"""Parts of the names in LoRAs and in what is computed like them: LoHa, LoKr and DoRA."""
+OTHER_ADAPTERS = {
+    "oft": (".oft_blocks", ".oft_diag", ".oft_R", ".oft_r", ".boft_R", ".boft_s"),
+    "ia3": (".on_input", ".ia3_l"),
+    "glora": (".a1.weight", ".b1.weight", ".a2.weight", ".b2.weight"),
+    "vera": (".vera_lambda",),
+    "other_peft": (".hra_u", ".randlora_", ".fourierft_spectrum", ".bone_block", ".miss_block", ".c3a_kernel"),
+}
+"""Parts of the names of what changes a model as LoRAs do, by other sums, by its kind."""
+
 WORDS = {
     "checkpoint": "a whole checkpoint",
     "unet": "a UNet without text encoder and VAE",
     "lora": "a LoRA",
-    "lycoris": "a LyCORIS file (LoHa, LoKr and the like), not a plain LoRA",
-    "dora": "a DoRA, not a plain LoRA",
+    "oft": "an OFT of LyCORIS or peft, which multiplies weights, not a LoRA",
+    "ia3": "an (IA)\u00b3 of LyCORIS or peft, which multiplies weights, not a LoRA",
+    "glora": "a GLoRA of LyCORIS, not a LoRA",
+    "vera": "a VeRA of peft, not a LoRA",
+    "other_peft": "an adapter of peft of a kind that is not known here, not a LoRA",
     "control_lora": "a Control-LoRA, not a whole ControlNet",
     "control_union": "a ControlNet of the union kind, not a plain one",
     "lllite": "a ControlNet-LLLite, not a whole ControlNet",
@@ -83,11 +106,10 @@ def _kind(shapes: Shapes) -> str:
         return "control_lora"
     if starts("lllite_"):
         return "lllite"
-    if some(".hada_w1", ".lokr_w", ".oft_blocks", ".oft_diag", ".on_input", ".lora_mid."):
-        return "lycoris"
-    if some("dora_scale", "lora_magnitude_vector"):
-        return "dora"
-    if some(".lora_down.", ".lora_up.", ".lora_A.", ".lora_B.", ".lora.down.", ".lora.up.", "_lora.down."):
+    for kind, parts in OTHER_ADAPTERS.items():
+        if some(*parts):
+            return kind
+    if some(*LORAS) or any(name.endswith((".diff", ".diff_b", ".w_norm", ".b_norm")) for name in shapes):
         return "lora"
     if "task_embedding" in shapes:
         return "control_union"
@@ -129,8 +151,7 @@ def _family(shapes: Shapes) -> str:
         return "SDXL"
     if any(name.startswith(("conditioner.", "lora_te1_", "lora_te2_", f"{UNET}label_emb.")) for name in shapes):
         return "SDXL"
-    ends = ("attn2.to_k.weight", "attn2.to_k.lora_A.weight", "attn2.to_k.lora.down.weight", "1.to_k_ip.weight")
     for name, shape in shapes.items():
-        if name.endswith((*ends, "attn2_to_k.lora_down.weight")) and shape and shape[-1] in FAMILIES:
+        if TEXT_TAKEN.search(name) and shape and shape[-1] in FAMILIES:
             return FAMILIES[shape[-1]]
     return "SD1.5" if any(name.startswith("cond_stage_model.transformer.") for name in shapes) else ""

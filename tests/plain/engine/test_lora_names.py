@@ -114,11 +114,12 @@ def without_rank(state: State) -> State:
     [
         (lambda state: {}, "is of a kind that is not known here"),
         (without_rank, "do not fit together"),
-        (lambda state: state | {"unet.conv_in.dora_scale": torch.zeros(1)}, "is a DoRA, not a plain LoRA"),
-        (lambda state: {name.replace("lora", "on_input"): value for name, value in state.items()}, "LyCORIS"),
+        (lambda state: state | {"unet.conv_in.dora_scale": torch.zeros(1)}, "is damaged: of its layer unet.conv_in it"),
+        (lambda state: state | {"unet.conv_in.on_input": torch.zeros(1)}, r"is an \(IA\)³ of LyCORIS or peft"),
+        (lambda state: state | {"unet.conv_in.rescale": torch.zeros(1)}, r"1 of its \d+ tensors, such as unet.conv_in.res"),
         (lambda state: state | {"lora_unet_down_blocks_0_norm1.w_norm": torch.zeros(4)}, "norm"),
     ],
-    ids=["empty", "rank 0", "DoRA", "IA3", "norms"],
+    ids=["empty", "rank 0", "half a DoRA", "IA3", "unknown", "norms"],
 )
 def test_what_is_no_plain_lora_says_what_it_is(tmp_path: Path, change: Callable[[State], State], words: str) -> None:
     path = unet_only("SD1.5", tmp_path / "odd.safetensors")

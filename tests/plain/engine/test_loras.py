@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 
 from addon.wire import Request
 from server.engine import EngineError, LoraFile, ModelSpec, StableDiffusionLcm
-from server.engine.lora import REST, _Change
+from server.engine.loras.merge import REST
+from server.engine.loras.read import Change
 from tests.plain.checkpoints_lora import FORMS, write_user_lora
 from tests.plain.engine.conftest import make_request
 from tests.plain.engine.families import FAMILIES, ask, assert_same, engine, place, psnr, stock
@@ -166,8 +167,8 @@ def test_a_weight_that_is_dragged_multiplies_once_and_says_the_same(
     alone = model.render(request()).image
     model.use_loras(())
     made: list[str] = []
-    delta = _Change.delta
-    monkeypatch.setattr(_Change, "delta", lambda change: made.append(change.group) or delta(change))
+    delta = Change.delta
+    monkeypatch.setattr(Change, "delta", lambda change: made.append(change.group) or delta(change))
     for weight in (0.5, 0.6, 0.7, 0.8, 0.9):
         model.use_loras((LoraFile(path, weight),))
         picture = model.render(request()).image
@@ -233,12 +234,8 @@ def test_files_that_are_none(live: Any, tmp_path: Path) -> None:
     (tmp_path / "short.safetensors").write_bytes(whole[: len(whole) // 2])
     refused(model, tmp_path / "short.safetensors", "cut off or damaged")
     state = load_file(lora("SD1.5", "kohya"))
-    save_file(
-        {name.replace("lora_down", "hada_w1_a"): value for name, value in state.items()}, tmp_path / "lo.safetensors"
-    )
-    refused(model, tmp_path / "lo.safetensors", "LyCORIS")
-    save_file({**state, "lora_unet_x.dora_scale": torch.ones(1)}, tmp_path / "do.safetensors")
-    refused(model, tmp_path / "do.safetensors", "is a DoRA, not a plain LoRA")
+    save_file({**state, "lora_unet_mid_block_resnets_0_conv1.oft_blocks": torch.ones(1)}, tmp_path / "oft.safetensors")
+    refused(model, tmp_path / "oft.safetensors", "is an OFT of LyCORIS or peft, which multiplies weights, not a LoRA")
 
 
 def test_a_file_that_was_replaced_is_read_again(live: Any, tmp_path: Path) -> None:
