@@ -145,7 +145,10 @@ def _borrow(space: bpy.types.SpaceView3D) -> None:
     for handlers, handler in _handlers():
         if handler not in handlers:
             handlers.append(handler)
-    before = {("overlay", "show_overlays"): space.overlay.show_overlays, ("", "show_gizmo"): space.show_gizmo}
+    before: dict[tuple[str, str], Any] = {
+        ("overlay", "show_overlays"): space.overlay.show_overlays,
+        ("", "show_gizmo"): space.show_gizmo,
+    }
     before |= {("shading", name): _plain(getattr(space.shading, name)) for name in _shading_names(space)}
     before |= {("", name): _plain(getattr(space, name)) for name in _visibility_names()}
     before |= {("", _CAMERA): _kept(space.camera), ("", _LOCAL): space.use_local_camera}
