@@ -181,8 +181,12 @@ def without_overlays(space: bpy.types.SpaceView3D, solid: bool = False) -> Itera
 
 def looks(space: bpy.types.SpaceView3D) -> tuple[Any, ...]:
     """All settings of ``space`` that change what a capture shows, as plain values that can be compared."""
-    values: list[Any] = [_plain(getattr(space.shading, name)) for name in _shading_names(space)]
-    values += [_plain(getattr(space, name)) for name in (*_visibility_names(), _CAMERA, _LOCAL)]
+    return (*(_plain(getattr(space.shading, name)) for name in _shading_names(space)), *visibility(space))
+
+
+def visibility(space: bpy.types.SpaceView3D) -> tuple[Any, ...]:
+    """The part of :func:`looks` that chooses objects, and the camera."""
+    values: list[Any] = [_plain(getattr(space, name)) for name in (*_visibility_names(), _CAMERA, _LOCAL)]
     values.append(space.local_view is not None)
     values.append(space.use_local_collections)  # which of them are shown changes by an edit that Blender tells of
     return tuple(values)
