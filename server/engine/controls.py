@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from .adapter_file import load_adapter_file
 from .errors import EngineError
-from .files import Weights, check_whole, find_weights, read_json
+from .files import Weights, check_safetensors, check_whole, find_weights, read_json
 from .recognise import require
 from .single_file import load_controlnet
 
@@ -41,6 +41,29 @@ def load_control(path: Path, weights: Weights, dtype: torch.dtype) -> Any:
     control, told = kind.from_pretrained(path, output_loading_info=True, **options)
     check_whole(told, f"the control {path}")
     return control
+
+
+@torch.no_grad()
+def add_to_difference(control: Any, unet: Any, path: Path) -> None:
+    """Make a ControlNet whole that is only what sets it apart from its UNet, as A1111's first small files are.
+
+    Some say so by a tensor named "difference". All show it in their norms: those of a ControlNet, which begins as a
+    copy of its UNet, stay near the UNet's own, and those of a difference near 0.
+    """
+    if not isinstance(control, ControlNetModel):
+        return
+    own = {name: weight for name, weight in unet.named_parameters()}
+    shared = [
+        (name, weight, own[name].to(weight.dtype))
+        for name, weight in control.named_parameters()
+        if name in own and own[name].shape == weight.shape
+    ]
+    norms = [(mine, theirs) for name, mine, theirs in shared if "norm" in name and name.endswith("weight")]
+    size = sum(float(mine.float().square().sum()) for mine, _ in norms)
+    apart = sum(float((mine.float() - theirs.float()).square().sum()) for mine, theirs in norms)
+    if size < apart or (path.is_file() and "difference" in check_safetensors(path)):
+        for _, mine, theirs in shared:
+            mine.add_(theirs)
 
 
 def stretches_depth(path: Path) -> bool:

@@ -15,6 +15,8 @@ from typing import Any, BinaryIO
 from .errors import EngineError
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+SCALES = (".scale_weight", ".weight_scale", ".weight_scale_inv")
+"""Ends of the names under which tools write by what a weight in fp8 is to be multiplied."""
 LONGEST_HEADER = 100_000_000
 """The longest header that the safetensors library itself accepts, in bytes."""
 CHUNK = 1 << 24
@@ -106,6 +108,14 @@ def check_safetensors(path: Path) -> Shapes:
         raise EngineError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """What the tool that wrote the safetensors file ``path`` says of it; the file was checked before."""
+    with path.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    found = header.get("__metadata__")
+    return {name: value for name, value in found.items() if isinstance(value, str)} if isinstance(found, dict) else {}
+
+
 def check_whole(told: Mapping[str, Any], what: str) -> None:
     """Raise EngineError where weights were missing, which the libraries fill with random numbers. ``told``: theirs."""
     missing = sorted(name for name in told.get("missing_keys", ()) if not name.endswith("position_ids"))
@@ -113,6 +123,12 @@ def check_whole(told: Mapping[str, Any], what: str) -> None:
         raise EngineError(
             f"{what} lacks {len(missing)} of its weights, such as {missing[0]}: the file is of another part or "
             "damaged; copy the whole folder again"
+        )
+    scaled = sorted(name for name in told.get("unexpected_keys", ()) if name.endswith(SCALES))
+    if scaled:
+        raise EngineError(
+            f"{what} is in scaled fp8 (it has {scaled[0]}), which diffusers' layout leaves no room for: take it in "
+            "another precision, or in one file"
         )
 
 

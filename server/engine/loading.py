@@ -13,27 +13,27 @@ from diffusers import AutoencoderKL, AutoencoderTiny, T2IAdapter, UNet2DConditio
 from safetensors import SafetensorError
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from .controls import StyleParts, load_control, load_ip_adapter, stretches_depth
+from .controls import StyleParts, add_to_difference, load_control, load_ip_adapter, stretches_depth
 from .errors import EngineError
 from .files import Weights, check_safetensors, check_whole, read_json, read_through
 from .fit import check_control, check_fit
 from .look import Files, check_kind
 from .loras.merge import LoraStack
 from .memory import is_shortage
+from .prediction import noise_config
 from .schedule import Schedule
 from .single_file import load_texts, load_unet, load_vae
 
 Progress = Callable[[float, str], None]
 
 AUTOENCODERS = {"AutoencoderTiny": AutoencoderTiny, "AutoencoderKL": AutoencoderKL}
-SCHEDULER = {
+SCHEDULER: dict[str, object] = {
     "beta_start": 0.00085,
     "beta_end": 0.012,
     "beta_schedule": "scaled_linear",
     "num_train_timesteps": 1000,
-    "prediction_type": "epsilon",
 }
-"""What all checkpoints in one file were trained with, but for those that say otherwise."""
+"""What all checkpoints in one file were trained with."""
 
 
 @dataclass
@@ -113,6 +113,7 @@ def _add_control(parts: Parts, files: Files, bar: _Bar, dtype: torch.dtype) -> N
     weights, part = files.weights["control"], "adapter" if path.name == "adapter" else "control"
     with _told(path):
         control = bar.load(part, weights, lambda: load_control(path, weights, dtype))
+        add_to_difference(control, parts.unet, path)
         check_control(control, parts.unet, path)
         parts.stretch_depth = stretches_depth(path)
     parts.control = control.eval().requires_grad_(False)
@@ -165,9 +166,7 @@ def _load_file(files: Files, bar: _Bar, dtype: torch.dtype) -> Parts:
     bar.done("checkpoint", files.weights["checkpoint"])
     if vae is None and files.spec.vae is not None:
         vae = _load_vae(files.spec.vae, files.weights["vae"], bar, found.family)
-    config: dict[str, object] = dict(SCHEDULER)
-    if "v_pred" in shapes:  # how fine-tunes that predict v mark their files
-        config |= {"prediction_type": "v_prediction", "rescale_betas_zero_snr": "ztsnr" in shapes}
+    config: dict[str, object] = SCHEDULER | noise_config(path, shapes)
     name = files.spec.name or path.stem
     loras = LoraStack(name, unet, [encoder for _, encoder in texts])
     blank = found.family == "SDXL"

@@ -12,6 +12,7 @@ from typing import Any
 from .control_files import control_weights, ip_adapter_weights
 from .errors import EngineError
 from .files import Shapes, Weights, check_safetensors, find_weights, read_json
+from .prediction import noise_config
 from .recognise import Found, recognise, require
 from .spec import LoraFile, ModelSpec
 
@@ -137,6 +138,7 @@ def _check_checkpoint(path: Path, spec: ModelSpec) -> tuple[Found, Shapes]:
             f"{path} was trained on another scale of noise (it has {other}, as EDM and CosXL models do), which LCM "
             "cannot sample: take a checkpoint of plain SD1.5 or SDXL"
         )
+    noise_config(path, shapes)
     if spec.vae is None and not any(name.startswith("first_stage_model.") for name in shapes):
         raise EngineError(f"{path} has no VAE in it: get the checkpoint that has its VAE baked in")
     return found, shapes

@@ -26,10 +26,12 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from .clip_tokenizer import clip_tokenizer
 from .errors import EngineError
 from .files import Shapes
+from .scaled_weights import multiplied
 
 UNET, VAE = "model.diffusion_model.", "first_stage_model."
 CLIP, CLIP_XL = "cond_stage_model.transformer.", "conditioner.embedders.0.transformer."
 OPEN_CLIP_XL = "conditioner.embedders.1.model."
+CONTROLS = ("control_model.", "model.control_model.")
 VAE_SCALES = {"SD1.5": 0.18215, "SDXL": 0.13025}
 TIMES = 256
 """Width in which SDXL embeds each of the six numbers of size and crop."""
@@ -38,10 +40,13 @@ HEAD = 64
 
 
 def read_tensors(path: Path, prefix: str, dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """The tensors of ``path`` whose names begin with ``prefix``, under their whole names, floats as ``dtype``."""
+    """The tensors of ``path`` whose names begin with ``prefix``, under their whole names, floats as ``dtype``.
+
+    Weights in fp8 that have a scale beside them come multiplied by it. Raises EngineError.
+    """
     with safe_open(path, framework="pt", device="cpu") as file:
         names = [name for name in file.keys() if name.startswith(prefix)]
-        tensors = {name: file.get_tensor(name) for name in names}
+        tensors = multiplied({name: file.get_tensor(name) for name in names}, path)
     return {name: value.to(dtype) if value.is_floating_point() else value for name, value in tensors.items()}
 
 
@@ -81,7 +86,9 @@ def load_vae(path: Path, shapes: Shapes, family: str) -> AutoencoderKL:
 
 def load_controlnet(path: Path, shapes: Shapes, dtype: torch.dtype) -> ControlNetModel:
     """The ControlNet in ``path``, under the original names or diffusers' own."""
-    state = {name.removeprefix("control_model."): value for name, value in read_tensors(path, "", dtype).items()}
+    # lllyasviel's first ones, as they were, hold the whole model that they were trained on
+    prefix = next((each for each in CONTROLS if any(name.startswith(each) for name in shapes)), "")
+    state = {name.removeprefix(prefix): value for name, value in read_tensors(path, prefix, dtype).items()}
     bare = {name: tuple(value.shape) for name, value in state.items()}
     if "time_embed.0.weight" not in bare:  # as those of SDXL are in one file, too
         config = controlnet_config(bare)
@@ -196,6 +203,8 @@ def unet_config(shapes: Shapes, family: str, pooled: int) -> dict[str, Any]:
         "use_linear_projection": len(shapes[projection]) == 2,
         "attention_head_dim": [width // HEAD for width in widths] if family == "SDXL" else 8,
     }
+    if "time_embed.cond_proj.weight" in shapes:  # LCM's own fine-tunes, which take the guidance as an input
+        config["time_cond_proj_dim"] = shapes["time_embed.cond_proj.weight"][1]
     if "out.2.weight" in shapes:
         config["out_channels"] = shapes["out.2.weight"][0]
     if "label_emb.0.0.weight" in shapes:

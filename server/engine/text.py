@@ -1,8 +1,9 @@
 """Prompts to embeddings, each encoded once. torch, compel and transformers' modules handed in.
 
 Weights may be written as in A1111 and ComfyUI, ``(word:1.3)``, or in compel's own way. A prompt longer than the
-tokenizer's limit (75 tokens as a rule) is encoded in pieces of that length, one after the other. compel computes both;
-its own parser is left aside, as it takes seconds for five parentheses within each other.
+tokenizer's limit (75 tokens as a rule) is encoded in pieces of that length, one after the other; after A1111's BREAK
+a new piece begins. compel computes both; its own parser is left aside, as it takes seconds for five parentheses
+within each other.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import torch
 
 from .cache import Recent
 from .quiet import quiet
-from .weights import for_compel, weighted
+from .weights import Segment, segments
 
 with quiet():  # it imports all of diffusers' pipelines, some of which miss libraries that nothing here needs
     from compel import EmbeddingsProvider, ReturnedEmbeddingsType, SplitLongTextMode
@@ -80,19 +81,24 @@ class PromptEncoder:
         return Prompt(torch.cat(texts), pooled)
 
     def _encode(self, prompt: str) -> Prompt:
-        pieces, weights = (list(side) for side in zip(*weighted(prompt), strict=True))
-        pooled = None
+        parts, pooled = segments(prompt), None
         with quiet():  # a prompt over the limit is nothing to warn of here
-            texts = [
-                encoder.get_embeddings_for_weighted_prompt_fragments([pieces], [weights], device=self._device)
-                for encoder in self._encoders
-            ]
+            # tokenizers cut at the same places, so that all encoders make as many pieces of a part
+            text = torch.cat([self._embedded(part).to(self._dtype) for part in parts], 1)
             if self._pooled:
-                # of the text with its marks, as CompelForSDXL has it, which diffusers' users know
-                pooled = self._encoders[-1].get_pooled_embeddings([for_compel(prompt)], device=self._device)
+                # one for the whole picture, as in A1111 and ComfyUI: of the first part, and of its words alone
+                pooled = self._encoders[-1].get_pooled_embeddings([parts[0].plain], device=self._device)
                 pooled = pooled.to(self._dtype)
-        # tokenizers cut at the same places, so that both have as many pieces
-        return Prompt(torch.cat([text.to(self._dtype) for text in texts], -1), pooled)
+        return Prompt(text, pooled)
+
+    def _embedded(self, part: Segment) -> torch.Tensor:
+        """1 x tokens x width of all encoders."""
+        pieces, weights = (list(side) for side in zip(*part.pieces, strict=True))
+        texts = [
+            encoder.get_embeddings_for_weighted_prompt_fragments([pieces], [weights], device=self._device)
+            for encoder in self._encoders
+        ]
+        return torch.cat(texts, -1)
 
     def _same_length(self, texts: list[torch.Tensor]) -> list[torch.Tensor]:
         """``texts``, the shorter ones continued by the embedding of nothing, as compel does it."""

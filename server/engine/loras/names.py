@@ -23,9 +23,9 @@ _PREFIXES: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
     for pattern, group, family in (
         # SDXL's second encoder before the first, whose prefixes begin alike
         (r"text_encoder_2|te_?2|te_1|(text_encoders_)?clip_g|conditioner_embedders_1", SECOND_TEXT, "SDXL"),
-        (r"text_encoder_1|te1|te_0|conditioner_embedders_0", TEXT, "SDXL"),
+        (r"text_encoder_1|te1|conditioner_embedders_0", TEXT, "SDXL"),
+        (r"te_0|text_encoder|(text_encoders_)?clip_l", TEXT, ""),
         (r"te|cond_stage_model", TEXT, "SD1.5"),
-        (r"text_encoder|(text_encoders_)?clip_l", TEXT, ""),
         (r"unet|(model_)?diffusion_model", UNET, ""),
     )
 )
