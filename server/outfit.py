@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from addon.wire import Style
 
 from .engine import EngineError, LoraFile
+from .engine.weights import loras_named
 
 FindLora = Callable[[str, float], LoraFile]
 """The file of a LoRA by its name in the list of models, with a weight. Raises EngineError when there is none."""
@@ -49,8 +50,9 @@ class Outfit:
             self._reference = wears
 
     def _resolve(self, style: Style) -> tuple[LoraFile, ...]:
-        wanted = [lora for lora in style.loras if lora.weight]
-        names = tuple(lora.name for lora in wanted)
+        """The LoRAs of ``style``, those that its prompt names as A1111's do among them. Raises EngineError."""
+        wanted = [(lora.name, lora.weight) for lora in (*style.loras, *loras_named(style.prompt)) if lora.weight]
+        names = tuple(name for name, _ in wanted)
         if not names:
             return ()
         if self._find is None:
@@ -58,4 +60,7 @@ class Outfit:
         if names != self._names or not all(file.path.exists() for file in self._files):
             self._files = tuple(self._find(name, 1.0) for name in names)
             self._names = names
-        return tuple(LoraFile(file.path, lora.weight) for file, lora in zip(self._files, wanted, strict=True))
+        try:
+            return tuple(LoraFile(file.path, weight) for file, (_, weight) in zip(self._files, wanted, strict=True))
+        except ValueError as error:
+            raise EngineError(str(error), "bad_request") from None

@@ -21,8 +21,8 @@ MAX_LORAS = 8
 MAX_REFERENCE_SIDE = 1024
 """The longest side of a style picture, in pixels: the models that read it look at 224 x 224."""
 
-Kind = Literal["model", "lora", "control"]
-KINDS = ("model", "lora", "control")
+Kind = Literal["model", "lora", "control", "vae", "other"]
+KINDS = ("model", "lora", "control", "vae", "other")
 PROGRESS_STATES = ("pulling", "verifying", "done", "cancelled", "failed")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

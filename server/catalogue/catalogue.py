@@ -14,7 +14,9 @@ from ..config import EMBEDDED, MODELS, expanded
 from ..engine import EngineError, LoraFile, ModelSpec
 from ..engine.files import read_json
 from ..engine.look import OPTIONAL
-from .own import Own, Purpose, for_depth, named_lcm, own_files
+from .file_names import named_lcm
+from .folders import Purpose
+from .own import Own, for_depth, own_files
 from .presets import Preset, read_presets
 from .records import Records
 
@@ -83,27 +85,41 @@ class Catalogue:
     def find(self, given: str) -> ModelSpec:
         """What to load for ``given``: a path, or a name as for :meth:`model`. Raises UnknownModel."""
         path = _existing(given)
-        return (
-            self.model(given)
-            if path is None
-            else self._own_spec(Own(path.resolve().name if path.is_dir() else path.stem, "model", path))
-        )
+        return self.model(given) if path is None else self._own_spec(self._given(path))
 
     def lora(self, name: str, weight: float) -> LoraFile:
         """The LoRA ``name``. Raises UnknownModel."""
-        own = self._own()
-        if name not in own or own[name].purpose != "lora":
-            known = _some(other for other, one in own.items() if one.purpose == "lora") or "none yet"
+        loras = {other: one.path for other, one in self._own().items() if one.purpose == "lora"}
+        path = loras.get(name)
+        if path is None:
+            # A1111's prompts name the file alone, in whichever folder it lies
+            alike = [other for other in loras if loras[other].stem.lower() == Path(name).name.lower()]
+            if len(alike) > 1:
+                raise UnknownModel(f"there are several LoRAs {name!r}: name one of {_some(alike)}", "bad_request")
+            path = loras[alike[0]] if alike else None
+        if path is None:
+            known = _some(loras) or "none yet"
             raise UnknownModel(
                 f"there is no LoRA {name!r}: put its file into {self.folder / 'loras'} (there: {known})", "bad_request"
             )
-        return LoraFile(own[name].path, weight)
+        try:
+            return LoraFile(path, weight)
+        except ValueError as error:
+            raise UnknownModel(str(error), "bad_request") from None
 
     def _own(self) -> dict[str, Own]:
         return own_files(self.folder, self.presets)
 
+    def _given(self, path: Path) -> Own:
+        """The model at ``path``, which need not lie in the folder."""
+        vaes = tuple(one.path for one in self._own().values() if one.purpose == "vae")
+        beside = path.with_name(f"{path.stem}.vae.safetensors")
+        name = path.resolve().name if path.is_dir() else path.stem
+        return Own(name, "model", path, (*([beside] if beside.is_file() else []), *vaes))
+
     def _model_names(self) -> str:
-        return _some([*self.presets, *(name for name, one in self._own().items() if one.purpose == "model")])
+        own = (name for name, one in self._own().items() if one.purpose == "model" and not one.look()[1])
+        return _some([*self.presets, *own])
 
     def _preset_spec(self, preset: Preset) -> ModelSpec:
         if not preset.parts:
@@ -146,10 +162,11 @@ class Catalogue:
         spec = ModelSpec(
             path,
             loras=() if lora is None else (LoraFile(lora),),
-            vae=None if _has_tiny_vae(path) else pulled.get("vae"),
+            vae=None if _has_tiny_vae(path) else pulled.get("vae") or own.own_vae,
             control=None if (path / "adapter").is_dir() else self._depth_for(family),
             name=own.name,
-            optional=frozenset(OPTIONAL),
+            # without its only VAE it could not be loaded
+            optional=frozenset(OPTIONAL) - ({"vae"} if own.own_vae else set()),
         )
         return self._with_style(spec, family)
 
@@ -207,17 +224,17 @@ class Catalogue:
         looked = {one.name: one.look() for one in own}
         lcm = {preset.family for preset in self.presets.values() if "lora" in self._places(preset)}
         lcm |= {looked[one.name][0] for one in own if one.purpose == "lora" and named_lcm(one.name)}
+        depth = {
+            family: for_depth([one for one in own if one.purpose == "control" and looked[one.name] == (family, "")])
+            for family, _ in looked.values()
+        }
         entries = []
         for one in own:
             family, wrong = looked[one.name]
-            words = wrong
-            if one.purpose == "style":
-                words = wrong or "An IP-Adapter: models of its family follow style pictures with it."
-            elif one.purpose == "model" and not wrong and family not in lcm and not one.is_fast:
-                words = f"No LCM-LoRA for {family or 'it'} is here, so it takes 20 steps or more: put one into loras."
+            usable, words = (False, wrong) if wrong else _said(one, family, family in lcm, depth[family])
             where = "of your folder, in diffusers' layout" if one.path.is_dir() else "of your folder"
             kind: Kind = "control" if one.purpose == "style" else one.purpose
-            entries.append(Entry(one.name, one.name, kind, family, where, not wrong, sentence=words[:LONGEST]))
+            entries.append(Entry(one.name, one.name, kind, family, where, usable, sentence=words[:LONGEST]))
         return entries
 
     def _preset_entry(self, preset: Preset) -> Entry:
@@ -239,6 +256,26 @@ class Catalogue:
             strength=preset.strength,
             sentence=preset.sentence,
         )
+
+
+def _said(one: Own, family: str, has_lcm: bool, depth: Own | None) -> tuple[bool, str]:
+    """Whether the file ``one``, in which nothing is wrong, is of use, and what to know of it.
+
+    ``has_lcm``: whether an LCM-LoRA for its ``family`` is here; ``depth``: the control that its models use.
+    """
+    if one.purpose == "style":
+        return True, "An IP-Adapter: models of its family follow style pictures with it."
+    if one.purpose == "vae":
+        return True, "A VAE: checkpoints that have none of their own are loaded with it."
+    if one.purpose == "control":
+        if depth is not None and depth.name == one.name:
+            return True, f"Models of {family or 'its family'} follow the draft's depth by it."
+        if depth is None or not for_depth([one]):
+            return False, "Its name does not say that it takes depth and nothing else, so it is not used."
+        return True, f"{depth.name} is used for depth in its place."
+    if one.purpose == "model" and not has_lcm and not one.is_fast:
+        return True, f"No LCM-LoRA for {family or 'it'} is here, so it takes 20 steps or more: put one into loras."
+    return True, ""
 
 
 def _existing(given: str) -> Path | None:

@@ -2,82 +2,66 @@
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
 from addon.wire.models import MAX_NAME
 
 from ..engine import EngineError, ModelSpec
 from ..engine.control_files import control_weights, ip_adapter_weights
-from ..engine.files import PICKLES, read_json
+from ..engine.files import read_json, read_metadata
 from ..engine.look import LORA_NAMES, look
-from ..engine.recognise import FAMILIES, recognise
-
-Purpose = Literal["model", "lora", "control", "style"]
-"""What a file is for; "style" is an IP-Adapter, which follows a style picture."""
-
-FOLDERS: dict[str, Purpose] = {
-    "checkpoints": "model",
-    "stable-diffusion": "model",
-    "loras": "lora",
-    "lora": "lora",
-    "controlnets": "control",
-    "controlnet": "control",
-    "ipadapters": "style",
-    "ipadapter": "style",
-}
-"""Folders of the user's models, whatever their case, those of ComfyUI and A1111 among them, and what lies there."""
+from ..engine.recognise import FAMILIES, Found, recognise
+from .file_names import depth_rank, named_depth, named_fast, named_sdxl
+from .folders import PURPOSES, Purpose, roots, walk
 
 KINDS: dict[Purpose, tuple[str, ...]] = {
     "model": ("checkpoint",),
     "lora": ("lora",),
     "control": ("controlnet", "t2i_adapter"),
     "style": ("ip_adapter",),
+    "vae": ("vae",),
+    "other": (),
 }
-DEPTH = 3
-"""Levels of folders within each of :data:`FOLDERS` that are looked into."""
-FAST = ("lcm", "turbo", "lightning", "dmd")
-"""Begins or ends a word in the name of a checkpoint that was made for few steps and needs no LCM-LoRA."""
-HYPER = re.compile(r"hyper[-_ ]?(sd|vae|\d+[-_ ]?step)", re.IGNORECASE)
-"""The same of Hyper-SD; "hyper" alone also begins hyperrealism."""
-WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-"""The words of names such as realisticV40_v51LightningBakedVAE."""
-OTHER_CONTROLS = re.compile(
-    r"canny|hed|pose|seg|normal|tile|paint|mlsd|shuffle|ip2p|sketch|scribble|line|edge|colou?r|qr|blur|recolor|style",
-    re.IGNORECASE,
-)
-"""In the name of a control that takes something else than depth; nothing in the file says so."""
+ELSEWHERE: dict[str, Purpose] = {"ip_adapter": "style", "vae": "vae"}
+"""Kinds of files that A1111's users keep beside others: IP-Adapters beside ControlNets, VAEs beside checkpoints."""
+TELLING = ("modelspec.title", "modelspec.merged_from", "modelspec.tags", "ss_output_name", "sd_merge_models")
+"""Of a file's metadata, what may say that it was made for few steps."""
+OWN_VAE = "first_stage_model."
 
 
 @dataclass(frozen=True)
 class Own:
-    """A file or diffusers folder of the user's, by the name that it has in the list."""
+    """A file or diffusers folder of the user's, by the name that it has in the list.
+
+    ``vaes``: those that the user has, for a checkpoint that has none.
+    """
 
     name: str
     purpose: Purpose
     path: Path
+    vaes: tuple[Path, ...] = field(default=(), compare=False)
 
     def look(self) -> tuple[str, str]:
         """Its family ("" unknown), and why it cannot be used ("" when it can)."""
         try:
             if not self.path.is_dir():
-                found, _ = recognise(self.path)
+                found = _facts(self.path).found
+                if self.purpose == "other":
+                    return found.family, f"This is {found.words}: nothing here uses it."
                 if found.kind not in KINDS[self.purpose]:
                     return found.family, f"This is {found.words}: it belongs into another folder."
                 if self.purpose == "style":
                     ip_adapter_weights(self.path)
-            elif self.purpose == "model":
-                look(ModelSpec(self.path))
             elif self.purpose == "control":
                 control_weights(self.path)
-            else:
+            elif self.purpose != "model":
                 return "", "This is a folder of another kind of model: it belongs elsewhere."
-            if self.purpose == "model" and not self.path.is_dir():
-                look(ModelSpec(self.path))
+            if self.purpose == "model":
+                look(ModelSpec(self.path, vae=self.own_vae))
             return family_of(self.path), ""
         except (EngineError, OSError) as error:
             return "", _line(str(error))
@@ -85,9 +69,32 @@ class Own:
             return "", _line(f"{self.path.name} cannot be read: {type(error).__name__} {error}")
 
     @property
+    def own_vae(self) -> Path | None:
+        """The user's VAE for a checkpoint in one file that has none: that of its own name, or the first of its family.
+
+        Raises EngineError, OSError.
+        """
+        if self.path.is_dir() or _facts(self.path).has_vae:
+            return None
+        sdxl = _facts(self.path).found.family == "SDXL"
+        beside = [vae for vae in self.vaes if vae.name.lower() == f"{self.path.stem}.vae.safetensors".lower()]
+        return next(iter([*beside, *(vae for vae in self.vaes if named_sdxl(vae.name) == sdxl)]), None)
+
+    @property
     def is_fast(self) -> bool:
-        """Whether it needs no LCM-LoRA, as its name says, or has its own."""
-        return named_fast(self.path.name) or any((self.path / name).is_file() for name in LORA_NAMES)
+        """Whether it needs no LCM-LoRA, as its name, its metadata or its UNet say, or has its own."""
+        if named_fast(self.path.name) or any((self.path / name).is_file() for name in LORA_NAMES):
+            return True
+        if self.path.is_dir():
+            unet = self.path / "unet" / "config.json"
+            scheduler = self.path / "scheduler" / "scheduler_config.json"
+            # LCM's own fine-tunes take the guidance as an input; Turbo and Lightning begin at the very last step
+            return bool(read_json(unet, "the config of the UNet").get("time_cond_proj_dim")) or (
+                scheduler.is_file()
+                and read_json(scheduler, "the scheduler config").get("timestep_spacing") == "trailing"
+            )
+        metadata = read_metadata(self.path)
+        return _facts(self.path).takes_guidance or any(named_fast(metadata.get(name, "")) for name in TELLING)
 
 
 def own_files(folder: Path, taken: Collection[str] = ()) -> dict[str, Own]:
@@ -95,16 +102,37 @@ def own_files(folder: Path, taken: Collection[str] = ()) -> dict[str, Own]:
 
     A pickle is listed too, to be told what is wrong with it.
     """
-    found: dict[str, Own] = {}
-    for root, purpose in _roots(folder):
-        for path in _walk(root):
+    listed: list[tuple[str, Purpose, Path]] = []
+    for root, usual in roots(folder):
+        for path in walk(root):
+            purpose = usual
+            if usual != "other" and path.is_file():
+                purpose = ELSEWHERE.get(_kind_of(path), usual)
             inside = path.relative_to(root)
             name = (inside.with_suffix("") if path.suffix.lower() == ".safetensors" else inside).as_posix()
-            if name in found or name in taken:
-                name = f"{name} ({purpose})"
-            if len(name) <= MAX_NAME and name.isprintable():
-                found.setdefault(name, Own(name, purpose, path))
-    return dict(sorted(found.items(), key=lambda item: (_rank(item[1].purpose), item[0].lower())))
+            listed.append((name, purpose, path))
+    vaes = tuple(path for _, purpose, path in listed if purpose == "vae")
+    found: dict[str, Own] = {}
+    for name, purpose, path in sorted(listed, key=lambda item: PURPOSES.index(item[1])):
+        shown = _free(name, purpose, {*found, *taken})
+        found[shown] = Own(shown, purpose, path, vaes if purpose == "model" else ())
+    return dict(sorted(found.items(), key=lambda item: (PURPOSES.index(item[1].purpose), item[0].lower())))
+
+
+def _free(name: str, purpose: Purpose, taken: Collection[str]) -> str:
+    """``name`` as a list may have it: printable, of a length that the wire takes, and another than those ``taken``."""
+    name = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
+    shown, number = _short(name, MAX_NAME), 1
+    while shown in taken:
+        shown = f"{_short(name, MAX_NAME - 20)} ({purpose}{f' {number}' if number > 1 else ''})"
+        number += 1
+    return shown
+
+
+def _short(name: str, longest: int) -> str:
+    """``name`` where it is no longer than that, else its beginning, and what tells it from others that begin alike."""
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return name if len(name) <= longest else f"{name[: longest - 9]}~{digest}"
 
 
 def _line(text: str) -> str:
@@ -112,10 +140,45 @@ def _line(text: str) -> str:
     return " ".join(text.split()).encode("utf-8", "replace").decode()
 
 
+def _kind_of(path: Path) -> str:
+    """The kind of the file ``path``, "" where it cannot be told."""
+    try:
+        return _facts(path).found.kind
+    except Exception:  # said by Own.look
+        return ""
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What the names and shapes in a file say. ``takes_guidance``: as the UNets of LCM's own fine-tunes do."""
+
+    found: Found
+    has_vae: bool
+    takes_guidance: bool
+
+
+def _facts(path: Path) -> _Facts:
+    """Those of the file ``path``, read once: lists are made again and again. Raises EngineError, OSError."""
+    if not path.is_file():
+        recognise(path)  # says why not
+    there = path.stat()
+    return _read_once(path, there.st_mtime_ns, there.st_size)
+
+
+@lru_cache(maxsize=4096)
+def _read_once(path: Path, changed: int, size: int) -> _Facts:
+    found, shapes = recognise(path)
+    return _Facts(
+        found,
+        any(name.startswith(OWN_VAE) for name in shapes),
+        any(name.endswith("time_embed.cond_proj.weight") for name in shapes),
+    )
+
+
 def family_of(path: Path) -> str:
     """The family of the file or diffusers folder ``path``, "" where it is not known. Raises EngineError, OSError."""
     if path.is_file():
-        return recognise(path)[0].family
+        return _facts(path).found.family
     config = path / "unet" / "config.json"
     facts = read_json(config if config.is_file() else path / "config.json", "the config")
     if facts.get("_class_name") == "T2IAdapter":
@@ -124,47 +187,7 @@ def family_of(path: Path) -> str:
     return FAMILIES.get(width, "") if isinstance(width, int) else ""
 
 
-def named_fast(name: str) -> bool:
-    """Whether ``name`` says that a checkpoint was made for few steps: LCM, Turbo, Lightning, DMD2 or Hyper-SD."""
-    words = [word.lower() for word in WORDS.findall(name)]
-    return any(word.startswith(FAST) or word.endswith(FAST) for word in words) or bool(HYPER.search(name))
-
-
-def named_lcm(name: str) -> bool:
-    """Whether ``name`` is that of an LCM-LoRA."""
-    return any(word.lower().startswith("lcm") or word.lower().endswith("lcm") for word in WORDS.findall(name))
-
-
 def for_depth(controls: list[Own]) -> Own | None:
-    """That of ``controls`` which takes depth, as far as their names tell."""
-    named = [control for control in controls if "depth" in control.name.lower()]
-    return next(iter([*named, *(each for each in controls if not OTHER_CONTROLS.search(each.name))]), None)
-
-
-def _roots(folder: Path) -> Iterator[tuple[Path, Purpose]]:
-    try:
-        there = [(root, FOLDERS.get(root.name.lower())) for root in sorted(folder.iterdir()) if root.is_dir()]
-    except OSError:
-        return
-    known = [(root, purpose) for root, purpose in there if purpose is not None]
-    yield from sorted(known, key=lambda item: _rank(item[1]))
-
-
-def _rank(purpose: Purpose) -> int:
-    return list(KINDS).index(purpose)
-
-
-def _walk(root: Path) -> Iterator[Path]:
-    """The weight files and diffusers folders under ``root``."""
-    for place, folders, files in os.walk(root, followlinks=True):
-        folders[:] = sorted(name for name in folders if name != "image_encoder" and not name.startswith("."))
-        path = Path(place)
-        if path != root and {"model_index.json", "config.json"} & set(files):
-            folders.clear()
-            yield path
-            continue
-        if len(path.relative_to(root).parts) >= DEPTH:
-            folders.clear()
-        for file in sorted(files):
-            if Path(file).suffix.lower() in (".safetensors", *PICKLES):
-                yield path / file
+    """That of ``controls`` which takes depth, as its name says; a well-known one before any other."""
+    named = [control for control in controls if named_depth(control.name)]
+    return min(named, key=lambda control: depth_rank(control.name), default=None)

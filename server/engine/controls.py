@@ -11,12 +11,17 @@ from diffusers import ControlNetModel, T2IAdapter
 from safetensors.torch import load_file
 
 from .adapter_file import load_adapter_file
+from .control_files import VISION, encoder_widths
 from .errors import EngineError
 from .files import Weights, check_safetensors, check_whole, find_weights, read_json
 from .recognise import require
-from .single_file import load_controlnet
+from .single_file import fill, load_controlnet
 
 SIDES = ("weight", "bias")
+VISION_HEADS = {768: 12, 1024: 16, 1280: 16, 1664: 16}
+"""Attention heads of CLIP's image encoders by their width, which no tensor tells; those of small ones are 16 wide."""
+OPEN_AIS = (768, 1024)
+"""Widths of OpenAI's own, which differ from OpenCLIP's in their activation."""
 KINDS = {"T2IAdapter": T2IAdapter, "ControlNetModel": ControlNetModel}
 
 
@@ -52,7 +57,7 @@ def add_to_difference(control: Any, unet: Any, path: Path) -> None:
     """
     if not isinstance(control, ControlNetModel):
         return
-    own = {name: weight for name, weight in unet.named_parameters()}
+    own = dict(unet.named_parameters())
     shared = [
         (name, weight, own[name].to(weight.dtype))
         for name, weight in control.named_parameters()
@@ -75,10 +80,10 @@ def stretches_depth(path: Path) -> bool:
 
 
 def load_ip_adapter(unet: Any, path: Path, folder: Path, dtype: torch.dtype) -> StyleParts:
-    """Put the IP-Adapter's layers into ``unet``, at weight 0, and load its image encoder. Raises EngineError."""
-    from transformers import CLIPVisionModelWithProjection
+    """Put the IP-Adapter's layers into ``unet``, at weight 0, and load its image encoder. Raises EngineError.
 
-    weights = find_weights(folder, "image encoder")
+    ``folder``: of the encoder, or its file.
+    """
     state: dict[str, dict[str, torch.Tensor]] = {"image_proj": {}, "ip_adapter": {}}
     for name, value in load_file(path).items():
         group, _, rest = name.partition(".")
@@ -95,10 +100,40 @@ def load_ip_adapter(unet: Any, path: Path, folder: Path, dtype: torch.dtype) -> 
     if lacking:
         raise EngineError(f"IP-Adapter {path} is damaged: it lacks {lacking}; copy it again")
     unet._load_ip_adapter_weights([state])
+    load = _encoder_of_folder if folder.is_dir() else _encoder_of_file
+    return StyleParts(load(folder, dtype).eval().requires_grad_(False), hidden)
+
+
+def _encoder_of_folder(folder: Path, dtype: torch.dtype) -> Any:
+    from transformers import CLIPVisionModelWithProjection
+
+    weights = find_weights(folder, "image encoder")
     options = {"use_safetensors": True, "local_files_only": True, "variant": weights.variant, "dtype": dtype}
     encoder, told = CLIPVisionModelWithProjection.from_pretrained(folder, output_loading_info=True, **options)
     check_whole(told, f"the image encoder {folder}")
-    return StyleParts(encoder.eval().requires_grad_(False), hidden)
+    return encoder
+
+
+def _encoder_of_file(path: Path, dtype: torch.dtype) -> Any:
+    """An image encoder as ComfyUI keeps it: without a config, which follows from the shapes."""
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    state = {name: value.to(dtype) for name, value in load_file(path).items() if not name.endswith("position_ids")}
+    inner, outer = encoder_widths(path)
+    patch = state[f"{VISION}embeddings.patch_embedding.weight"].shape[-1]
+    patches = len(state[f"{VISION}embeddings.position_embedding.weight"]) - 1
+    layers = 1 + max(int(name.split(".")[3]) for name in state if name.startswith(f"{VISION}encoder.layers."))
+    config = CLIPVisionConfig(
+        hidden_size=inner,
+        intermediate_size=len(state[f"{VISION}encoder.layers.0.mlp.fc1.weight"]),
+        num_hidden_layers=layers,
+        num_attention_heads=VISION_HEADS.get(inner, max(1, inner // 16)),
+        image_size=round(patches**0.5) * patch,
+        patch_size=patch,
+        projection_dim=outer,
+        hidden_act="quick_gelu" if inner in OPEN_AIS else "gelu",
+    )
+    return fill(lambda: CLIPVisionModelWithProjection(config), state, path, "image encoder")
 
 
 def _lacking(state: dict[str, dict[str, torch.Tensor]], unet: Any, hidden: bool) -> str:

@@ -38,6 +38,7 @@ from .spec import LoraFile, ModelSpec
 from .style_picture import StylePicture
 from .text import PromptEncoder
 from .together import join_calls, join_depths
+from .weights import loras_named
 
 OnStep = Callable[[int, int], None]
 
@@ -200,6 +201,7 @@ class StableDiffusionLcm:
         has_depth = self._pipeline.adapter is not None or self._pipeline.control is not None
         for request in requests:
             check_request(request, self.name, self._size_step, has_depth)
+            self._loras.check_in_use(lora.name for lora in loras_named(request.style.prompt) if lora.weight)
         kind = style.width, style.height, style.steps, style.strength, len(requests)
         with shortage_told(f"a picture of {style.width} x {style.height}", self._free), self._threads.frame(kind):
             return self._render(requests, on_step or (lambda step, steps: None))

@@ -13,6 +13,7 @@ from diffusers import T2IAdapter
 from addon.wire import Request
 
 from .errors import EngineError
+from .weights import check_words
 
 if TYPE_CHECKING:
     from .loading import Parts
@@ -83,6 +84,8 @@ def check_request(request: Request, name: str, size_step: int, has_depth: bool) 
     ``size_step``: what width and height must be a multiple of. ``has_depth``: whether the model has a depth control.
     """
     style = request.style
+    for prompt in (style.prompt, style.negative_prompt):
+        check_words(prompt)
     for side, value in (("width", style.width), ("height", style.height)):
         if value % size_step:
             raise EngineError(

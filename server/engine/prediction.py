@@ -40,14 +40,13 @@ LONGEST_YAML = 1_000_000
 
 
 def noise_config(path: Path, shapes: Shapes) -> dict[str, object]:
-    """``prediction_type`` and ``rescale_betas_zero_snr`` of the checkpoint ``path``, as diffusers' schedulers name them.
+    """``prediction_type`` and ``rescale_betas_zero_snr`` of the checkpoint ``path``, as diffusers names them.
 
     Raises EngineError where its tools say something that is not known here, or that LCM cannot sample.
     """
     beside, metadata = _yaml_beside(path), read_metadata(path)
-    prediction = (
-        (V if "v_pred" in shapes else "") or _of_yaml(beside, path) or _of_metadata(metadata, path) or _of_name(path.stem)
-    )
+    marked = V if "v_pred" in shapes else ""
+    prediction = marked or _of_yaml(beside, path) or _of_metadata(metadata, path) or _of_name(path.stem)
     zero = (
         "ztsnr" in shapes
         or any(_params(beside).get(name) is True for name in _ZERO_SNR)

@@ -147,7 +147,10 @@ def _family(shapes: Shapes) -> str:
     for first in ("adapter.conv_in.weight", "adapter.body.0.in_conv.weight"):  # of full ones, of light ones
         if len(shape := shapes.get(first, ())) == 4:
             return ADAPTERS.get(shape[1], "")
-    if any(name.startswith(("add_embedding.", "control_model.label_emb.", "model.control_model.label_emb.")) for name in shapes):
+    if any(
+        name.startswith(("add_embedding.", "control_model.label_emb.", "model.control_model.label_emb."))
+        for name in shapes
+    ):
         return "SDXL"
     if any(name.startswith(("conditioner.", "lora_te1_", "lora_te2_", f"{UNET}label_emb.")) for name in shapes):
         return "SDXL"

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .errors import EngineError
+
 STEP = 1.1
 """What one pair of parentheses multiplies by."""
 MOST = 10.0
@@ -36,10 +38,9 @@ _ABSENT = (
 
 
 @dataclass(frozen=True)
-class Network:
-    """``<lora:name:weight>`` in a prompt; ``kind``: lora, or hypernet, which nothing here can use."""
+class Lora:
+    """``<lora:name:weight>`` in a prompt."""
 
-    kind: str
     name: str
     weight: float
 
@@ -55,28 +56,32 @@ class Segment:
     plain: str
 
 
-def networks(prompt: str) -> tuple[Network, ...]:
-    """What ``prompt`` names in A1111's angle brackets. Raises ValueError, with a sentence, for a weight that is none.
+def loras_named(prompt: str) -> tuple[Lora, ...]:
+    """The LoRAs that ``prompt`` names in A1111's angle brackets. Raises EngineError for what cannot be used.
 
-    >>> networks("a castle <lora:moss:0.8>")
-    (Network(kind='lora', name='moss', weight=0.8),)
+    >>> loras_named("a castle <lora:moss:0.8>")
+    (Lora(name='moss', weight=0.8),)
     """
     found = []
     for each in _NETWORK.finditer(prompt):
         given = each["rest"].removeprefix(":").split(":")[0].strip()
+        if each["kind"].lower() == "hypernet":
+            words = f"the prompt names the hypernetwork {each['name']!r}, but none can be used: take {each[0]!r} away"
+            raise EngineError(words, "bad_request")
         if given and not re.fullmatch(_NUMBER, given):
-            raise ValueError(f"{each[0]!r} in the prompt has the weight {given!r}, but must have a number, as 0.8")
-        kind = "hypernet" if each["kind"].lower() == "hypernet" else "lora"
-        found.append(Network(kind, each["name"].strip(), float(given) if given else 1.0))
+            words = f"{each[0]!r} in the prompt has the weight {given!r}, but it must be a number, such as 0.8"
+            raise EngineError(words, "bad_request")
+        found.append(Lora(each["name"].strip(), float(given) if given else 1.0))
     return tuple(found)
 
 
-def absent(prompt: str) -> str:
-    """A sentence on what ``prompt`` names and nothing here stands for: a wildcard or an embedding; "" where none is."""
+def check_words(prompt: str) -> None:
+    """Raise EngineError where ``prompt`` names what nothing here stands for: a wildcard, an embedding and the like."""
     for pattern, what, remedy in _ABSENT:
         if found := pattern.search(prompt):
-            return f"the prompt names {what} {found[0]!r}, which is not there: {remedy}"
-    return ""
+            words = f"the prompt names {what} {found[0]!r}, which is not there: {remedy}"
+            raise EngineError(words, "bad_request")
+    loras_named(prompt)
 
 
 def segments(prompt: str) -> list[Segment]:
@@ -87,8 +92,10 @@ def segments(prompt: str) -> list[Segment]:
     follows. As in compel, where that means nothing in A1111: ``(words)1.3``, ``word++`` is 1.1 squared, ``word--`` 0.9
     squared; ``(words)2`` is A1111's, and its 2 a word. No weight is beyond :data:`MOST` or below its negative.
 
-    >>> segments("a (red:1.5) castle BREAK sea")
-    [Segment(pieces=(('a', 1.0), ('red', 1.5), ('castle', 1.0)), plain='a red castle'), Segment(pieces=(('sea', 1.0),), plain='sea')]
+    >>> [segment.plain for segment in segments("a (red:1.5) castle BREAK sea")]
+    ['a red castle', 'sea']
+    >>> segments("a (red:1.5) castle")[0].pieces
+    (('a', 1.0), ('red', 1.5), ('castle', 1.0))
     """
     parts: list[list[tuple[str, float]]] = [[]]
     for text, weight in _pieces(_NETWORK.sub("", prompt)):

@@ -27,7 +27,7 @@ _ENDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"[._]lora(_linear_layer)?[._]up(\.weight)?", "up"),
         (r"\.lora_A(\.(?!weight|bias)\w+)?(\.weight)?", "down"),
         (r"\.lora_B(\.(?!weight|bias)\w+)?(\.weight)?", "up"),
-        (r"\.lora_B(\.(?!weight|bias)\w+)?\.bias", "up_bias"),
+        (r"(\.lora_B(\.(?!weight|bias)\w+)?|[._]lora(_linear_layer)?[._]up)\.bias", "up_bias"),
         (r"\.lora_mid(\.weight)?", "mid"),
         (r"\.lora_embedding_A(\.\w+)?", "embedding_a"),
         (r"\.lora_embedding_B(\.\w+)?", "embedding_b"),
@@ -35,10 +35,7 @@ _ENDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\.dora_scale", "dora_scale"),
         (r"([._]lora(_linear_layer)?)?\.alpha", "alpha"),
         *((rf"\.hada_{name}(\.\w+)?", f"hada_{name}") for name in ("w1_a", "w1_b", "w2_a", "w2_b", "t1", "t2")),
-        *(
-            (rf"\.lokr_{name}(\.\w+)?", f"lokr_{name}")
-            for name in ("w1", "w2", "w1_a", "w1_b", "w2_a", "w2_b", "t2")
-        ),
+        *((rf"\.lokr_{name}(\.\w+)?", f"lokr_{name}") for name in ("w1", "w2", "w1_a", "w1_b", "w2_a", "w2_b", "t2")),
         (r"\.diff|\.w_norm", "diff"),
         (r"\.diff_b|\.b_norm", "bias_diff"),
         (r"(\.modules_to_save(\.\w+)?)?\.weight", "weight"),
@@ -215,11 +212,12 @@ class _File:
             on_bias.append(whole(of["bias_diff"]))
         if "bias" in of:
             on_bias.append(Replaced(of["bias"]))
-        if on_bias and getattr(module, "bias", None) is None:
-            raise self.other_base(f"it changes the bias of {layer}, which has none in {self.model}")
-        for found, weight in ((on_weight, module.weight), (on_bias, getattr(module, "bias", None))):
-            for each in found:
-                yield Change(group, weight, each.to(weight.device))
+        for each in on_weight:
+            yield Change(group, module.weight, each.to(module.weight.device))
+        for each in on_bias:
+            if getattr(module, "bias", None) is None:
+                raise self.other_base(f"it changes the bias of {layer}, which has none in {self.model}")
+            yield Change(group, module.bias, each.to(module.bias.device))
 
     def _check(self, layer: str, name: str, change: Change) -> None:
         weight, difference = change.weight, change.difference
@@ -241,7 +239,8 @@ def _fits(change: Change) -> bool:
 
 
 def _is_of_text(name: Named) -> bool:
-    return name.group in (TEXT, SECOND_TEXT) or (name.group != UNET and name.flat.startswith(("encoder_layers_", "transformer_resblocks_")))
+    bare = name.flat.startswith(("encoder_layers_", "transformer_resblocks_"))
+    return name.group in (TEXT, SECOND_TEXT) or (bare and name.group != UNET)
 
 
 def _family_said(metadata: Mapping[str, str]) -> str:

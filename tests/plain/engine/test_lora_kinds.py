@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,15 +104,15 @@ def layers_of_lycoris(kind: str) -> Iterator[tuple[str, State, torch.Tensor]]:
             of = {"lora_up.weight": torch.randn(rows, 4, 1, 1), "lora_mid.weight": torch.randn(4, 4, *core)}
             of["lora_down.weight"] = torch.randn(4, columns, 1, 1)
             up, down = of["lora_up.weight"][..., 0, 0], of["lora_down.weight"][..., 0, 0]
-            added = sum(
-                up[:, i, None, None, None] * of["lora_mid.weight"][i, j] * down[j, None, :, None, None].permute(0, 1, 2, 3)
-                for i in range(4)
-                for j in range(4)
-            )
-            added = added * (2.0 / 4)
+            added = torch.zeros(rows, columns, *core)
+            for i, j in itertools.product(range(4), range(4)):
+                outer = up[:, i, None] * down[j, None, :]
+                added += outer[:, :, None, None] * of["lora_mid.weight"][i, j] * (2.0 / 4)
         elif kind == "LoHa":
             inner = columns * kernel.numel()
-            of = {f"hada_w{n}_{side}": torch.randn(*s) for n in "12" for side, s in (("a", (rows, 4)), ("b", (4, inner)))}
+            of = {
+                f"hada_w{n}_{side}": torch.randn(*s) for n in "12" for side, s in (("a", (rows, 4)), ("b", (4, inner)))
+            }
             one, other = (of[f"hada_w{n}_a"] @ of[f"hada_w{n}_b"] for n in "12")
             added = one * other * (2.0 / 4)
         elif kind == "LoKr":
@@ -120,7 +121,9 @@ def layers_of_lycoris(kind: str) -> Iterator[tuple[str, State, torch.Tensor]]:
             added = big  # an alpha beside whole halves does not scale
         else:
             of = {"lora_up.weight": torch.randn(rows, 4), "lora_down.weight": torch.randn(4, columns, *kernel)}
-            moved = weight + (of["lora_up.weight"] @ of["lora_down.weight"].flatten(1)).reshape(weight.shape) * (2.0 / 4)
+            moved = weight + (of["lora_up.weight"] @ of["lora_down.weight"].flatten(1)).reshape(weight.shape) * (
+                2.0 / 4
+            )
             by_rows = kind == "DoRA by outputs"
             of["dora_scale"] = torch.rand(*((rows, 1) if by_rows else (1, columns)), *[1] * len(kernel)) + 0.5
             over = tuple(d for d in range(weight.ndim) if d != (0 if by_rows else 1))

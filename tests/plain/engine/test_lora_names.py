@@ -116,7 +116,10 @@ def without_rank(state: State) -> State:
         (without_rank, "do not fit together"),
         (lambda state: state | {"unet.conv_in.dora_scale": torch.zeros(1)}, "is damaged: of its layer unet.conv_in it"),
         (lambda state: state | {"unet.conv_in.on_input": torch.zeros(1)}, r"is an \(IA\)³ of LyCORIS or peft"),
-        (lambda state: state | {"unet.conv_in.rescale": torch.zeros(1)}, r"1 of its \d+ tensors, such as unet.conv_in.res"),
+        (
+            lambda state: state | {"unet.conv_in.rescale": torch.zeros(1)},
+            r"1 of its \d+ tensors, such as unet.conv_in.res",
+        ),
         (lambda state: state | {"lora_unet_down_blocks_0_norm1.w_norm": torch.zeros(4)}, "norm"),
     ],
     ids=["empty", "rank 0", "half a DoRA", "IA3", "unknown", "norms"],

@@ -1,0 +1,134 @@
+"""Where models lie: a folder of ours, or ComfyUI's or A1111's as it is installed. Standard library and PyYAML."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml  # type: ignore[import-untyped]
+
+from ..engine.files import PICKLES
+
+Purpose = Literal["model", "lora", "control", "style", "vae", "other"]
+"""What a file is for; "style" is an IP-Adapter, which follows a style picture."""
+PURPOSES: tuple[Purpose, ...] = ("model", "lora", "control", "style", "vae", "other")
+
+FOLDERS: dict[str, Purpose] = {
+    "checkpoints": "model",
+    "stable-diffusion": "model",
+    "diffusers": "model",
+    "loras": "lora",
+    "lora": "lora",
+    "lycoris": "lora",
+    "controlnets": "control",
+    "controlnet": "control",
+    "t2i_adapter": "control",
+    "t2i-adapter": "control",
+    "ipadapters": "style",
+    "ipadapter": "style",
+    "ipadapter-flux": "style",
+    "vae": "vae",
+    "vae_approx": "other",
+    "vae-approx": "other",
+    "unet": "other",
+    "diffusion_models": "other",
+    "embeddings": "other",
+    "hypernetworks": "other",
+    "upscale_models": "other",
+    "esrgan": "other",
+    "realesrgan": "other",
+    "swinir": "other",
+    "clip": "other",
+    "text_encoders": "other",
+    "style_models": "other",
+    "gligen": "other",
+    "photomaker": "other",
+    "instantid": "other",
+}
+"""Folders of people's models, whatever their case, those of ComfyUI and A1111 among them, and what lies there."""
+DEPTH = 10
+"""Levels of folders within each of :data:`FOLDERS` that are looked into."""
+EXTRA = ("extra_model_paths.yaml", "extra_model_paths.yml")
+"""Where ComfyUI is told of models in other places."""
+LONGEST_EXTRA = 1_000_000
+
+
+def roots(folder: Path) -> list[tuple[Path, Purpose]]:
+    """The folders of models within ``folder``, each with what lies there, models first; none twice."""
+    found: dict[Path, tuple[Path, Purpose]] = {}
+    for root, purpose in (*_in(folder), *_in(folder / "models"), *_of_extensions(folder), *_extra(folder)):
+        found.setdefault(_real(root), (root, purpose))
+    return sorted(found.values(), key=lambda item: PURPOSES.index(item[1]))
+
+
+def walk(root: Path) -> Iterator[Path]:
+    """The weight files and diffusers folders under ``root``; no folder twice, whatever links lead to it."""
+    seen: set[Path] = set()
+    for place, folders, files in os.walk(root, followlinks=True):
+        path = Path(place)
+        real = _real(path)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if name != "image_encoder" and not name.startswith("."))
+        if path != root and {"model_index.json", "config.json"} & set(files):
+            folders.clear()
+            yield path
+            continue
+        if len(path.relative_to(root).parts) >= DEPTH:
+            folders.clear()
+        for file in sorted(files):
+            if Path(file).suffix.lower() in (".safetensors", *PICKLES):
+                yield path / file
+
+
+def _in(folder: Path) -> Iterator[tuple[Path, Purpose]]:
+    for root in _folders(folder):
+        if purpose := FOLDERS.get(root.name.lower()):
+            yield root, purpose
+
+
+def _of_extensions(folder: Path) -> Iterator[tuple[Path, Purpose]]:
+    """A1111's ControlNets lie within the extension that reads them."""
+    for extension in _folders(folder / "extensions"):
+        if "controlnet" in extension.name.lower() and (extension / "models").is_dir():
+            yield extension / "models", "control"
+
+
+def _extra(folder: Path) -> Iterator[tuple[Path, Purpose]]:
+    """The folders that ComfyUI's ``extra_model_paths.yaml`` names; one that cannot be read names none."""
+    for config in _extra_configs(folder):
+        base = Path(os.path.expandvars(os.path.expanduser(str(config.get("base_path") or ""))))
+        for name, given in config.items():
+            purpose = FOLDERS.get(str(name).lower())
+            if purpose is None or not isinstance(given, str):
+                continue
+            for line in given.split("\n"):
+                if line.strip():
+                    root = folder / base / os.path.expandvars(os.path.expanduser(line.strip()))
+                    if root.is_dir():
+                        yield root, purpose
+
+
+def _extra_configs(folder: Path) -> Iterator[dict[Any, Any]]:
+    for name in EXTRA:
+        try:
+            if (folder / name).stat().st_size <= LONGEST_EXTRA:
+                every = yaml.safe_load((folder / name).read_text(encoding="utf-8"))
+                yield from (each for each in every.values() if isinstance(each, dict))
+        except (OSError, ValueError, AttributeError, RecursionError, yaml.YAMLError):
+            continue
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        return [each for each in sorted(folder.iterdir()) if each.is_dir()]
+    except OSError:
+        return []
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
