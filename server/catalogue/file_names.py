@@ -34,7 +34,7 @@ WELL_KNOWN = (
 
 
 def named_fast(name: str) -> bool:
-    """Whether ``name`` says that a checkpoint was made for few steps: LCM, Turbo, Lightning, DMD2, Hyper-SD and such."""
+    """Whether ``name`` says that a checkpoint was made for few steps: LCM, Turbo, Lightning, DMD2, Hyper-SD."""
     words = [word.lower() for word in WORDS.findall(name)]
     fast = any(word.startswith(FAST) or word.endswith(FAST) or word in FAST_WORDS for word in words)
     return fast or bool(HYPER.search(name))

@@ -119,7 +119,7 @@ class Layers:
         self._layers = {group: dict(_aliases(group, module)) for group, module in modules.items()}
 
     def find(self, name: Named) -> list[tuple[str, str, Any]]:
-        """(group, name as peft has it, module) of the layers that ``name`` may be: one, but where it says too little."""
+        """(group, name as peft has it, module) of each layer that ``name`` may be: one, if it says enough."""
         groups = (name.group,) if name.group else GROUPS
         known = ((group, self._layers.get(group, {}).get(name.flat)) for group in groups)
         return [(group, *place) for group, place in known if place is not None]
