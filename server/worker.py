@@ -213,8 +213,10 @@ class Worker:
 
 def alike(one: Request, other: Request) -> bool:
     """Whether both can be rendered in one go: they differ in nothing but the pixels, the words and the seed."""
+    if one.panorama != other.panorama or one.regions or other.regions:
+        return False
     same = replace(other.style, prompt=one.style.prompt, negative_prompt=one.style.negative_prompt, seed=one.style.seed)
-    return same == one.style and (one.frame.inverse_depth is None) == (other.frame.inverse_depth is None)
+    return same == one.style and one.frame.planes.keys() == other.frame.planes.keys()
 
 
 def _picture(engine: Engine, letter: Letter, rendered: Rendered, started: float, ended: float) -> Picture:

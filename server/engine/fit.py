@@ -94,9 +94,9 @@ def check_request(request: Request, name: str, size_step: int, controls: Collect
     for control in style.controls:
         if control.weight > 0 and control.kind not in controls:
             raise EngineError(
-                f"{control.kind} control is asked for, but the model {name} has nothing for it: set its weight to 0"
-                + (", or load a model with a depth adapter or ControlNet" if control.kind == "depth" else ""),
-                "no_control",
+                f"{control.kind} control is asked for, but the model {name} has no {control.kind} adapter or "
+                f"ControlNet: set the {control.kind} weight to 0, or load a model that has one",
+                "control_unsupported",
             )
     for what, is_asked, remedy in (
         ("a prompt for a region", any(region.weight > 0 for region in request.regions), "leave regions out"),
