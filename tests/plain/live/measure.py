@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 
 from addon.live import Address, LiveLoop
-from addon.planes import memory
+from addon.transport import shared_memory
 from addon.wire import Frame, Request, Style, pack, unpack
 
 if "socket" in sys.argv:
-    memory.memory_folder = lambda: None
+    shared_memory.memory_folder = lambda: None
 
 SERVER = """
 import os, sys

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.utils import apply_mask as reference
 
-from addon.live.masking import apply_mask
+from addon.transport.masking import apply_mask
 
 
 @given(data=st.binary(max_size=300), mask=st.binary(min_size=4, max_size=4), start=st.integers(0, 7))
