@@ -41,7 +41,6 @@ from .sampling.pipeline import Call, Depth, Pipeline
 from .spec import LoraFile, ModelSpec
 
 OnStep = Callable[[int, int], None]
-
 STAGES = ("upload", "text", "encode", "depth", "unet", "decode", "download")
 
 

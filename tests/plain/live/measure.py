@@ -29,9 +29,9 @@ if "socket" in sys.argv:
 SERVER = """
 import os, sys
 from pathlib import Path
-from server.app import create_app
+from server.net.app import create_app
 from server.config import Config
-from server.process import Process, bind
+from server.net.process import Process, bind
 from types import SimpleNamespace
 
 class Echo:

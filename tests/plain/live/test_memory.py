@@ -189,7 +189,7 @@ import os
 for name in ("pread", "pwrite", "geteuid", "getuid", "ftruncate"):
     delattr(os, name)
 from pathlib import Path
-from addon.planes import memory
+from addon.transport import shared_memory
 shared_memory.POSIX = False
 shared_memory.memory_folder = lambda: Path(FOLDER)
 """
