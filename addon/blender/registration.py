@@ -6,6 +6,7 @@ from . import properties
 from .display import hud, overlay
 from .live import models
 from .live import switch as live
+from .pictures import folders
 from .server import setup
 from .ui import (
     keep_operators,
@@ -54,11 +55,13 @@ def register() -> None:
     hud.attach()
     keymap.attach()
     keep_operators.attach()
+    folders.attach()
 
 
 def unregister() -> None:
     """Stop live and take everything back."""
     live.stop()
+    folders.detach()
     keep_operators.detach()
     setup.detach()
     keymap.detach()

@@ -14,7 +14,7 @@ from ...keeping import encode
 from ...live.shown import Shown
 from ...presets import LIMITS, Library, Listed, Preset, PresetError
 from ...presets.preset import JPEG
-from ..server.process import user_folder
+from ..pictures.folders import styles_folder
 
 THUMBNAIL = 128
 NONE = 0
@@ -27,10 +27,10 @@ _items: list[tuple[str, str, str, int, int]] = []  # Blender keeps no reference 
 
 
 def library() -> Library:
-    """The styles there are; the user's own are files in a folder of the extension's."""
+    """The styles there are; the user's own are files beside Blender's settings."""
     global _library
     if _library is None:
-        _library = Library(user_folder() / "styles")
+        _library = Library(styles_folder())
     return _library
 
 
