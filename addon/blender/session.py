@@ -22,6 +22,7 @@ from .display import Display
 from .drafts import Drafts
 from .editors import open_editor
 from .framing import size_of
+from .jobs import is_drawing, is_rendering
 from .server_process import ServerProcess
 from .shown import Shown
 from .spaces import is_local, release
@@ -190,7 +191,7 @@ class Session:
         want = self.loop.poll(key)
         if self.process is not None:  # once what had come is read
             self.process.watch(self.loop.unanswered > 0, self.loop.state == LOADING)
-        if want is not None and viewport is not None and self._budget.allows(began):
+        if want is not None and viewport is not None and self._budget.allows(began) and not is_drawing():
             self._drafts.answer(want, viewport, key, self.loop)
             self._budget.spent(began, time.perf_counter(), capture=True)
         picture = self.loop.take_picture()
@@ -257,8 +258,3 @@ class Session:
             request, origin = asked
             server = self.loop.server
             self._tell(Shown(picture.image, request, picture.model, server, time.time(), picture.timings, origin))
-
-
-def is_rendering() -> bool:
-    """Whether Blender renders or bakes in the background of its window."""
-    return any(bpy.app.is_job_running(job) for job in ("RENDER", "OBJECT_BAKE"))
