@@ -73,6 +73,7 @@ class Drafts:
     def _answer(self, want: Want, viewport: Viewport, key: Hashable, loop: LiveLoop) -> None:
         style = _style(viewport)
         ensure_gpu()
+        changes.evaluate(viewport.view_layer)
         self.drawn = time.perf_counter()
         draft = self._capturer.draw(_view(viewport), style.width, style.height, bool(style.controls))
         self.drew_ms += draft.draw_ms

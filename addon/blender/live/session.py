@@ -22,6 +22,7 @@ from ...wire import Picture, Request
 from ..capture import changes
 from ..capture.drafts import Drafts
 from ..capture.framing import size_of
+from ..capture.jobs import is_drawing, is_rendering
 from ..capture.painted_images import Textures
 from ..capture.spaces import is_local, release
 from ..capture.viewports import Followed, Viewport, is_busy, redraw_panels
@@ -191,7 +192,7 @@ class Session:
         want = self.loop.poll(key)
         if self.process is not None:  # once what had come is read
             self.process.watch(self.loop.unanswered > 0, self.loop.state == LOADING)
-        if want is not None and viewport is not None and self._budget.allows(began):
+        if want is not None and viewport is not None and self._budget.allows(began) and not is_drawing():
             self._drafts.answer(want, viewport, key, self.loop)
             self._budget.spent(began, time.perf_counter(), capture=True)
         picture = self.loop.take_picture()
@@ -258,8 +259,3 @@ class Session:
             request, origin = asked
             server = self.loop.server
             self._tell(Shown(picture.image, request, picture.model, server, time.time(), picture.timings, origin))
-
-
-def is_rendering() -> bool:
-    """Whether Blender renders or bakes in the background of its window."""
-    return any(bpy.app.is_job_running(job) for job in ("RENDER", "OBJECT_BAKE"))
