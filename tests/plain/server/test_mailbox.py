@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from server.mailbox import Mailboxes, Turn
+from server.serving.mailbox import Mailboxes, Turn
 
 
 def test_clients_take_turns_and_those_that_write_more_than_their_credits_lose_the_older_ones() -> None:
