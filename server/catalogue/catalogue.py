@@ -12,8 +12,8 @@ from addon.wire.models import Kind
 
 from ..config import EMBEDDED, MODELS, expanded
 from ..engine import EngineError, LoraFile, ModelSpec
-from ..engine.files import read_json
-from ..engine.look import OPTIONAL
+from ..engine.loading.files import read_json
+from ..engine.loading.inspection import OPTIONAL
 from .file_names import named_lcm
 from .folders import Purpose
 from .own import Own, for_depth, own_files

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import yaml  # type: ignore[import-untyped]
 
-from ..engine.files import PICKLES
+from ..engine.loading.files import PICKLES
 
 Purpose = Literal["model", "lora", "control", "style", "vae", "other"]
 """What a file is for; "style" is an IP-Adapter, which follows a style picture."""

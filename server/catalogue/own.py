@@ -11,10 +11,10 @@ from pathlib import Path
 from addon.wire.models import MAX_NAME
 
 from ..engine import EngineError, ModelSpec
-from ..engine.control_files import control_weights, ip_adapter_weights
-from ..engine.files import read_json, read_metadata
-from ..engine.look import LORA_NAMES, look
-from ..engine.recognise import FAMILIES, Found, recognise
+from ..engine.loading.control_files import control_weights, ip_adapter_weights
+from ..engine.loading.files import read_json, read_metadata
+from ..engine.loading.inspection import LORA_NAMES, look
+from ..engine.loading.recognise import FAMILIES, Found, recognise
 from .file_names import depth_rank, named_depth, named_fast, named_sdxl
 from .folders import PURPOSES, Purpose, roots, walk
 

@@ -109,13 +109,10 @@ class LoraStack:
         self._read_files, self._used = read, wanted
         return touched
 
-    def check_in_use(self, names: Iterable[str]) -> None:
-        """Raise EngineError unless each of ``names``, of files without their ends, is in use."""
-        used = {lora.path.stem.lower() for lora in self._used}
-        for name in names:
-            if Path(name).name.lower() not in used:
-                words = f"the prompt names the LoRA {name!r}, which is not in use: choose it among the style's LoRAs"
-                raise EngineError(words, "bad_request")
+    @property
+    def in_use(self) -> set[str]:
+        """The names of the files in use, without their ends, in lower case."""
+        return {lora.path.stem.lower() for lora in self._used}
 
     def _put(self, weight: torch.Tensor, original: torch.Tensor, changes: Sequence[tuple[float, Change]]) -> None:
         """Make ``weight`` what it was, and ``changes`` with their factors added; rounded once."""

@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from ..errors import EngineError
-from ..recognise import FAMILIES, Found, require
+from ..loading.recognise import FAMILIES, Found, require
 from .differences import Decomposed, Difference, Linear, Misfit, Replaced, difference, rank_of, size_of, whole
 from .names import SECOND_TEXT, TEXT, UNET, Layers, Named, named
 from .scales import Odd, Scales
