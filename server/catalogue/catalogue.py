@@ -93,7 +93,7 @@ class Catalogue:
         path = loras.get(name)
         if path is None:
             # A1111's prompts name the file alone, in whichever folder it lies
-            alike = [other for other in loras if loras[other].stem.lower() == Path(name).name.lower()]
+            alike = [other for other in loras if loras[other].stem.lower() == name.lower()]
             if len(alike) > 1:
                 raise UnknownModel(f"there are several LoRAs {name!r}: name one of {_some(alike)}", "bad_request")
             path = loras[alike[0]] if alike else None

@@ -48,7 +48,7 @@ def named_lcm(name: str) -> bool:
 def named_depth(name: str) -> bool:
     """Whether ``name`` says that a control takes the depth of whole pictures, and nothing else."""
     words = {word.lower() for word in WORDS.findall(name)}
-    return any(word.startswith("depth") or word == "zoe" for word in words) and not words & OTHER_CONTROLS
+    return any("depth" in word or word == "zoe" for word in words) and not words & OTHER_CONTROLS
 
 
 def depth_rank(name: str) -> int:

@@ -197,10 +197,9 @@ class StableDiffusionLcm:
         each picture may differ from that in rounding. ``timings`` are those of all.
         """
         style = requests[0].style
-        pipeline = self._pipeline
-        controls = () if pipeline.adapter is None and pipeline.control is None else {"depth"}
+        has_control = self._pipeline.adapter is not None or self._pipeline.control is not None
         for request in requests:
-            check_request(request, self.name, self._size_step, controls, self._loras.in_use)
+            check_request(request, self.name, self._size_step, {"depth"} if has_control else (), self._loras.in_use)
         kind = style.width, style.height, style.steps, style.strength, len(requests)
         with shortage_told(f"a picture of {style.width} x {style.height}", self._free), self._threads.frame(kind):
             return self._render(requests, on_step or (lambda step, steps: None))

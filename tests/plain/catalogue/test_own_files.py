@@ -11,7 +11,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from server.catalogue import Catalogue
-from server.catalogue.own import Own, for_depth, named_fast
+from server.catalogue.file_names import named_fast
+from server.catalogue.own import Own, for_depth
 
 
 def test_the_users_own_files_are_listed_by_what_they_are(tmp_path: Path, repositories: dict[str, Path]) -> None:
@@ -123,6 +124,10 @@ def test_no_odd_file_hides_the_others(tmp_path: Path, repositories: dict[str, Pa
         ("Hyper-SDXL-8steps.safetensors", True),
         ("hyper_8step.safetensors", True),
         ("epicrealismXL_DMD2.safetensors", True),
+        ("dreamshaper_8_hyper.safetensors", True),
+        ("sdxl_4step.safetensors", True),
+        ("myMix_TCD_v2.safetensors", True),
+        ("lyrical steps.safetensors", False),
         ("hyperRealism_v3.safetensors", False),
         ("Hyperion-sd15.safetensors", False),
         ("dreamshaper_8.safetensors", False),
@@ -138,6 +143,29 @@ def test_the_control_for_depth_is_the_one_that_says_so(tmp_path: Path) -> None:
         found = for_depth([Own(name, "control", tmp_path / name) for name in names])
         return found and found.name
 
-    assert chosen("control_v11p_sd15_canny", "control_v11f1p_sd15_depth", "mine") == "control_v11f1p_sd15_depth"
-    assert chosen("control_v11p_sd15_canny", "mine") == "mine"
-    assert chosen("control_v11p_sd15_openpose", "t2iadapter_sketch") is None
+    assert chosen("control_v11p_sd15_canny", "mine_depth", "control_v11f1p_sd15_depth") == "control_v11f1p_sd15_depth"
+    assert chosen("control_v11p_sd15_canny", "xinsir/controlnet-depth-sdxl-1.0") == "xinsir/controlnet-depth-sdxl-1.0"
+    assert chosen("t2iadapter_zoedepth_sd15v1", "mine") == "t2iadapter_zoedepth_sd15v1"
+    for other in (
+        *("control_sd15_inpaint_depth_hand_fp16", "hand_refiner_depth", "InstantID/ControlNetModel", "mine"),
+        *("control_v11p_sd15_normalbae", "control_v1p_sd15_brightness", "control_v11f1e_sd15_tile", "depth_faceid"),
+        *("controlnet-union-sdxl-1.0", "tile-upscaler-depth", "controlnet_face_depth", "control_v11p_sd15_openpose"),
+    ):
+        assert chosen(other) is None, other
+
+
+@pytest.mark.parametrize(
+    ("metadata", "fast"),
+    [({"modelspec.title": "My SDXL Lightning"}, True), ({"modelspec.title": "My SDXL"}, False), (None, False)],
+)
+def test_metadata_tell_that_a_checkpoint_needs_no_lcm_lora(
+    tmp_path: Path, metadata: dict[str, str] | None, fast: bool
+) -> None:
+    save_file({"x": np.zeros(1, np.float32)}, tmp_path / "mine.safetensors", metadata)
+    assert Own("mine", "model", tmp_path / "mine.safetensors").is_fast is fast
+
+
+def test_a_unet_that_takes_the_guidance_needs_no_lcm_lora(tmp_path: Path) -> None:
+    name = "model.diffusion_model.time_embed.cond_proj.weight"
+    save_file({name: np.zeros((4, 4), np.float32)}, tmp_path / "mine.safetensors")
+    assert Own("mine", "model", tmp_path / "mine.safetensors").is_fast

@@ -1,0 +1,239 @@
+"""Checkpoints in one file by who saved them, what they predict and in which precision: right, or one true sentence."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import LCMScheduler, UNet2DConditionModel
+from safetensors.torch import load_file, save_file
+from transformers import CLIPTextModel
+
+from server.engine import EngineError, ModelSpec, StableDiffusionLcm
+from server.engine.loading.prediction import noise_config
+from tests.plain.engine.conftest import make_request
+from tests.plain.engine.families import FAMILIES, ask, assert_same, place, psnr, stock
+
+State = dict[str, torch.Tensor]
+FP8 = torch.float8_e4m3fn
+YAML = 'model:\n  target: ldm.models.diffusion.ddpm.LatentDiffusion\n  params:\n    parameterization: "v"\n'
+SGM = (
+    "model:\n  params:\n    denoiser_config:\n      params:\n        scaling_config:\n"
+    "          target: sgm.modules.diffusionmodules.denoiser_scaling.{}\n"
+)
+XL = {"modelspec.sai_model_spec": "1.0.0", "modelspec.architecture": "stable-diffusion-xl-v1-base"}
+
+SAYS: dict[str, tuple[dict[str, Any], str, bool]] = {
+    "A1111, nothing": ({}, "epsilon", False),
+    "A1111, yaml": ({"yaml": YAML}, "v_prediction", False),
+    "A1111, yaml of epsilon": ({"yaml": YAML.replace('"v"', '"eps"')}, "epsilon", False),
+    "A1111, yaml of sgm": ({"yaml": SGM.format("VScaling")}, "v_prediction", False),
+    "A1111, yaml of sgm, epsilon": ({"yaml": SGM.format("EpsScaling")}, "epsilon", False),
+    "ComfyUI, v": ({"keys": ["v_pred"]}, "v_prediction", False),
+    "ComfyUI, zero terminal SNR": ({"keys": ["v_pred", "ztsnr"]}, "v_prediction", True),
+    "ComfyUI, ztsnr alone": ({"keys": ["ztsnr"]}, "epsilon", False),
+    "kohya, epsilon": ({"says": {**XL, "modelspec.prediction_type": "epsilon"}}, "epsilon", False),
+    "kohya, v": ({"says": {**XL, "modelspec.prediction_type": "v"}}, "v_prediction", False),
+    "kohya, its own": (
+        {"says": {"ss_v_parameterization": "True", "ss_zero_terminal_snr": "True"}},
+        "v_prediction",
+        True,
+    ),
+    "OneTrainer": ({"says": {**XL, "modelspec.prediction_type": "v", "ot_branch": "master"}}, "v_prediction", False),
+    "others": ({"says": {"modelspec.prediction_type": "v-prediction"}}, "v_prediction", False),
+    "as velocity": ({"says": {"modelspec.prediction_type": "velocity"}}, "v_prediction", False),
+    "the sample": ({"says": {"modelspec.prediction_type": "sample"}}, "sample", False),
+    "by its name": ({"name": "noobaiXLNAIXL_vPred10Version"}, "v_prediction", False),
+    "by its name, epsilon": ({"name": "noobaiXL_epsilonPred11"}, "epsilon", False),
+    "metadata before its name": (
+        {"name": "x_vpred", "says": {"modelspec.prediction_type": "epsilon"}},
+        "epsilon",
+        False,
+    ),
+}
+
+
+def write(folder: Path, yaml: str = "", keys: list[str] | None = None, says: Any = None, name: str = "x") -> Path:
+    path = folder / f"{name}.safetensors"
+    save_file({key: torch.zeros(1) for key in ["a", *(keys or [])]}, path, says)
+    if yaml:
+        path.with_suffix(".yaml").write_text(yaml)
+    return path
+
+
+@pytest.mark.parametrize("who", SAYS)
+def test_what_is_predicted_is_what_its_tool_wrote(who: str, tmp_path: Path) -> None:
+    given, prediction, zero = SAYS[who]
+    path = write(tmp_path, **given)
+    found = noise_config(path, dict.fromkeys(given.get("keys", ()), (1,)))
+    assert found == {"prediction_type": prediction, "rescale_betas_zero_snr": zero}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (
+            {"says": {"modelspec.prediction_type": "flow"}},
+            r"x\.safetensors says in its metadata that it predicts 'flow'",
+        ),
+        ({"says": {"modelspec.prediction_type": "v", "modelspec.noise_process": "flow"}}, "predicts 'v' of a flow"),
+        ({"yaml": SGM.format("EDMScaling")}, r"the \.yaml beside .* says that it predicts 'EDMScaling'"),
+        ({"yaml": "model: ["}, r"x\.yaml cannot be read .*: mend it, or take it away"),
+    ],
+)
+def test_what_cannot_be_sampled_is_said(given: dict[str, Any], words: str, tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=words):
+        noise_config(write(tmp_path, **given), {})
+
+
+@functools.cache
+def quantised(family: str, how: str) -> tuple[State, State]:
+    """The checkpoint of ``family`` as ``how`` writes it, and the same with its UNet's weights as they are meant."""
+    state, meant = load_file(place(family, "checkpoint")), {}
+    written = dict(state)
+    for name, value in state.items():
+        if not name.startswith("model.diffusion_model.") or not name.endswith(".weight") or value.ndim < 2:
+            continue
+        if how in ("fp16", "bf16", "fp8"):
+            written[name] = value.to({"fp16": torch.float16, "bf16": torch.bfloat16, "fp8": FP8}[how])
+            meant[name] = written[name].float()
+            continue
+        rows = value.flatten(1).abs().amax(1) / 448 * 0.9
+        scale = rows if how == "a scale for each row" else rows.max()
+        spread = scale.reshape(-1, *[1] * (value.ndim - 1)) if scale.ndim else scale
+        written[name] = (value / spread).to(FP8)
+        meant[name] = written[name].float() * spread
+        end = "scale_weight" if how == "scale_weight" else "weight_scale"
+        written[f"{name.removesuffix('weight')}{end}"] = scale
+    if how == "scale_weight":
+        written["scaled_fp8"] = torch.zeros(2, dtype=FP8)
+    return written, state | meant
+
+
+@pytest.mark.parametrize("how", ["fp16", "bf16", "fp8", "scale_weight", "weight_scale", "a scale for each row"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_precision_is_read_as_it_is_meant(family: str, how: str, tmp_path: Path) -> None:
+    """The same modules as from the plain file of the same values, which others hold to diffusers' own."""
+    from server.engine.loading.recognise import recognise
+    from server.engine.loading.single_file import load_unet
+
+    written, meant = quantised(family, how)
+    modules = []
+    for name, state in (("written", written), ("meant", meant)):
+        path = tmp_path / f"{name}.safetensors"
+        save_file(state, path)
+        found, shapes = recognise(path)
+        assert (found.kind, found.family) == ("checkpoint", family)
+        modules.append(load_unet(path, shapes, family, torch.float32, 128 if family == "SDXL" else 0).state_dict())
+    for name, value in modules[1].items():
+        torch.testing.assert_close(modules[0][name], value, rtol=1e-6, atol=1e-7)
+
+
+def picture(path: Path, **parts: Any) -> Any:
+    model = StableDiffusionLcm.load(ModelSpec(path, **parts), "cpu", dtype=torch.float32)
+    return model.render(make_request(strength=0.9, steps=2, seed=3)).image
+
+
+@pytest.mark.parametrize("who", ["A1111, yaml", "ComfyUI, zero terminal SNR", "kohya, v"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_v_prediction_paints_what_diffusers_does(family: str, who: str, tmp_path: Path) -> None:
+    given, prediction, zero = SAYS[who]
+    path = write(tmp_path, **given)
+    state = load_file(place(family, "checkpoint"))
+    save_file(state | {key: torch.zeros(1) for key in given.get("keys", ())}, path, given.get("says"))
+    pipeline = stock(family, "Img2Img", "model")
+    usual = pipeline.scheduler
+    pipeline.scheduler = LCMScheduler.from_config(usual.config, prediction_type=prediction, rescale_betas_zero_snr=zero)
+    try:
+        request = make_request(strength=0.9, steps=2, seed=3)
+        theirs = ask(pipeline, request)
+    finally:
+        pipeline.scheduler = usual
+    assert_same(picture(path), theirs)
+
+
+def test_a_scale_that_fits_no_weight_is_said(tmp_path: Path) -> None:
+    from server.engine.loading.scaled_weights import multiplied
+
+    for scale, words in (
+        (torch.ones(3), r"scale x\.weight_scale of shape \[3\], which is none for"),
+        (None, "four bits"),
+    ):
+        state = {"x.weight": torch.zeros(4, 4), "x.weight_scale": torch.ones(1) if scale is None else scale}
+        with pytest.raises(EngineError, match=words):
+            multiplied(
+                state | ({"x.weight_scale_2": torch.ones(1)} if scale is None else {}), tmp_path / "x.safetensors"
+            )
+    with pytest.raises(EngineError, match=r"has the scale y\.scale_weight, but not the weight y\.weight"):
+        multiplied({"y.scale_weight": torch.ones(1)}, tmp_path / "x.safetensors")
+    blocks = multiplied({"x.weight": torch.ones(4, 4), "x.weight_scale": torch.tensor([[1.0, 2], [3, 4]])}, tmp_path)
+    assert blocks["x.weight"].tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
+
+
+def test_a_diffusers_folder_in_scaled_fp8_is_refused(tmp_path: Path) -> None:
+    folder = shutil.copytree(place("SD1.5", "model"), tmp_path / "model")
+    file = next((folder / "unet").glob("*.safetensors"))
+    save_file(load_file(file) | {"conv_in.weight_scale": torch.ones(1)}, file, {"format": "pt"})
+    with pytest.raises(EngineError, match=r"unet of .*model is in scaled fp8 \(it has conv_in\.weight_scale\)"):
+        picture(folder)
+
+
+def difference(family: str, path: Path, marked: bool, names: Callable[[State], State] = dict) -> Path:
+    """The ControlNet of ``family`` as what sets it apart from the UNet, as A1111's first small files were made."""
+    control = load_file(place(family, "controlnet_own_names"))
+    unet = UNet2DConditionModel.from_pretrained(place(family, "tiny") / "unet").state_dict()
+    apart = {name: value - unet[name] if name in unet else value for name, value in control.items()}
+    save_file(names(apart) | ({"difference": torch.zeros(1)} if marked else {}), path)
+    return path
+
+
+@pytest.mark.parametrize("marked", [True, False])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_controlnet_that_is_a_difference_is_added_to_its_unet(family: str, marked: bool, tmp_path: Path) -> None:
+    request = make_request(depth=1.0, strength=1.0, steps=2, seed=5)
+    made = [
+        StableDiffusionLcm.load(ModelSpec(place(family, "tiny"), control=path), "cpu", dtype=torch.float32)
+        for path in (place(family, "controlnet"), difference(family, tmp_path / "depth.safetensors", marked))
+    ]
+    right, ours = (model.render(request).image for model in made)
+    assert_same(ours, right)
+    assert psnr(right, made[0].render(make_request(strength=1.0, steps=2, seed=5)).image) < 40
+
+
+def test_a_controlnet_within_the_model_that_it_was_trained_on(tmp_path: Path) -> None:
+    """lllyasviel's first ones, and what converters make of them: ``model.control_model.``."""
+    from server.engine.loading.controls import load_control
+    from server.engine.loading.files import Weights
+
+    plain = place("SD1.5", "controlnet_file")
+    state = load_file(plain)
+    rest = load_file(place("SD1.5", "checkpoint"))
+    for name, whole in (
+        ("prefix", {f"model.{key}": value for key, value in state.items()}),
+        ("with all", state | rest),
+    ):
+        path = tmp_path / f"{name}.safetensors"
+        save_file(whole, path)
+        loaded = load_control(path, Weights((path,)), torch.float32).state_dict()
+        for key, value in load_control(plain, Weights((plain,)), torch.float32).state_dict().items():
+            assert torch.equal(loaded[key], value)
+
+
+def test_text_in_scaled_fp8(tmp_path: Path) -> None:
+    from server.engine.loading.recognise import recognise
+    from server.engine.loading.single_file import load_texts
+
+    state = load_file(place("SD1.5", "checkpoint"))
+    name = "cond_stage_model.transformer.text_model.encoder.layers.0.mlp.fc1"
+    scaled = {f"{name}.weight": (state[f"{name}.weight"] * 100).to(FP8), f"{name}.scale_weight": torch.tensor(0.01)}
+    save_file(state | scaled, tmp_path / "x.safetensors")
+    encoder: CLIPTextModel = load_texts(
+        tmp_path / "x.safetensors", recognise(tmp_path / "x.safetensors")[1], "SD1.5", torch.float32
+    )[0][1]
+    weight = dict(encoder.named_parameters())[next(n for n, _ in encoder.named_parameters() if "0.mlp.fc1.weight" in n)]
+    torch.testing.assert_close(weight, scaled[f"{name}.weight"].float() * 0.01)
