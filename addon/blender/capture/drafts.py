@@ -86,7 +86,16 @@ class Drafts:
         if want.settle:
             style = dataclasses.replace(style, steps=max(style.steps, viewport.scene.draftglass.settle_steps))
         frame = Frame(
-            want.id, draft.image, draft.inverse_depth, draft.near, draft.view, draft.projection, time.perf_counter()
+            want.id,
+            draft.image,
+            draft.inverse_depth,
+            draft.near,
+            draft.view,
+            draft.projection,
+            time.perf_counter(),
+            ids=draft.ids,
+            normals=draft.normals,
+            objects=draft.objects,
         )
         request = Request(frame, style, want.settle)
         origin = origin_of(viewport)
