@@ -14,8 +14,9 @@ from ...problems.failures import Problem
 from ...wire import Frame, ProtocolError, Request, Style
 from ..properties import style_of
 from . import changes
+from .draft import Draft
 from .framing import projection_of, size_of
-from .offscreen import Capturer, Draft, OnlyInViewport, TooNarrow, ensure_gpu
+from .offscreen import Capturer, OnlyInViewport, TooNarrow, ensure_gpu
 from .origin import origin_of
 from .view import View
 from .viewports import Viewport
