@@ -68,7 +68,7 @@ def test_what_a_script_deletes_in_the_same_turn_is_let_go_of_first(
 ) -> None:
     import bpy
 
-    from addon.blender import spaces
+    from addon.blender.capture import spaces
 
     for _, space in spaces.view_spaces():
         space.shading.color_type = "TEXTURE"
@@ -89,7 +89,7 @@ def test_what_a_script_deletes_in_the_same_turn_is_let_go_of_first(
 def test_taking_in_what_changed_is_no_edit_where_nothing_did(live: Any, scene: Any) -> None:
     import bpy
 
-    from addon.blender import changes
+    from addon.blender.capture import changes
 
     start(live)
     rest(live)
@@ -102,7 +102,7 @@ def test_taking_in_what_changed_is_no_edit_where_nothing_did(live: Any, scene: A
 
 
 def test_nothing_is_drawn_beside_a_thread_of_blenders(live: Any, scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from addon.blender import session
+    from addon.blender.live import session
 
     start(live)
     sent = rest(live)["frames_sent"]
@@ -119,7 +119,7 @@ def test_nothing_is_drawn_beside_a_thread_of_blenders(live: Any, scene: Any, mon
 def test_which_threads_those_are(blender: Any, monkeypatch: pytest.MonkeyPatch, job: str) -> None:
     from types import SimpleNamespace
 
-    from addon.blender import jobs
+    from addon.blender.capture import jobs
 
     assert not jobs.is_drawing() and not jobs.is_rendering()
     assert blender.app.is_job_running(job) is False, "Blender has no such job"
