@@ -185,15 +185,56 @@ def test_choosing_a_style_sets_the_settings(addon: Any, scene: Any) -> None:
     settings.steps = 7
     assert choice.chosen == "NONE"
     settings.steps = 2
-    assert addon.library().get(choice.chosen).preset.prompt == settings.prompt, "a new scene has the first style"
+    assert addon.library().get(choice.chosen).preset.around("") == settings.prompt, "a new scene has the first style"
     listed = addon.library().named("Neon night")
     choice.chosen = listed.key
-    assert settings.prompt == listed.preset.prompt
+    assert settings.prompt == listed.preset.around("")
     assert settings.steps == listed.preset.steps
     assert choice.chosen == listed.key
     settings.strength = 0.5
     assert choice.chosen == "NONE", "the settings are another's by now"
     assert addon.applied(scene) == listed
+
+
+def test_a_style_is_put_around_what_was_typed_and_one_s_own_comes_back(addon: Any, scene: Any) -> None:
+    choice, settings = scene.draftglass_styles, scene.draftglass
+    settings.prompt, settings.strength, settings.steps = "a lighthouse", 0.4, 7
+    assert addon.name_of(scene) == "Your Own"
+    night, dawn = addon.library().named("Neon night"), addon.library().named("Snowy dawn")
+    choice.chosen = night.key
+    assert settings.prompt == night.preset.around("a lighthouse") and settings.prompt.startswith("a lighthouse, ")
+    assert addon.name_of(scene) == "Neon night" and choice.chosen == night.key
+    choice.chosen = dawn.key
+    assert settings.prompt == dawn.preset.around("a lighthouse"), "the first style's words are left in it"
+    settings.prompt = settings.prompt.replace("lighthouse", "windmill")
+    assert addon.name_of(scene) == "Snowy dawn", "the user's own words are no change of the style"
+    settings.strength = 0.77
+    assert addon.name_of(scene) == "Snowy dawn, changed"
+    choice.chosen = "NONE"
+    assert (settings.prompt, settings.steps) == ("a windmill", 7) and settings.strength == pytest.approx(0.4)
+    assert addon.name_of(scene) == "Your Own"
+
+
+def test_what_was_typed_in_place_of_a_style_is_one_s_own(addon: Any, scene: Any) -> None:
+    choice, settings = scene.draftglass_styles, scene.draftglass
+    night, dawn = addon.library().named("Neon night"), addon.library().named("Snowy dawn")
+    choice.chosen = night.key
+    assert settings.prompt == night.preset.around(""), "Blender's first prompt is nobody's words"
+    settings.prompt = "a submarine"
+    choice.chosen = dawn.key
+    assert settings.prompt == dawn.preset.around("a submarine")
+
+
+def test_a_style_saved_from_another_keeps_its_place_for_the_words(addon: Any, scene: Any) -> None:
+    import bpy
+
+    settings = scene.draftglass
+    settings.prompt = "a lighthouse"
+    bpy.ops.draftglass.apply_style(name="Neon night")
+    settings.strength = 0.61
+    bpy.ops.draftglass.save_style(name="Neon, weak")
+    saved = addon.library().named("Neon, weak").preset
+    assert saved.prompt == addon.library().named("Neon night").preset.prompt and saved.strength == 0.61
 
 
 def test_styles_by_operators(addon: Any, scene: Any, tmp_path: Path) -> None:
