@@ -1,4 +1,4 @@
-"""What a person meets in the first hour with the mouse: quad view, other workspaces, the gallery, gizmos, the search."""
+"""What a person meets in the first hour: quad view, other workspaces, the gallery, gizmos, the search. No bpy."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,13 +39,11 @@ def live(screen: Screen, home: Path, shots: Path, tmp_path: Path) -> Iterator[Li
 
 def drag_in(live: Live, number: int, by: tuple[int, int]) -> None:
     """Orbit in one quadrant."""
-    x, y, width, height, x0, y0 = live.window.run(
-        f"(lambda r, m: [r.x, r.y, r.width, r.height, min(q.x for q in m), min(q.y for q in m)])"
-        f"(quadrants()[{number}], quadrants())"
-    )
+    shape = "[r.x, r.y, r.width, r.height]"
+    x, y, width, height = live.window.run(f"[{shape} for r in quadrants()][{number}]")
+    first = live.window.run(f"[{shape} for r in quadrants()][0]")  # which the rectangle is of
     left, top, _, _ = live.window.rectangle("VIEW_3D")
-    first = live.window.run("[quadrants()[0].x, quadrants()[0].y, quadrants()[0].height]")
-    bottom = top + first[2] + first[1]  # the screen's row of y = 0 in the window
+    bottom = top + first[3] + first[1]  # the screen's row of the window's lowest
     live.window.screen.drag((left - first[0] + x + width // 2, bottom - y - height // 2), by)
     live.window.catch_up()
 
