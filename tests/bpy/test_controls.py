@@ -212,3 +212,17 @@ def test_the_key_says_why_live_cannot_start_as_the_button_does(addon: Any, monke
         bpy.ops.draftglass.play()
     setup.manager.problem = None
     assert str(error.value).strip() == "Error: The address of a server is given, but no token."
+
+
+def test_words_of_the_embedded_model_are_offered_and_others_named(addon: Any, scene: Any) -> None:
+    import bpy
+
+    from addon.blender.ui import prompt_words
+
+    settings = scene.draftglass
+    settings.prompt = "a sandstone castle with a dragon on grass"
+    assert prompt_words.is_small(scene) and prompt_words.vocabulary().unknown(settings.prompt) == ("dragon",)
+    bpy.ops.draftglass.add_word(kind="buildings", word="ice")
+    assert settings.prompt == "an ice castle with a dragon on grass"
+    settings.models.model = "sd15"
+    assert not prompt_words.is_small(scene)

@@ -11,6 +11,7 @@ from ..display.editors import is_seen
 from ..live import models
 from ..live import switch as live
 from .overlay_tools import draw_progress
+from .prompt_words import draw_words
 from .setup_panel import draw_setup, draw_text
 
 STATE_ICONS = {
@@ -54,6 +55,7 @@ def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     row = column.row(align=True)
     row.active = settings.guidance > 1
     row.prop(settings, "negative_prompt", text="", placeholder="Not in the picture (needs guidance)")
+    draw_words(layout, context)
     column = layout.column(align=True)
     column.prop(settings, "strength")
     column.prop(settings, "depth_weight")
