@@ -20,7 +20,17 @@ from . import depsgraph_edits
 from .meshes import Mesh, Meshes, Use
 
 KEY_LENGTH = 11
-WITHOUT_TRIANGLES = frozenset({"CURVES", "GPENCIL", "GREASEPENCIL", "POINTCLOUD", "VOLUME"})
+KINDS = {
+    "MESH": "mesh",
+    "CURVES": "curves",
+    "GPENCIL": "grease_pencil",
+    "GREASEPENCIL": "grease_pencil",
+    "POINTCLOUD": "pointcloud",
+    "VOLUME": "volume",
+}
+"""Types of objects that are drawn, and how a 3D View's setting that hides them ends. All but the first are loose:
+without triangles. Curves, texts and metaballs come as instances of meshes."""
+MAKERS = {**KINDS, "CURVE": "curve", "SURFACE": "surf", "META": "meta", "FONT": "font", "EMPTY": "empty"}
 NOT_SOLID = frozenset({"BOUNDS", "WIRE"})
 """Kinds of display that overlays draw."""
 MOST_LOOSE = 256
@@ -183,9 +193,13 @@ def _seen(
 def _noted(kinds: list[_Kind], instance: Any, shown: Any, maker: Any, space: bpy.types.SpaceView3D) -> int:
     """The number of a new kind; -1 where it is not shown."""
     solid = shown.type == "MESH"
-    if not (solid or shown.type in WITHOUT_TRIANGLES) or not instance.show_self or shown.display_type in NOT_SOLID:
+    if shown.type not in KINDS or not instance.show_self or shown.display_type in NOT_SOLID:
         return -1
-    if not shown.visible_in_viewport_get(space):
+    if maker is None:
+        visible = shown.visible_in_viewport_get(space)
+    else:  # Blender has no true answer for an instance, which is hidden by its own type, or with what made it
+        visible = _shows_kind(space, KINDS[shown.type]) and _is_visible(instance.parent, space)
+    if not visible:
         return -1
     original = shown.original
     owners = original.session_uid, maker.session_uid if maker is not None else 0
@@ -194,6 +208,17 @@ def _noted(kinds: list[_Kind], instance: Any, shown: Any, maker: Any, space: bpy
     address = mesh.as_pointer() if mesh is not None else 0
     kinds.append(_Kind(mesh, address, original, owners, shown.show_in_front, np.array((box.min(0), box.max(0)))))
     return len(kinds) - 1
+
+
+def _shows_kind(space: bpy.types.SpaceView3D, kind: str) -> bool:
+    return getattr(space, f"show_object_viewport_{kind}", True)
+
+
+def _is_visible(maker: bpy.types.Object, space: bpy.types.SpaceView3D) -> bool:
+    """Whether what ``maker`` makes is visible: hiding all of its own type hides but itself."""
+    if _shows_kind(space, MAKERS.get(maker.type, maker.type.lower())):
+        return maker.visible_in_viewport_get(space)
+    return space.local_view is None or maker.local_view_get(space)
 
 
 def _uses(kinds: list[_Kind]) -> dict[int, Use]:
