@@ -64,15 +64,13 @@ def roots(folder: Path) -> list[tuple[Path, Purpose]]:
 
 
 def walk(root: Path) -> Iterator[Path]:
-    """The weight files and diffusers folders under ``root``; no folder twice, whatever links lead to it."""
-    seen: set[Path] = set()
+    """The weight files and diffusers folders under ``root``; a link to a folder that it lies in is not followed."""
     for place, folders, files in os.walk(root, followlinks=True):
         path = Path(place)
-        real = _real(path)
-        if real in seen:
+        above = [each for each in path.parents if each == root or root in each.parents]
+        if _real(path) in map(_real, above):
             folders.clear()
             continue
-        seen.add(real)
         folders[:] = sorted(name for name in folders if name != "image_encoder" and not name.startswith("."))
         if path != root and {"model_index.json", "config.json"} & set(files):
             folders.clear()

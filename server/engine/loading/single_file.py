@@ -69,7 +69,10 @@ def fill(make: Callable[[], Any], state: Mapping[str, torch.Tensor], path: Path,
 def load_unet(path: Path, shapes: Shapes, family: str, dtype: torch.dtype, pooled: int = 0) -> UNet2DConditionModel:
     """The UNet in ``path``; ``pooled``: the width of the pooled text that an SDXL one takes."""
     config = unet_config(_within(shapes, UNET, path, "UNet"), family, pooled)
-    state = convert_ldm_unet_checkpoint(read_tensors(path, UNET, dtype), config)
+    tensors = read_tensors(path, UNET, dtype)
+    state = convert_ldm_unet_checkpoint(tensors, config)
+    if (guidance := tensors.get(f"{UNET}time_embed.cond_proj.weight")) is not None:  # which diffusers leaves out
+        state["time_embedding.cond_proj.weight"] = guidance
     return fill(lambda: UNet2DConditionModel.from_config(config), state, path, "UNet")
 
 
@@ -170,8 +173,7 @@ def load_texts(path: Path, shapes: Shapes, family: str, dtype: torch.dtype) -> l
 def unet_config(shapes: Shapes, family: str, pooled: int) -> dict[str, Any]:
     """The config of a UNet (or of the half that a ControlNet is) with tensors of these ``shapes``."""
     widths: list[int] = []
-    depths: list[int] = []
-    resnets: list[int] = []
+    depths: list[list[int]] = []
     count = _count(shapes, r"input_blocks\.(\d+)\.")
     level_open = False
     for index in range(1, count):
@@ -182,27 +184,36 @@ def unet_config(shapes: Shapes, family: str, pooled: int) -> dict[str, Any]:
         if not level_open:
             level_open = True
             widths.append(0)
-            depths.append(0)
-            resnets.append(0)
+            depths.append([])
         widths[-1] = shapes[f"{block}.0.out_layers.3.weight"][0]
-        depths[-1] = _count(shapes, rf"{re.escape(block)}\.1\.transformer_blocks\.(\d+)\.")
-        resnets[-1] += 1
+        depths[-1].append(_depth(shapes, block))
+    layers = len(depths[0])
+    upper = [
+        [_depth(shapes, f"output_blocks.{level * (layers + 1) + index}") for index in range(layers + 1)]
+        for level in range(len(depths))
+    ]
     crossed = next(name for name in shapes if name.endswith("attn2.to_k.weight"))
     projection = next(name for name in shapes if name.endswith("1.proj_in.weight"))
-    down = ["CrossAttnDownBlock2D" if depth else "DownBlock2D" for depth in depths]
-    up = ["CrossAttnUpBlock2D" if depth else "UpBlock2D" for depth in reversed(depths)]
+    down = ["CrossAttnDownBlock2D" if any(depth) else "DownBlock2D" for depth in depths]
+    up = ["CrossAttnUpBlock2D" if any(depth) else "UpBlock2D" for depth in reversed(depths)]
     config: dict[str, Any] = {
         "sample_size": 128 if family == "SDXL" else 64,
         "in_channels": shapes["input_blocks.0.0.weight"][1],
         "block_out_channels": widths,
-        "layers_per_block": resnets[0],
+        "layers_per_block": layers,
         "down_block_types": down,
         "up_block_types": up,
-        "transformer_layers_per_block": [max(1, depth) for depth in depths],
+        "transformer_layers_per_block": [max(1, depth[0]) for depth in depths],
         "cross_attention_dim": shapes[crossed][1],
         "use_linear_projection": len(shapes[projection]) == 2,
         "attention_head_dim": [width // HEAD for width in widths] if family == "SDXL" else 8,
     }
+    if "middle_block.1.proj_in.weight" not in shapes:  # SSD-1B and others that were distilled
+        config["mid_block_type"] = "UNetMidBlock2D"
+    if "out.2.weight" in shapes and any(
+        set(deep) != {depth[0]} for deep, depth in zip(upper, reversed(depths), strict=True)
+    ):
+        config["reverse_transformer_layers_per_block"] = [deep if any(deep) else 1 for deep in upper]
     if "time_embed.cond_proj.weight" in shapes:  # LCM's own fine-tunes, which take the guidance as an input
         config["time_cond_proj_dim"] = shapes["time_embed.cond_proj.weight"][1]
     if "out.2.weight" in shapes:
@@ -216,6 +227,11 @@ def unet_config(shapes: Shapes, family: str, pooled: int) -> dict[str, Any]:
             "projection_class_embeddings_input_dim": given,
         }
     return config
+
+
+def _depth(shapes: Shapes, block: str) -> int:
+    """Transformer blocks in ``block``; 0 where it has no attention."""
+    return _count(shapes, rf"{re.escape(block)}\.1\.transformer_blocks\.(\d+)\.")
 
 
 def vae_config(shapes: Shapes, family: str) -> dict[str, Any]:
