@@ -1,0 +1,64 @@
+"""What is to be said of views that do not show what they should. Imports numpy; no bpy of its own."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import numpy as np
+
+from ..capture import Draft
+from .opening import named
+
+PLAIN = 1.5
+"""A picture whose colours spread by no more than this, of 255, shows one plain surface, whatever its shade."""
+CLOSE, MOST = 0.3, 0.9
+"""A view is blocked where so much of the picture is nearer than this part of the way to what it should show."""
+
+
+class Finding(Enum):
+    """What was found; each value says it of the views that it is about."""
+
+    CUT = "something in front hides what the camera sees, so it is cut off there"
+    ABOVE = "nothing of it is seen at the camera's height and distance, so everything is shown from above there"
+    PLAIN = "one plain surface fills the picture"
+    NOTHING = "nothing is seen"
+
+
+class Findings:
+    """Collects them over a run, for one sentence each."""
+
+    def __init__(self) -> None:
+        self._places: dict[tuple[Finding, str], list[str]] = {}
+
+    def add(self, finding: Finding, place: str, reason: str = "") -> None:
+        """Remember ``finding``, at ``place`` such as ``frame 7``; ``reason``: the end of a sentence."""
+        places = self._places.setdefault((finding, reason), [])
+        if place not in places:
+            places.append(place)
+
+    def sentences(self) -> list[str]:
+        """All of them, in the order in which they were found; without stops."""
+        return [
+            f"at {named(places, quoted=False)}, {finding.value}" + (f": {reason}" if reason else "")
+            for (finding, reason), places in self._places.items()
+        ]
+
+
+def has_depth(draft: Draft) -> bool:
+    """Whether any pixel of ``draft`` is a surface's; a volume, for one, leaves none."""
+    return draft.inverse_depth is not None and bool(draft.inverse_depth.any())
+
+
+def is_plain(draft: Draft) -> bool:
+    """Whether one surface of one colour fills the picture."""
+    if draft.inverse_depth is None or not draft.inverse_depth.all():
+        return False
+    return bool((draft.image[::2, ::2].reshape(-1, 3).std(0) < PLAIN).all())
+
+
+def is_blocked(draft: Draft, distance: float) -> bool:
+    """Whether something stands right before the eye of a view of what is at ``distance``. Perspective only."""
+    if draft.inverse_depth is None:
+        return False
+    near = draft.inverse_depth.astype(np.float32) > 65535 * draft.near / (CLOSE * distance)
+    return float(near.mean()) >= MOST
