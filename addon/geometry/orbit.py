@@ -16,21 +16,28 @@ from .inverse_depth import is_orthographic
 Array = NDArray[np.float64]
 CENTRE = 0.5
 """How much the middle of a picture counts more than its edges: the sigma of a bell curve, in half sides."""
+EDGES = (0.1, 0.9)
+"""Between these parts of it, in order of distance, lies what counts as the thing that is seen."""
 
 
-def middle_of_sight(points: Array, distances: Array, places: Array) -> Array:
-    """The middle of what a view shows: a point that the view has in its frame, as far away as most of it.
+def middle_of_sight(seen: Array, places: Array) -> Array:
+    """The middle of what a view shows, as seen from its eye: x, y, z, in the picture's frame.
 
-    ``points``: N x 3, in the world, of as many pixels; ``distances``: of each along the view's axis, above 0;
-    ``places``: N x 2, where it is in the picture, -1 to 1 to the right and up.
-    Things in the middle of the picture count more than those at its edges, and near ones more than far ones: a ground
-    that reaches to the horizon, or a dome for a sky, is not what a view is of.
+    ``seen``: N x 3, from the eye, which looks along -Z, of as many pixels; ``places``: N x 2, where each is in the
+    picture, -1 to 1 to the right and up.
+    Things in the middle of the picture count more than those at its edges, and near ones somewhat more than far ones; a
+    ground that reaches to the horizon, or a dome for a sky, is not what a view is of.
     """
-    weights = np.exp(-0.5 * (places**2).sum(1) / CENTRE**2) / np.maximum(distances, 1e-9)
-    distance = _median(distances, weights)
+    distances = -seen[:, 2]
+    weights = np.exp(-0.5 * (places**2).sum(1) / CENTRE**2) / np.sqrt(np.maximum(distances, 1e-9))
+    distance = _quantile(distances, weights, 0.5)
     about = (distances > distance / 2) & (distances < distance * 2)
-    points, weights = points[about], weights[about]
-    return np.array([_median(points[:, axis], weights) for axis in range(3)])
+    weights = weights[about]
+    low, high = (_quantile(distances[about], weights, part) for part in EDGES)
+    # by directions, as the middle of places in the world need not be in the frame
+    slopes = seen[about, :2] / distances[about, None]
+    middle = (low + high) / 2
+    return np.array([*(_quantile(slopes[:, axis], weights, 0.5) * middle for axis in (0, 1)), -middle])
 
 
 def turned(view: Array, middle: Array, turn: float) -> Array:
@@ -64,6 +71,11 @@ def sphere_round(points: Array) -> tuple[Array, float]:
     return middle, max(float(np.linalg.norm(points - middle, axis=1).max()), 1e-9)
 
 
+def from_eye(view: Array, seen: Array) -> Array:
+    """Points as a view's eye sees them, N x 3, in the world. The view need not be upright: a sheared camera's is not."""
+    return (seen - view[:3, 3]) @ np.linalg.inv(view[:3, :3]).T
+
+
 def perspective(half_angle: float, near: float, far: float) -> Array:
     """The projection of a square frame; ``half_angle``: half of what it takes in, either way."""
     zoom = 1 / math.tan(half_angle)
@@ -89,7 +101,8 @@ def with_clipping(projection: Array, near: float, far: float) -> Array:
     return result
 
 
-def _median(values: Array, weights: Array) -> float:
+def _quantile(values: Array, weights: Array, part: float) -> float:
+    """The value below which ``part`` (0 to 1) of the weights lie."""
     order = np.argsort(values)
     total = np.cumsum(weights[order])
-    return float(values[order][np.searchsorted(total, total[-1] / 2)])
+    return float(values[order][np.searchsorted(total, total[-1] * part)])

@@ -12,6 +12,8 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
+from .choice import Choice
+
 UNSEEN = frozenset({"EMPTY", "CAMERA", "LIGHT", "LIGHT_PROBE", "SPEAKER", "ARMATURE", "LATTICE"})
 """Kinds of objects that are drawn, if at all, as overlays."""
 OUTLINES = frozenset({"BOUNDS", "WIRE"})
@@ -28,15 +30,21 @@ class Box:
     corners: NDArray[np.float64]
 
 
-def boxes(depsgraph: bpy.types.Depsgraph) -> Iterator[Box]:
+def boxes(choice: Choice) -> Iterator[Box]:
     """A box for each thing that may be drawn, instances included; for one in ``EVERY`` where they are ``MANY``."""
+    depsgraph = choice.view_layer.depsgraph
+    assert depsgraph is not None, "it is made when the choice is"
+    visible: dict[int, bool] = {}
     for number, instance in enumerate(depsgraph.object_instances):
         if number > MANY and number % EVERY:
             continue
         shown = instance.object
         if shown is None or shown.type in UNSEEN or shown.display_type in OUTLINES or not instance.show_self:
             continue
-        if not has_surface(shown):
+        source = (instance.parent or shown).original
+        if source.as_pointer() not in visible:
+            visible[source.as_pointer()] = source.visible_get(view_layer=choice.view_layer, viewport=choice.space)
+        if not visible[source.as_pointer()] or not has_surface(shown):
             continue
         corners = np.array([tuple(corner) for corner in shown.bound_box], np.float64)
         matrix = np.array(instance.matrix_world, np.float64)
@@ -53,4 +61,7 @@ def has_surface(shown: bpy.types.Object) -> bool:
         return bool(shown.data.body.strip())
     if isinstance(shown.data, bpy.types.Curve):
         return len(shown.data.splines) > 0
+    if isinstance(shown.data, bpy.types.Volume):
+        shown.data.grids.load()
+        return len(shown.data.grids) > 0
     return True

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import bpy
 
-from ..spaces import copy_looks, is_local, view_spaces
 from .errors import OfflineError
 
 
@@ -93,33 +92,20 @@ def _canvas(window: bpy.types.Window) -> tuple[bpy.types.SpaceView3D, bpy.types.
     if area is None:  # in memory only: the file on the disk stays as it is
         area = max(window.screen.areas, key=lambda other: other.width * other.height)
         area.type = "VIEW_3D"
-    seen = area.spaces.active
-    seen.use_local_collections = False
-    if is_local(seen):  # a choice of objects that is no part of the scene; what else it looks like is kept
-        area = _whole_one() or area
-        copy_looks(seen, area.spaces.active)
-    space = area.spaces.active
+    space, region = area.spaces.active, next(region for region in area.regions if region.type == "WINDOW")
+    if space.local_view is not None:  # a choice of objects that is no part of the scene
+        screen = next(screen for screen in bpy.data.screens if any(area == other for other in screen.areas))
+        with bpy.context.temp_override(window=window, screen=screen, area=area, region=region):
+            bpy.ops.view3d.localview(frame_selected=False)
+    space.use_local_collections = False
     space.shading.type = "SOLID"
     space.overlay.show_overlays = space.show_gizmo = False
     if space.region_3d is not None:
         space.region_3d.use_clip_planes = False
-    return space, next(region for region in area.regions if region.type == "WINDOW")
+    return space, region
 
 
 def _largest(areas: Iterable[bpy.types.Area]) -> bpy.types.Area | None:
     return max(
         (area for area in areas if area.type == "VIEW_3D"), key=lambda area: area.width * area.height, default=None
     )
-
-
-def _whole_one() -> bpy.types.Area | None:
-    """A 3D View that shows the whole scene; one is made where all show a choice of it."""
-    for area, space in view_spaces():
-        if area.spaces.active == space and not is_local(space):
-            return area
-    for screen in bpy.data.screens:
-        for area in screen.areas:
-            if not any(space.type == "VIEW_3D" for space in area.spaces):
-                area.type = "VIEW_3D"
-                return area
-    return None

@@ -16,7 +16,9 @@ import gpu
 import numpy as np
 from numpy.typing import NDArray
 
-from ..capture import View, _draw, _read
+from ...geometry.orbit import from_eye
+from ..capture import _draw, _read
+from ..capture_view import View
 
 Array = NDArray[np.float64]
 SIDE = 128
@@ -27,14 +29,19 @@ SIDE = 128
 class Sight:
     """What a view shows. ``drawn``: bool, H x W, bottom row first, whatever is not background.
 
-    Of the N pixels whose depth is known: ``points`` N x 3 in the world; ``distances`` N, along the view's axis;
-    ``places`` N x 2, where in the picture, -1 to 1 to the right and up.
+    Of the N pixels whose depth is known: ``seen`` N x 3, from the eye, which looks along -Z; ``places`` N x 2, where in
+    the picture, -1 to 1 to the right and up.
     """
 
+    view: View
     drawn: NDArray[np.bool_]
-    points: Array
-    distances: Array
+    seen: Array
     places: Array
+
+    @property
+    def points(self) -> Array:
+        """The same N pixels in the world, N x 3."""
+        return from_eye(np.array(self.view.view_matrix, np.float64), self.seen)
 
     @property
     def share(self) -> float:
@@ -54,12 +61,12 @@ class Probe:
             self._offscreen = gpu.types.GPUOffScreen(SIDE, SIDE)
         with _set(view.space.shading, {"show_xray": False}):  # through which one sees, but at no depth
             image, depth = self._drawing(view)
-        drawn = depth < 1.0
+        drawn = depth < 1.0  # also where it is 0, of what is shown in front of all
         if not drawn.any():  # a volume, for one, leaves no depth: what differs from the empty view is drawn, too
             with _set(view.space, dict.fromkeys(_types(), False)):
                 empty, _ = self._drawing(view)
             drawn = (image != empty).any(2)
-        return Sight(drawn, *_positions(depth, view))
+        return Sight(view, drawn, *_positions(depth, view))
 
     def _drawing(self, view: View) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         _draw(self._offscreen, view, view.space)
@@ -70,15 +77,13 @@ class Probe:
         return image, depth
 
 
-def _positions(depth: NDArray[np.float32], view: View) -> tuple[Array, Array, Array]:
-    """Points, distances and places as of :class:`Sight`. What is shown in front of all leaves a depth of 0, and none."""
+def _positions(depth: NDArray[np.float32], view: View) -> tuple[Array, Array]:
+    """``seen`` and ``places`` of :class:`Sight`. What is shown in front of all leaves a depth of 0, which is none."""
     rows, columns = np.nonzero((depth > 0) & (depth < 1))
     places = (np.stack([columns, rows], 1) + 0.5) / SIDE * 2 - 1
     ends = np.concatenate([places, depth[rows, columns, None].astype(np.float64) * 2 - 1, np.ones((len(rows), 1))], 1)
-    eyes = ends @ np.linalg.inv(np.array(view.projection_matrix, np.float64)).T
-    eyes = eyes[:, :3] / eyes[:, 3:]
-    points = (eyes - np.array(view.view_matrix, np.float64)[:3, 3]) @ np.array(view.view_matrix, np.float64)[:3, :3]
-    return points, -eyes[:, 2], places
+    seen = ends @ np.linalg.inv(np.array(view.projection_matrix, np.float64)).T
+    return seen[:, :3] / seen[:, 3:], places
 
 
 def _types() -> list[str]:

@@ -11,7 +11,8 @@ import numpy as np
 from mathutils import Vector
 from numpy.typing import NDArray
 
-from ..capture import Capturer, Draft, View, ensure_gpu
+from ..capture import Capturer, Draft, ensure_gpu
+from ..capture_view import View
 from ..display import Display
 from .bounds import boxes
 from .choice import Choice, Wanted, choose, find
@@ -48,8 +49,7 @@ class OfflineScene:
         self._place: tuple[float | None, int | None] = (None, None)
         self._stand_ins: dict[float, int] = {}
         self._findings = Findings()
-        depsgraph = self._layer.depsgraph
-        if orbit and (depsgraph is None or next(boxes(depsgraph), None) is None):
+        if orbit and next(boxes(self._choice), None) is None:
             raise OfflineError(words(unseen_objects(self._choice), self._choice, None))
         bound = any(marker.camera is not None for marker in self._scene.timeline_markers)
         if not orbit and self._scene.camera is None and not bound:

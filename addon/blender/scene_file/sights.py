@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...geometry.inverse_depth import is_orthographic
-from ...geometry.orbit import middle_of_sight, perspective, sphere_round, turned, view_towards
-from ..capture import Draft, View
+from ...geometry.orbit import from_eye, middle_of_sight, perspective, sphere_round, turned, view_towards
+from ..capture import Draft
+from ..capture_view import View
 from .bounds import boxes
 from .choice import Choice
 from .errors import OfflineError
@@ -41,6 +42,8 @@ LOOKS = 6
 """How often a view of everything is drawn until it fits."""
 FITS = 0.5
 """What is drawn fits when it reaches over this part of the way to the frame, and not beyond."""
+SPARSE = 0.004
+"""What covers less of a picture is no more than specks."""
 SINGLE = 20
 """So many things are looked at one by one where all together are too small to be seen."""
 
@@ -118,22 +121,21 @@ class Orbit:
             self.note = str(error)
             return
         sight = self._probe.look(own)
-        eye = -np.array(own.view_matrix, np.float64)[:3, :3].T @ np.array(own.view_matrix, np.float64)[:3, 3]
-        if len(sight.points):
-            self._middle = middle_of_sight(sight.points, sight.distances, sight.places)
+        matrix = np.array(own.view_matrix, np.float64)
+        if len(sight.seen):
+            self._middle = from_eye(matrix, middle_of_sight(sight.seen, sight.places))
         elif sight.drawn.any():  # a volume leaves no depth
             self._overview = self._all()
             self._middle = self._overview.middle
         else:
             self.note = words(why(self._choice, own, self._probe), self._choice, camera.name)
             return
-        self._own = own
+        self._own, eye = own, from_eye(matrix, np.zeros(3))
         self._azimuth = math.atan2(eye[1] - self._middle[1], eye[0] - self._middle[0])
 
     def _all(self) -> Overview:
         """Find where everything that is drawn can be seen from. Raises OfflineError for nothing."""
-        depsgraph = self._choice.view_layer.depsgraph
-        found = list(boxes(depsgraph)) if depsgraph is not None else []
+        found = list(boxes(self._choice))
         if not found:
             raise OfflineError(words(unseen_objects(self._choice), self._choice, None))
         everything = np.concatenate([box.corners for box in found])
@@ -149,10 +151,14 @@ class Orbit:
         """``overview`` brought closer or farther until what is drawn fits; None where nothing is drawn."""
         for _ in range(LOOKS):
             sight = self._probe.look(overview.view(self._choice, AZIMUTH))
-            if not len(sight.points):
+            if not len(sight.seen):
                 return overview if sight.drawn.any() else None
             middle, radius = sphere_round(sight.points)
-            if _touches_edge(sight):
+            if sight.share < SPARSE:  # things far apart: rather the most of them than all as specks
+                middle = np.median(sight.points, axis=0)
+                radius = 3 * float(np.median(np.linalg.norm(sight.points - middle, axis=1)))
+                overview = Overview(middle, min(max(radius, overview.radius / 50), overview.radius / 1.5))
+            elif _touches_edge(sight):
                 overview = Overview(overview.middle, overview.radius * 1.5)
             elif radius < FITS * overview.radius:
                 overview = Overview(middle, radius * 1.2)

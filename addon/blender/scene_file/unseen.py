@@ -9,7 +9,7 @@ from enum import Enum
 import bpy
 import numpy as np
 
-from ..capture import View
+from ..capture_view import View
 from .bounds import OUTLINES, UNSEEN, Box, boxes
 from .choice import Choice
 from .opening import missing, named
@@ -26,11 +26,11 @@ class Reason(Enum):
     """Why things are not seen; each value says it of them."""
 
     BEYOND = "beyond its clip end"
-    BEFORE = "before its clip start"
+    BEFORE = "nearer than its clip start"
     OUTSIDE = "outside its frame"
     SEE_THROUGH = "in its frame, but see-through or seen from a side that is not drawn"
-    MISSING = "missing, as their library can't be found"
-    KIND = "of a kind that is no surface (empty, light, camera and the like)"
+    MISSING = "missing from the library"
+    KIND = "drawn as an overlay only, like every empty, light and camera"
     EXCLUDED = "in collections that the view layer leaves out"
     DISABLED = "disabled in viewports"
     TYPE_OFF = "of a type that the 3D View leaves out"
@@ -53,13 +53,12 @@ def why(choice: Choice, view: View, probe: Probe) -> list[Unseen]:
     """Why ``view``, which shows nothing, does so: the one reason of the view, or those of its objects."""
     near, far = clip_distances(view)
     beyond = probe.look(clipped(view, far, far * FARTHER))
-    if len(beyond.distances):
-        return [Unseen(Reason.BEYOND, limit=far, distance=float(beyond.distances.min()))]
+    if len(beyond.seen):
+        return [Unseen(Reason.BEYOND, limit=far, distance=float(-beyond.seen[:, 2].max()))]
     before = probe.look(clipped(view, near / FARTHER if near > 0 else near - far * FARTHER, near))
-    if len(before.distances):
-        return [Unseen(Reason.BEFORE, limit=near, distance=float(before.distances.max()))]
-    depsgraph = choice.view_layer.depsgraph
-    found = list(boxes(depsgraph)) if depsgraph is not None else []
+    if len(before.seen):
+        return [Unseen(Reason.BEFORE, limit=near, distance=float(-before.seen[:, 2].min()))]
+    found = list(boxes(choice))
     inside = [box.name for box in found if _meets(box, view)]
     if inside:
         return [Unseen(Reason.SEE_THROUGH, _distinct(inside))]
@@ -87,10 +86,14 @@ def words(unseen: Sequence[Unseen], choice: Choice, camera: str | None) -> str:
         return f"the clip start of {who} is {limit}, the farthest thing is at {distance}"
     if unseen and unseen[0].reason in (Reason.OUTSIDE, Reason.SEE_THROUGH):
         return f"{who} has {named(list(unseen[0].names))} {unseen[0].reason.value}"
-    parts = [f"{_are(one.names)} {one.reason.value}" for one in unseen]
+    telling = [one for one in unseen if one.reason is not Reason.KIND] or unseen
+    parts = [f"{_are(one.names)} {one.reason.value}" for one in telling]
     lacks = missing()
-    sentence = f"the scene {scene.name!r} is empty: there is nothing in it to be seen"
-    sentence += f", as {'; '.join(parts)}" if parts else ""
+    if all(one.reason in (Reason.KIND, Reason.NO_SURFACE) for one in unseen):
+        sentence = f"the scene {scene.name!r} is empty: there is nothing in it to be seen"
+        sentence += f", as {'; '.join(parts)}" if parts else ""
+    else:
+        sentence = f"nothing of the scene {scene.name!r} can be seen: {'; '.join(parts)}"
     sentence += f" ({lacks})" if lacks else ""
     others = [other.name for other in bpy.data.scenes if other != scene and len(other.objects)]
     return sentence + (f"; the file has the scenes {named(others)}, too: choose by --scene" if others else "")
