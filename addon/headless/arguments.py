@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .. import __version__
+from ..version import VERSION
 from ..wire import MAX_SIDE
-from ..wire.messages import MAX_SEED, MAX_STEPS
+from ..wire.style import MAX_SEED, MAX_STEPS
 from .values import Move, frame_range, move, number, whole
 
 MOST_SHOTS = 10_000
@@ -113,7 +113,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     add("--token-file", type=Path, metavar="PATH", help="where that server's token lies")
     add("--model", help="for the server that is started: a name that it knows, a diffusers folder or .safetensors file")
     add("--device", help=f"for the server that is started: {', '.join(DEVICES)}")
-    add("--version", action="version", version=__version__)
+    add("--version", action="version", version=VERSION)
     given = parser.parse_args(_joined(sys.argv[1:] if arguments is None else arguments, actions))
     try:
         return _checked(given, defaults)

@@ -1,7 +1,7 @@
 """Which scene, view layer, camera and 3D View of a file are taken. Imports bpy.
 
-Those that the file's own window shows, but for what was asked for by name. What is set here is set in the file's copy in
-memory only, which nobody saves.
+Those that the file's own window shows, but for what was asked for by name. What is set here is set in memory only,
+which nobody saves.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import bpy
 
@@ -59,7 +60,7 @@ def main_window() -> bpy.types.Window:
     return next((window for window in manager.windows if window.parent is None), manager.windows[0])
 
 
-def find(among: "bpy.types.bpy_prop_collection", name: str, kind: str, where: str) -> bpy.types.bpy_struct:
+def find(among: Any, name: str, kind: str, where: str) -> Any:
     """The one of that ``name``. Raises OfflineError, with names that are near it."""
     found = among.get(name)
     if found is None:
@@ -92,7 +93,8 @@ def _canvas(window: bpy.types.Window) -> tuple[bpy.types.SpaceView3D, bpy.types.
     if area is None:  # in memory only: the file on the disk stays as it is
         area = max(window.screen.areas, key=lambda other: other.width * other.height)
         area.type = "VIEW_3D"
-    space, region = area.spaces.active, next(region for region in area.regions if region.type == "WINDOW")
+    space: Any = area.spaces.active
+    region = next(region for region in area.regions if region.type == "WINDOW")
     if space.local_view is not None:  # a choice of objects that is no part of the scene
         screen = next(screen for screen in bpy.data.screens if any(area == other for other in screen.areas))
         with bpy.context.temp_override(window=window, screen=screen, area=area, region=region):

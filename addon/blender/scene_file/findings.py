@@ -6,11 +6,11 @@ from enum import Enum
 
 import numpy as np
 
-from ..capture import Draft
+from ..capture.offscreen import Draft
 from .opening import named
 
 PLAIN = 1.5
-"""A picture whose colours spread by no more than this, of 255, shows one plain surface, whatever its shade."""
+"""A picture whose colours spread by no more than this, of 255, is of one shade."""
 CLOSE, MOST = 0.3, 0.9
 """A view is blocked where so much of the picture is nearer than this part of the way to what it should show."""
 
@@ -20,7 +20,7 @@ class Finding(Enum):
 
     CUT = "something in front hides what the camera sees, so it is cut off there"
     ABOVE = "nothing of it is seen at the camera's height and distance, so everything is shown from above there"
-    PLAIN = "one plain surface fills the picture"
+    PLAIN = "the picture is of next to one shade: a plain surface fills it, or little is in it"
     NOTHING = "nothing is seen"
 
 
@@ -50,9 +50,7 @@ def has_depth(draft: Draft) -> bool:
 
 
 def is_plain(draft: Draft) -> bool:
-    """Whether one surface of one colour fills the picture."""
-    if draft.inverse_depth is None or not draft.inverse_depth.all():
-        return False
+    """Whether the picture is of one shade: one surface fills it, or next to nothing is in it."""
     return bool((draft.image[::2, ::2].reshape(-1, 3).std(0) < PLAIN).all())
 
 

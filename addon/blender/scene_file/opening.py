@@ -54,7 +54,11 @@ def python_off() -> str:
         animation = getattr(block, "animation_data", None)
         for curve in animation.drivers if animation is not None else ():
             driver = curve.driver
-            if driver is not None and driver.type == "SCRIPTED" and not (driver.is_simple_expression or driver.is_valid):
+            if (
+                driver is not None
+                and driver.type == "SCRIPTED"
+                and not (driver.is_simple_expression or driver.is_valid)
+            ):
                 found.append(f"{curve.data_path} of {block.name!r}")
     return named(sorted(set(found)), quoted=False)
 

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...geometry.orbit import from_eye
-from ..capture import _draw, _read
-from ..capture_view import View
+from ..capture.offscreen import draw_view, read_into
+from ..capture.view import View
 
 Array = NDArray[np.float64]
 SIDE = 128
@@ -69,11 +69,11 @@ class Probe:
         return Sight(view, drawn, *_positions(depth, view))
 
     def _drawing(self, view: View) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        _draw(self._offscreen, view, view.space)
+        draw_view(self._offscreen, view, view.space)
         image, depth = np.empty((SIDE, SIDE, 3), np.uint8), np.empty((SIDE, SIDE), np.float32)
         with self._offscreen.bind():
-            _read("UBYTE", (0, 0), image)
-            _read("FLOAT", (0, 0), depth)
+            read_into("UBYTE", (0, 0), image)
+            read_into("FLOAT", (0, 0), depth)
         return image, depth
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from mathutils import Vector
 from numpy.typing import NDArray
 
-from ..capture import Capturer, Draft, ensure_gpu
-from ..capture_view import View
-from ..display import Display
+from ..capture.offscreen import Capturer, Draft, ensure_gpu
+from ..capture.view import View
+from ..display.live_view import Display
 from .bounds import boxes
 from .choice import Choice, Wanted, choose, find
 from .errors import OfflineError

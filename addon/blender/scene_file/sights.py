@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from ...geometry.inverse_depth import is_orthographic
 from ...geometry.orbit import from_eye, middle_of_sight, perspective, sphere_round, turned, view_towards
-from ..capture import Draft
-from ..capture_view import View
+from ..capture.offscreen import Draft
+from ..capture.view import View
 from .bounds import boxes
 from .choice import Choice
 from .errors import OfflineError
@@ -103,7 +103,10 @@ class Orbit:
             except OfflineError:  # what the camera sees is nothing that has a box
                 return
         for nudge in (0.0, *NUDGES):
-            yield Finding.ABOVE if self._own is not None else None, self._overview.view(self._choice, self._azimuth + math.tau * (turn + nudge))
+            yield (
+                Finding.ABOVE if self._own is not None else None,
+                self._overview.view(self._choice, self._azimuth + math.tau * (turn + nudge)),
+            )
 
     def is_poor(self, draft: Draft) -> bool:
         """Whether ``draft`` shows but a wall, or something right before the eye, and another view should stand in."""

@@ -9,7 +9,7 @@ from enum import Enum
 import bpy
 import numpy as np
 
-from ..capture_view import View
+from ..capture.view import View
 from .bounds import OUTLINES, UNSEEN, Box, boxes
 from .choice import Choice
 from .opening import missing, named

@@ -11,7 +11,7 @@ from mathutils import Matrix
 from numpy.typing import NDArray
 
 from ...geometry.orbit import clipping, with_clipping
-from ..capture_view import View
+from ..capture.view import View
 from .choice import Choice
 from .errors import OfflineError
 

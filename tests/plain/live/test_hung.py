@@ -14,7 +14,7 @@ import pytest
 from websockets.sync.server import ServerConnection
 
 from addon.live import LIVE, LiveLoop
-from addon.live.life import LOST_AFTER, PING_AFTER, PING_SOON, Life
+from addon.transport.liveness import LOST_AFTER, PING_AFTER, PING_SOON, Life
 from addon.wire import Status, pack
 from tests.blender.serving import STAND_IN, Server
 from tests.plain.live.servers import Clock, Viewer, greet, greet_by_hand, inverted, raw, requests, script
@@ -107,7 +107,10 @@ def test_a_slow_picture_is_no_hung_server(seconds: int) -> None:
 
 @pytest.mark.parametrize(
     "status",
-    [Status("loading", 30, "a model", "Loading"), Status("ready", 100, "a model", "Loading another model: 30 %")],
+    [
+        Status("loading", 30, "a model", sentence="Loading"),
+        Status("ready", 100, "a model", sentence="Loading another model: 30 %"),
+    ],
     ids=["its model", "another one beside"],
 )
 def test_a_server_that_loads_may_keep_silent_for_longer(status: Status) -> None:
