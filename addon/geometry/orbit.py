@@ -72,8 +72,9 @@ def sphere_round(points: Array) -> tuple[Array, float]:
 
 
 def from_eye(view: Array, seen: Array) -> Array:
-    """Points as a view's eye sees them, N x 3, in the world. The view need not be upright: a sheared camera's is not."""
-    return (seen - view[:3, 3]) @ np.linalg.inv(view[:3, :3]).T
+    """Points as a view's eye sees them, N x 3, in the world. The view may be sheared, as that of a scaled parent."""
+    inverse: Array = np.linalg.inv(view)
+    return np.asarray(seen @ inverse[:3, :3].T + inverse[:3, 3], np.float64)
 
 
 def perspective(half_angle: float, near: float, far: float) -> Array:
@@ -85,7 +86,7 @@ def perspective(half_angle: float, near: float, far: float) -> Array:
 def clipping(projection: Array) -> tuple[float, float]:
     """The distances of the clipping planes along the view's axis, the near one and the far one."""
     scale, shift = projection[2, 2], projection[2, 3]
-    if is_orthographic(projection):
+    if is_orthographic(projection.tolist()):
         return float((shift + 1) / scale), float((shift - 1) / scale)
     return float(shift / (scale - 1)), float(shift / (scale + 1))
 
@@ -94,7 +95,7 @@ def with_clipping(projection: Array, near: float, far: float) -> Array:
     """``projection`` with its clipping planes at these distances."""
     result = projection.copy()
     depth = far - near
-    if is_orthographic(projection):
+    if is_orthographic(projection.tolist()):
         result[2, 2], result[2, 3] = -2 / depth, -(far + near) / depth
     else:
         result[2, 2], result[2, 3] = -(far + near) / depth, -2 * far * near / depth

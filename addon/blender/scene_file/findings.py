@@ -27,11 +27,13 @@ class Finding(Enum):
 class Findings:
     """Collects them over a run, for one sentence each."""
 
-    def __init__(self) -> None:
+    def __init__(self, before: str, after: str) -> None:
+        """``before`` and ``after``: what stands round places in a sentence, such as ``frame`` and nothing."""
+        self._before, self._after = before, after
         self._places: dict[tuple[Finding, str], list[str]] = {}
 
     def add(self, finding: Finding, place: str, reason: str = "") -> None:
-        """Remember ``finding``, at ``place`` such as ``frame 7``; ``reason``: the end of a sentence."""
+        """Remember ``finding``, at ``place``, such as a frame's number; ``reason``: the end of a sentence."""
         places = self._places.setdefault((finding, reason), [])
         if place not in places:
             places.append(place)
@@ -39,7 +41,8 @@ class Findings:
     def sentences(self) -> list[str]:
         """All of them, in the order in which they were found; without stops."""
         return [
-            f"at {named(places, quoted=False)}, {finding.value}" + (f": {reason}" if reason else "")
+            f"at {self._before}{named(places, quoted=False)}{self._after}, {finding.value}"
+            + (f": {reason}" if reason else "")
             for (finding, reason), places in self._places.items()
         ]
 

@@ -48,7 +48,7 @@ class OfflineScene:
         self._view: View | None = None
         self._place: tuple[float | None, int | None] = (None, None)
         self._stand_ins: dict[float, int] = {}
-        self._findings = Findings()
+        self._findings = Findings("", " of the orbit") if orbit else Findings("frame ", "")
         if orbit and next(boxes(self._choice), None) is None:
             raise OfflineError(words(unseen_objects(self._choice), self._choice, None))
         bound = any(marker.camera is not None for marker in self._scene.timeline_markers)
@@ -107,7 +107,7 @@ class OfflineScene:
         self._view = camera_view(self._choice, self._size, self._size)
         draft = self._capture(self._view)
         if not has_depth(draft) and not self._probe.look(self._view).drawn.any():
-            self._findings.add(Finding.NOTHING, f"frame {frame}", self._reason(self._view))
+            self._findings.add(Finding.NOTHING, str(frame), self._reason(self._view))
         return draft
 
     def _draw_turn(self, turn: float) -> Draft:
@@ -131,7 +131,7 @@ class OfflineScene:
             found = Finding.PLAIN if found is None and is_plain(draft) else found
             if found is not None:
                 reason = self._reason(self._view) if found is Finding.NOTHING else ""
-                self._findings.add(found, f"{turn * 360:.4g}\u00b0 of the orbit", reason)
+                self._findings.add(found, f"{turn * 360:.4g}\u00b0", reason)
         return draft
 
     def _capture(self, view: View) -> Draft:

@@ -102,11 +102,9 @@ class Orbit:
                 self._overview = self._all()
             except OfflineError:  # what the camera sees is nothing that has a box
                 return
+        finding = Finding.ABOVE if self._own is not None else None
         for nudge in (0.0, *NUDGES):
-            yield (
-                Finding.ABOVE if self._own is not None else None,
-                self._overview.view(self._choice, self._azimuth + math.tau * (turn + nudge)),
-            )
+            yield finding, self._overview.view(self._choice, self._azimuth + math.tau * (turn + nudge))
 
     def is_poor(self, draft: Draft) -> bool:
         """Whether ``draft`` shows but a wall, or something right before the eye, and another view should stand in."""
