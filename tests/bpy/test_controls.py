@@ -69,18 +69,43 @@ def test_the_picture_has_the_aspect_asked_for(addon: Any, scene: Any, aspect: st
     assert size_of(viewport(scene)) == size
 
 
-def test_the_cameras_aspect_shows_the_cameras_frame(addon: Any, scene: Any) -> None:
+@pytest.mark.parametrize("fit", ["AUTO", "HORIZONTAL", "VERTICAL"])
+@pytest.mark.parametrize(
+    "width, height, pixel", [(1920, 1080, 1.0), (1080, 1920, 1.0), (720, 576, 1.5), (1000, 1001, 1.0)]
+)
+def test_the_cameras_aspect_shows_all_of_the_cameras_frame(
+    addon: Any, scene: Any, fit: str, width: int, height: int, pixel: float
+) -> None:
     import bpy
 
     from addon.blender.capture.framing import projection_of, size_of
 
     scene.draftglass.aspect = "CAMERA"
-    scene.camera.data.shift_x = 0.2
+    scene.camera.data.shift_x, scene.camera.data.sensor_fit = 0.2, fit
+    scene.render.resolution_x, scene.render.resolution_y, scene.render.pixel_aspect_x = width, height, pixel
     bpy.context.view_layer.update()
     view = viewport(scene, perspective="CAMERA")
-    width, height = size_of(view)
-    expected = scene.camera.calc_matrix_camera(bpy.context.view_layer.depsgraph, x=width, y=height)
-    assert np.allclose(projection_of(view), expected)
+    frame = scene.camera.calc_matrix_camera(
+        bpy.context.view_layer.depsgraph, x=width, y=height, scale_x=pixel, scale_y=1
+    )
+    taken = np.array(projection_of(view))
+    for side, axis in (((1, 0), 0), ((-1, 0), 0), ((0, 1), 1), ((0, -1), 1)):
+        corner = np.linalg.inv(frame) @ (*side, 0, 1)
+        place = taken @ corner
+        assert abs(place[axis] / place[3]) <= 1 + 1e-6, "the frame's edge is in the picture"
+    picture = size_of(view)
+    assert abs(taken[1][1] / taken[0][0]) == pytest.approx(picture[0] / picture[1]), "and nothing is stretched"
+    assert max(abs(taken[axis][axis] / frame[axis][axis]) for axis in (0, 1)) == pytest.approx(1), (
+        "nor wider than needed"
+    )
+
+
+def test_the_cameras_aspect_is_for_the_cameras_view(addon: Any, scene: Any) -> None:
+    from addon.blender.capture.framing import projection_of
+
+    scene.draftglass.aspect = "CAMERA"
+    view = viewport(scene, perspective="CAMERA")
+    assert not np.allclose(projection_of(view), view.view.window_matrix)
     assert np.allclose(projection_of(viewport(scene)), view.view.window_matrix), "not in camera view"
     view.space.use_local_camera = True  # which this space has none of
     assert np.allclose(projection_of(view), view.view.window_matrix)
@@ -180,69 +205,6 @@ def test_a_model_brings_what_suits_it(addon: Any, scene: Any, monkeypatch: pytes
         bpy.ops.draftglass.pull_model(name="sd15")
 
 
-def test_choosing_a_style_sets_the_settings(addon: Any, scene: Any) -> None:
-    choice, settings = scene.draftglass_styles, scene.draftglass
-    settings.steps = 7
-    assert choice.chosen == "NONE"
-    settings.steps = 2
-    assert addon.library().get(choice.chosen).preset.prompt == settings.prompt, "a new scene has the first style"
-    listed = addon.library().named("Neon night")
-    choice.chosen = listed.key
-    assert settings.prompt == listed.preset.prompt
-    assert settings.steps == listed.preset.steps
-    assert choice.chosen == listed.key
-    settings.strength = 0.5
-    assert choice.chosen == "NONE", "the settings are another's by now"
-    assert addon.applied(scene) == listed
-
-
-def test_styles_by_operators(addon: Any, scene: Any, tmp_path: Path) -> None:
-    import bpy
-
-    settings = scene.draftglass
-    settings.prompt, settings.seed, settings.strength = "a tower of glass", 77, 0.7
-    bpy.ops.draftglass.save_style(name="Mine", with_seed=True)
-    with pytest.raises(RuntimeError, match="already"):
-        bpy.ops.draftglass.save_style(name="mine")
-    bpy.ops.draftglass.apply_style(name="Snowy dawn")
-    assert settings.prompt != "a tower of glass"
-    with pytest.raises(RuntimeError, match="style of your own"):
-        bpy.ops.draftglass.delete_style()
-    settings.seed, settings.seed_locked = 5, True
-    bpy.ops.draftglass.apply_style(name="Mine")
-    assert (settings.prompt, settings.strength) == ("a tower of glass", pytest.approx(0.7))
-    assert settings.seed == 5, "the seed was locked"
-    bpy.ops.draftglass.rename_style(name="Ours")
-    shared = tmp_path / "shared.json"
-    bpy.ops.draftglass.export_style(filepath=str(shared))
-    bpy.ops.draftglass.delete_style()
-    assert not [one for one in addon.library().styles if one.own]
-    bpy.ops.draftglass.import_styles(filepath=str(shared))
-    assert addon.applied(scene).preset.name == "Ours"
-    shared.write_text("nonsense")
-    with pytest.raises(RuntimeError, match=r"shared\.json is no style"):
-        bpy.ops.draftglass.import_styles(filepath=str(shared))
-    with pytest.raises(RuntimeError, match="there are: "):
-        bpy.ops.draftglass.apply_style(name="Nowhere")
-
-
-def test_a_style_keeps_the_picture_as_its_thumbnail(addon: Any, scene: Any) -> None:
-    from addon.keeping import decode_size
-
-    image = np.zeros((256, 384, 3), np.uint8)
-    image[:, 192:] = (200, 100, 50)
-    data = addon.thumbnail(image)
-    assert decode_size(data) == (128, 128)
-    assert decode_size(addon.thumbnail(image[:100, :64])) == (64, 64)
-    preset = addon.preset_of(scene, "Mine", False, SimpleNamespace(image=image))
-    assert preset.thumbnail == data and preset.seed is None
-
-
-def test_each_shipped_style_has_a_preview_of_its_own(addon: Any, scene: Any) -> None:
-    assert len(addon._enum_items(None, None)) >= 13
-    assert len(addon._previews) == len(addon.library().styles) + 1  # and that of no style
-
-
 def test_an_operator_has_a_label_and_a_tooltip(addon: Any) -> None:
     import bpy
 
@@ -275,3 +237,17 @@ def test_the_key_says_why_live_cannot_start_as_the_button_does(addon: Any, monke
         bpy.ops.draftglass.play()
     setup.manager.problem = None
     assert str(error.value).strip() == "Error: The address of a server is given, but no token."
+
+
+def test_words_of_the_embedded_model_are_offered_and_others_named(addon: Any, scene: Any) -> None:
+    import bpy
+
+    from addon.blender.ui import prompt_words
+
+    settings = scene.draftglass
+    settings.prompt = "a sandstone castle with a dragon on grass"
+    assert prompt_words.is_small(scene) and prompt_words.vocabulary().unknown(settings.prompt) == ("dragon",)
+    bpy.ops.draftglass.add_word(kind="buildings", word="ice")
+    assert settings.prompt == "an ice castle with a dragon on grass"
+    settings.models.model = "sd15"
+    assert not prompt_words.is_small(scene)

@@ -6,7 +6,7 @@ from enum import Enum
 
 import numpy as np
 
-from ..capture.offscreen import Draft
+from ..capture.draft import Draft
 from .opening import named
 
 PLAIN = 1.5

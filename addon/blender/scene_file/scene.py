@@ -11,7 +11,8 @@ import numpy as np
 from mathutils import Vector
 from numpy.typing import NDArray
 
-from ..capture.offscreen import Capturer, Draft, ensure_gpu
+from ..capture.draft import Draft
+from ..capture.offscreen import Capturer, ensure_gpu
 from ..capture.view import View
 from ..display.live_view import Display
 from .bounds import boxes
@@ -42,7 +43,7 @@ class OfflineScene:
         open_file(path)
         self._choice: Choice = choose(wanted)
         self._scene, self._layer = self._choice.scene, self._choice.view_layer
-        self._capturer, self._probe = Capturer(), Probe()
+        self._capturer, self._probe = Capturer(patient=True), Probe()
         self._display: Display | None = None
         self._orbit: Orbit | None = None
         self._view: View | None = None

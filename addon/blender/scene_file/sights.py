@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...geometry.inverse_depth import is_orthographic
 from ...geometry.orbit import from_eye, middle_of_sight, perspective, sphere_round, turned, view_towards
-from ..capture.offscreen import Draft
+from ..capture.draft import Draft
 from ..capture.view import View
 from .bounds import boxes
 from .choice import Choice
