@@ -20,7 +20,7 @@ from .catalogue import Catalogue
 from .config import Config
 from .desk import Desk
 from .engine import ModelSpec
-from .holder import Engine, Load, Report
+from .holder import Engine, Load, OnProgress
 from .metrics import Metrics
 from .session import Session
 from .worker import Worker
@@ -56,7 +56,7 @@ class Models(BaseModel):
 def load_spec(spec: ModelSpec, config: Config) -> Load:
     """Return what loads the engine of ``spec`` as ``config`` has it."""
 
-    def load(progress: Report) -> Engine:
+    def load(progress: OnProgress) -> Engine:
         progress(0.0, "The engine is being started.")
         from .engine import StableDiffusionLcm  # here, as importing torch takes seconds
 

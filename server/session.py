@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import hashlib
+import logging
 import time
 from collections.abc import Callable
 
@@ -15,6 +16,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from addon.planes.memory import SharedMemory
 from addon.planes.squeeze import ENCODINGS, squeeze, stretch
+from addon.problems import Problem
+from addon.problems.serving import BadMessage, ProtocolVersion
 from addon.wire import (
     PROTOCOL,
     Dropped,
@@ -35,8 +38,10 @@ from addon.wire import (
 from .desk import Ask, Desk
 from .metrics import Metrics
 from .outbox import Outbox
+from .serving.reports import failure_of, problem_of_message
 from .worker import Answer, Worker
 
+log = logging.getLogger(__name__)
 GREETING_SECONDS = 10.0
 """How long a connection may stay without a Hello."""
 STALL_SECONDS = 30.0
@@ -117,22 +122,17 @@ class Session:
             async with asyncio.timeout(GREETING_SECONDS):
                 hello = unpack(await self._receive())
         except TimeoutError:
-            await self._refuse(f"no hello came within {GREETING_SECONDS:g} seconds", "bad_message")
+            await self._refuse(BadMessage(f"no hello came within {GREETING_SECONDS:g} seconds"))
             return False
         except ProtocolError as error:
-            await self._refuse(str(error), error.code)
+            await self._refuse(problem_of_message(error))
             return False
         if not isinstance(hello, Hello):
             kind = type(hello).__name__.lower()
-            await self._refuse(f"the first message is a {kind}, but must be a hello", "bad_message")
+            await self._refuse(BadMessage(f"the first message is a {kind}, but must be a hello"))
             return False
         if hello.protocol != PROTOCOL:
-            older = "the add-on" if hello.protocol < PROTOCOL else "the server"
-            await self._refuse(
-                f"the add-on speaks version {hello.protocol} of the protocol and the server version {PROTOCOL}: "
-                f"update {older}",
-                "protocol_version",
-            )
+            await self._refuse(ProtocolVersion(hello.protocol, PROTOCOL))
             return False
         if hello.memory:
             self._memory = SharedMemory.open(hello.memory)
@@ -165,7 +165,7 @@ class Session:
                 picture = self._style_picture(message)
             except ProtocolError as error:
                 self._metrics.failures.labels(error.code).inc()
-                self._post(Failure(str(error)[:4000], error.code, error.id))
+                self._post(failure_of(problem_of_message(error), error.id))
             else:
                 if message.picture_at is not None:
                     self._places[message.frame.id] = message.picture_at
@@ -234,7 +234,9 @@ class Session:
             return pack(message, squeeze=squeeze)
         return pack(message) if at is None else pack(message, self._memory, at)
 
-    async def _refuse(self, sentence: str, code: str) -> None:
-        self._metrics.failures.labels(code).inc()
-        await self._send(Failure(sentence[:4000], code))
-        await self._socket.close(REFUSED, sentence.encode()[:120].decode("utf-8", "ignore"))
+    async def _refuse(self, problem: Problem) -> None:
+        self._metrics.failures.labels(problem.code).inc()
+        failure = failure_of(problem)
+        log.warning("a client was refused: %s", failure.sentence)
+        await self._send(failure)
+        await self._socket.close(REFUSED, failure.sentence.encode()[:120].decode("utf-8", "ignore"))

@@ -6,9 +6,9 @@ import dataclasses
 import time
 from collections.abc import Collection, Hashable
 
-from ..live import LiveLoop, Want, failures
-from ..live.errors import written
-from ..live.failures import Problem
+from ..live import LiveLoop, Want
+from ..problems import Problem
+from ..problems.viewport import BadSettings, CaptureFailed, EngineNotCaptured, ViewTooNarrow
 from ..wire import Frame, ProtocolError, Request, Style
 from . import changes
 from .capture import Capturer, Draft, OnlyInViewport, TooNarrow, View, ensure_gpu
@@ -43,7 +43,7 @@ class Drafts:
         try:
             style, view = _style(viewport), changes.view_key(viewport)
         except (ProtocolError, ValueError) as error:  # a text that Blender has cut within a letter is one, too
-            self.trouble, self._no_style = Problem("bad_settings", written(str(error))), True
+            self.trouble, self._no_style = BadSettings(str(error)), True
             return None
         if self._no_style:
             self.trouble, self._no_style = None, False
@@ -60,13 +60,13 @@ class Drafts:
         try:
             self._answer(want, viewport, key, loop)
         except ProtocolError as error:
-            self.trouble = Problem("bad_settings", written(str(error)))
+            self.trouble = BadSettings(str(error))
         except TooNarrow as error:
-            self.trouble = failures.problem("too_narrow", size=f"{error.size[0]} x {error.size[1]}")
+            self.trouble = ViewTooNarrow(*error.size)
         except OnlyInViewport as error:
-            self.trouble = failures.problem("only_in_viewport", engine=error.engine)
+            self.trouble = EngineNotCaptured(error.engine)
         except (RuntimeError, SystemError, ValueError, ArithmeticError) as error:
-            self.trouble = failures.problem("no_capture", reason=str(error))
+            self.trouble = CaptureFailed(str(error))
 
     def _answer(self, want: Want, viewport: Viewport, key: Hashable, loop: LiveLoop) -> None:
         style = _style(viewport)

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import bpy
 
+from ..problems import LiveState
 from . import hud, live, overlay
 from .hud_words import status, table
 
@@ -154,7 +155,7 @@ class DRAFTGLASS_OT_hud(bpy.types.Operator):
 def draw_progress(layout: bpy.types.UILayout) -> None:
     """What goes on with the picture, as a bar, while live runs and works."""
     said = status(hud.facts())
-    if live.state() == "live" and said.part is not None:
+    if live.state() is LiveState.LIVE and said.part is not None:
         layout.progress(factor=said.part, text=said.words)
 
 

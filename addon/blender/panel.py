@@ -6,17 +6,18 @@ from typing import ClassVar
 
 import bpy
 
+from ..problems import LiveState
 from . import live, models
 from .overlay_tools import draw_progress
 from .setup import draw_setup, draw_text
 from .viewports import characters
 
 STATE_ICONS = {
-    "live": "CHECKMARK",
-    "failed": "ERROR",
-    "waiting": "ERROR",
-    "stopped": "RADIOBUT_OFF",
-    "paused": "PAUSE",
+    LiveState.LIVE: "CHECKMARK",
+    LiveState.FAILED: "ERROR",
+    LiveState.WAITING: "ERROR",
+    LiveState.STOPPED: "RADIOBUT_OFF",
+    LiveState.PAUSED: "PAUSE",
 }
 above_settings: list[Callable[[bpy.types.UILayout, bpy.types.Context], None]] = []
 """What other modules draw between the state and the settings."""

@@ -2,33 +2,46 @@
 
 from __future__ import annotations
 
+import errno
 import textwrap
 from pathlib import Path
 
 import bpy
 
-from ..live import LiveError
-from ..live.failures import Problem, problem
+from ..problems import EnvironmentState, Problem, SetUpPhase, SetUpState
+from ..problems.errors import ProblemError
+from ..problems.setup import (
+    BadPipArguments,
+    DriverTooOld,
+    FolderUnusable,
+    GpuUnused,
+    NoTorchBuild,
+    NotWritable,
+    OnlineAccessOff,
+    PythonNotStarted,
+    SetUpCancelled,
+)
+from ..problems.viewport import LiveCrashed
+from ..problems.words import actions, remedy, sentence
 from ..setup import Environment, SetUp
 from ..setup import remove_all as remove_environments
-from ..setup.folder import COMPLETE
 from ..setup.machine import BUILDS, Choice, choose
 from ..setup.plan import AUTO, Plan
-from ..setup.process import CANCELLED, DONE, Detection
+from ..setup.process import Detection
 from ..setup.progress import left_in_words, size_in_words
 from . import live
-from .server_process import STATE_CODES, environment, is_own, make_plan, user_folder
+from .server_process import NOT_WHOLE, environment, is_own, make_plan, user_folder
+from .ui.buttons import BUTTONS
 from .viewports import characters
 
-IDLE, CHECKING, ASKING, RUNNING = "idle", "checking", "asking", "running"
 BEAT_SECONDS = 0.1
 
 
 class Manager:
-    """One set-up at a time. ``phase``: idle, checking the machine, asking the person, or running."""
+    """One setup at a time."""
 
     def __init__(self) -> None:
-        self.phase = IDLE
+        self.phase = SetUpPhase.IDLE
         self.problem: Problem | None = None
         """Why the last set-up, or the last start of live, did not succeed."""
         self.run: SetUp | None = None
@@ -39,57 +52,55 @@ class Manager:
 
     def begin(self, agreed: bool, start_live: bool) -> None:
         """Look what the machine has, then ask; or go on at once where a person has agreed already."""
-        if self.phase == ASKING and agreed:
+        if self.phase is SetUpPhase.ASKING and agreed:
             self._begin_run()
             return
-        if self.phase == IDLE:
+        if self.phase is SetUpPhase.IDLE:
             self._begin(agreed, start_live)
             _redraw()
 
     def show(self, error: Exception) -> None:
         """Show why live could not start."""
-        if isinstance(error, LiveError):
-            self.problem = Problem(getattr(error, "code", "bad_address"), str(error))
-        else:
-            self.problem = problem("internal", reason=f"{type(error).__name__}: {error}")
+        is_known = isinstance(error, ProblemError)
+        self.problem = error.problem if is_known else LiveCrashed(f"{type(error).__name__}: {error}")
         _redraw()
 
     def cancel(self) -> None:
         """Take back what was asked for: what was made is removed; :meth:`beat` tells when."""
-        if self.phase == RUNNING and self.run is not None:
+        if self.phase is SetUpPhase.RUNNING and self.run is not None:
             self.run.cancel()
-        elif self.phase in (CHECKING, ASKING):
+        elif self.phase in (SetUpPhase.CHECKING, SetUpPhase.ASKING):
             self._close_detection()
-            self.phase = IDLE
+            self.phase = SetUpPhase.IDLE
         _redraw()
 
     def stop(self) -> None:
         """Blender ends, or the add-on is disabled: a set-up under way rolls itself back."""
         self.cancel()
-        self.phase = IDLE  # nobody looks after it any more; enabled again, the add-on can begin anew
+        self.phase = SetUpPhase.IDLE  # nobody looks after it any more; enabled again, the add-on can begin anew
         if bpy.app.timers.is_registered(_beat):
             bpy.app.timers.unregister(_beat)
 
     def beat(self) -> float | None:
         """One look at what runs. Returns seconds until the next, None when nothing does."""
-        if self.phase == CHECKING and self._detection is not None:
+        if self.phase is SetUpPhase.CHECKING and self._detection is not None:
             self._check(self._detection)
-        elif self.phase == RUNNING and self.run is not None:
+        elif self.phase is SetUpPhase.RUNNING and self.run is not None:
             if self.run.poll():
                 _redraw()
             if not self.run.is_under_way:
                 self._end(self.run)
-        return BEAT_SECONDS if self.phase in (CHECKING, RUNNING) else None
+        return BEAT_SECONDS if self.phase in (SetUpPhase.CHECKING, SetUpPhase.RUNNING) else None
 
     def _begin(self, agreed: bool, start_live: bool) -> None:
         self.problem, self.choice, self._agreed, self._start_live = None, None, agreed, start_live
         try:
             self._plan = make_plan()
         except ValueError as error:
-            self.problem = Problem("bad_options", str(error))
+            self.problem = BadPipArguments(str(error))
             return
         if not self._plan.is_offline and not bpy.app.online_access:
-            self.problem = problem("offline")
+            self.problem = OnlineAccessOff()
             return
         if self._plan.build != AUTO:
             self.choice = Choice(BUILDS[self._plan.build], "")
@@ -98,9 +109,9 @@ class Manager:
             try:
                 self._detection = Detection(self._plan.python)
             except OSError as error:
-                self._fail("no_python", python=str(self._plan.python), reason=error.strerror or str(error))
+                self._fail(PythonNotStarted(str(self._plan.python), error.strerror or str(error)))
                 return
-            self.phase = CHECKING
+            self.phase = SetUpPhase.CHECKING
         _watch()
 
     def _check(self, detection: Detection) -> None:
@@ -111,14 +122,14 @@ class Manager:
         self._close_detection()
         self.choice = choose(machine) if machine is not None else None
         if machine is None:
-            self._fail("no_python", python=python, reason=failed)
+            self._fail(PythonNotStarted(python, failed))
         elif self.choice is None:
-            self._fail("no_build", machine=f"{machine.system} on {machine.architecture}")
+            self._fail(NoTorchBuild(machine.system, machine.architecture))
         else:
             self._ask()
 
     def _ask(self) -> None:
-        self.phase = ASKING
+        self.phase = SetUpPhase.ASKING
         if self._agreed or (self._plan is not None and self._plan.is_offline):  # nothing is downloaded then
             self._begin_run()
         _redraw()
@@ -128,25 +139,25 @@ class Manager:
         try:
             self.run = SetUp(self._plan, set_up_log())
         except OSError as error:
-            code = "read_only" if isinstance(error, PermissionError) or error.errno == 30 else "folder"
-            self._fail(code, place=str(error.filename or user_folder()), named=error.strerror or str(error))
+            kind = NotWritable if isinstance(error, PermissionError) or error.errno == errno.EROFS else FolderUnusable
+            self._fail(kind(str(error.filename or user_folder()), error.strerror or str(error)))
             return
-        self.phase = RUNNING
+        self.phase = SetUpPhase.RUNNING
         _watch()
         _redraw()
 
     def _end(self, run: SetUp) -> None:
-        self.phase = IDLE
-        if run.state == DONE:
+        self.phase = SetUpPhase.IDLE
+        if run.state is SetUpState.DONE:
             self.problem = None
             if self._start_live:
                 bpy.app.timers.register(_start_live, first_interval=0.0)
         else:
-            self.problem = problem("cancelled") if run.state == CANCELLED else problem(run.code, **run.fields)
+            self.problem = SetUpCancelled() if run.state is SetUpState.CANCELLED else run.problem
         _redraw()
 
-    def _fail(self, code: str, **fields: str) -> None:
-        self.phase, self.problem = IDLE, problem(code, **fields)
+    def _fail(self, problem: Problem) -> None:
+        self.phase, self.problem = SetUpPhase.IDLE, problem
         _redraw()
 
     def _close_detection(self) -> None:
@@ -168,7 +179,7 @@ def is_needed() -> bool:
     if not is_own():
         return False
     found = environment()
-    return found is None or found.state != COMPLETE
+    return found is None or found.state is not EnvironmentState.COMPLETE
 
 
 def remove_all() -> None:
@@ -182,14 +193,14 @@ def remove_all() -> None:
 def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> bool:
     """Draw what there is to do or to wait for, and what fails with what helps; returns whether there was something."""
     width = characters(context)
-    if manager.phase == CHECKING:
+    if manager.phase is SetUpPhase.CHECKING:
         layout.box().label(text="Looking at this machine", icon="SORTTIME")
-    elif manager.phase == ASKING and manager.choice is not None:
+    elif manager.phase is SetUpPhase.ASKING and manager.choice is not None:
         _draw_question(layout.box().column(align=True), manager.choice, width)
-    elif manager.phase == RUNNING and manager.run is not None:
+    elif manager.phase is SetUpPhase.RUNNING and manager.run is not None:
         _draw_progress(layout.box().column(align=True), manager.run, width)
     elif manager.problem is not None:
-        draw_problem(layout, manager.problem, width, "INFO" if manager.problem.code == "cancelled" else "ERROR")
+        draw_problem(layout, manager.problem, width, "INFO" if isinstance(manager.problem, SetUpCancelled) else "ERROR")
     elif (found := live.problem()) is not None:
         draw_problem(layout, found, width)
     elif is_own():
@@ -200,14 +211,12 @@ def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> bool:
 
 
 def draw_problem(layout: bpy.types.UILayout, found: Problem, width: int, icon: str = "ERROR") -> None:
-    """A failure's sentence, what helps, and its buttons."""
+    """A problem's sentence, what helps, and its buttons."""
     box = layout.box().column(align=True)
-    draw_text(box, found.sentence, width, icon)
-    draw_text(box, found.remedy, width, "BLANK1")
-    for button in found.buttons:
-        properties = box.operator(button.operator, text=button.label, icon=button.icon)
-        for name, value in button.arguments:
-            setattr(properties, name, value)
+    draw_text(box, sentence(found), width, icon)
+    draw_text(box, remedy(found), width, "BLANK1")
+    for button in (BUTTONS[action] for action in actions(found)):
+        box.operator(button.operator, text=button.label, icon=button.icon)
 
 
 def draw_text(layout: bpy.types.UILayout, text: str, width: int, icon: str = "NONE") -> None:
@@ -219,14 +228,14 @@ def draw_text(layout: bpy.types.UILayout, text: str, width: int, icon: str = "NO
 
 def _draw_environment(layout: bpy.types.UILayout, found: Environment | None, width: int) -> bool:
     if found is None:
-        draw_problem(layout, problem("folder", place=str(user_folder()), named="its lists cannot be read"), width)
+        draw_problem(layout, FolderUnusable(str(user_folder()), "its lists cannot be read"), width)
         return True
-    if found.state != COMPLETE:
-        draw_problem(layout, problem(STATE_CODES[found.state]), width, "INFO")
+    if found.state is not EnvironmentState.COMPLETE:
+        draw_problem(layout, NOT_WHOLE[found.state], width, "INFO")
         return True
     built = found.about.get("build", "")
     if built.startswith(("cuda", "rocm")) and found.about.get("found", "").endswith("the CPU"):
-        draw_problem(layout, problem("gpu_unused"), width)
+        draw_problem(layout, GpuUnused(), width)
     return False
 
 
@@ -237,7 +246,7 @@ def _draw_question(box: bpy.types.UILayout, choice: Choice, width: int) -> None:
     download, disk = size_in_words(build.download), size_in_words(build.disk)
     draw_text(box, f"Download: about {download}. On the disk: about {disk}.", width, "BLANK1")
     if choice.hint == "old_driver":
-        draw_text(box, problem("old_driver").remedy, width, "BLANK1")
+        draw_text(box, remedy(DriverTooOld()), width, "BLANK1")
     box.operator("draftglass.set_up", text="Download and Set Up", icon="IMPORT").agreed = True
     box.operator("draftglass.cancel_set_up", text="Not Now")
 
@@ -255,7 +264,9 @@ def _beat() -> float | None:
         return manager.beat()
     except Exception as error:
         manager.cancel()
-        manager.phase = IDLE  # nobody looks after it any more: the process that makes it rolls back by itself
+        manager.phase = (
+            SetUpPhase.IDLE
+        )  # nobody looks after it any more: the process that makes it rolls back by itself
         manager.show(error)
         raise
 

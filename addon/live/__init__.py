@@ -14,22 +14,12 @@
 """
 
 from .address import Address
-from .errors import CONNECTING, FAILED, LIVE, LOADING, STATES, STOPPED, WAITING, AddressError, LiveError
 from .loop import LiveLoop
 from .pace import Pace, Want
 from .statistics import Statistics
 
 __all__ = [
-    "CONNECTING",
-    "FAILED",
-    "LIVE",
-    "LOADING",
-    "STATES",
-    "STOPPED",
-    "WAITING",
     "Address",
-    "AddressError",
-    "LiveError",
     "LiveLoop",
     "Pace",
     "Statistics",

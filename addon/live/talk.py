@@ -8,6 +8,9 @@ from dataclasses import replace
 
 from ..planes.memory import PICTURE_AT, SLOT_BYTES, SLOTS, SharedMemory
 from ..planes.squeeze import ENCODINGS, squeezer, stretch
+from ..problems.connection import NotDraftglass
+from ..problems.errors import NoConnection
+from ..problems.serving import ProtocolVersion
 from ..wire import (
     MAX_MESSAGE_BYTES,
     PROTOCOL,
@@ -25,7 +28,6 @@ from ..wire import (
     pack,
     unpack,
 )
-from . import errors
 from .address import Address
 from .connection import Connection
 from .speed import Speed
@@ -41,7 +43,7 @@ class Talk:
     Where the server takes none, be it behind a tunnel that begins on this machine, the link is measured, and planes
     are made small where that saves time.
 
-    Raises :class:`Trouble` when the connection cannot even begin. ``clock``: monotonic seconds.
+    Raises :class:`NoConnection` when the connection cannot even begin. ``clock``: monotonic seconds.
     """
 
     def __init__(
@@ -102,7 +104,7 @@ class Talk:
         """Read and write what goes without waiting; return the messages that came, each read when it is taken.
 
         ``awaits``: whether a request waits for its answer, so that silence is looked into soon.
-        Raises :class:`Trouble`, the iterator too.
+        Raises :class:`NoConnection`, the iterator too.
         """
         self._polled_before, self._polled = self._polled, self._clock()
         if self.speed is not None:
@@ -179,7 +181,7 @@ class Talk:
         try:
             message = unpack(data, self._memory, None if self.speed is None else stretch)
         except ProtocolError as error:
-            raise errors.not_draftglass(self.place, str(error)) from None
+            raise NoConnection(NotDraftglass(self.place, str(error))) from None
         if isinstance(message, Picture):
             self._statistics.add("unpack", (time.perf_counter() - begun) * 1e3)
         if isinstance(message, Welcome) and self.welcome is None:
@@ -195,7 +197,7 @@ class Talk:
 
     def _take_welcome(self, welcome: Welcome) -> None:
         if welcome.protocol != PROTOCOL:
-            raise errors.protocol_version(self.place, welcome.protocol, PROTOCOL)
+            raise NoConnection(ProtocolVersion(client=PROTOCOL, server=welcome.protocol))
         self.welcome = welcome
         if self._memory is not None:
             if welcome.memory:

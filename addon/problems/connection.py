@@ -65,7 +65,7 @@ class NoAnswer(Problem):
     """The server owes an answer and has been silent for so long."""
 
     place: str
-    seconds: float
+    seconds: int
 
 
 @dataclass(frozen=True)
@@ -133,10 +133,10 @@ class ConnectionLost(Problem):
 
 @dataclass(frozen=True)
 class Retrying(Notice):
-    """The connection is tried again ``seconds`` from now. ``frame_lost``: a frame was under way when it ended."""
+    """The connection is tried again ``seconds`` from now, or now when that is 0. ``frame_lost``: a frame was under way when it ended."""
 
     problem: Problem
-    seconds: float
+    seconds: int
     frame_lost: bool = False
 
 
@@ -145,6 +145,14 @@ class Connecting(Notice):
     """Before the first connection."""
 
     place: str
+
+
+@dataclass(frozen=True)
+class LoadingModel(Notice):
+    """The server loads its model, ``percent`` of it so far; ``step``: what it is doing, in its own words, or ""."""
+
+    percent: int
+    step: str = ""
 
 
 @dataclass(frozen=True)

@@ -57,10 +57,42 @@ class ModelMissing(Problem):
 
 
 @dataclass(frozen=True)
+class ModelNotDownloaded(Problem):
+    """The server can get the model, but nobody has asked it to."""
+
+    model: str
+    download_bytes: int
+
+
+@dataclass(frozen=True)
+class ModelInUse(Problem):
+    """``model`` cannot be removed; ``user``: another model that has parts of it, "" where it is in use itself."""
+
+    model: str
+    user: str = ""
+
+
+@dataclass(frozen=True)
+class ModelBusy(Problem):
+    """``model`` is being downloaded, checked or removed already; ``task``: which of them, as a verb."""
+
+    model: str
+    task: str
+
+
+@dataclass(frozen=True)
+class NotDownloading(Problem):
+    """There is no download of ``model`` to cancel."""
+
+    model: str
+
+
+@dataclass(frozen=True)
 class LoraMissing(Problem):
-    """There is no LoRA of that name."""
+    """There is no LoRA of that name. ``known``: some that there are, separated by commas."""
 
     lora: str
+    known: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,7 +113,7 @@ class ControlUnsupported(Problem):
 
 @dataclass(frozen=True)
 class OutOfMemory(Problem):
-    """Memory ran out, or would. ``task``: for what. ``device``: "" or "cpu" is the computer's own memory.
+    """Memory ran out, or would. ``task``: for what. ``device``: as torch names it; "cpu" is the computer's memory.
 
     ``needed`` and ``free`` are 0 where they are not known.
     """
@@ -187,6 +219,10 @@ FROM_SERVER: dict[str, type[Report]] = {
         ProtocolVersion,
         ModelFailed,
         ModelMissing,
+        ModelNotDownloaded,
+        ModelInUse,
+        ModelBusy,
+        NotDownloading,
         LoraMissing,
         LoraFailed,
         ControlUnsupported,
@@ -205,11 +241,20 @@ FROM_SERVER: dict[str, type[Report]] = {
 """What a server may report, by code."""
 
 
+ABOUT_MODELS = (BadRequest, ModelFailed, ModelMissing, ModelNotDownloaded, ModelInUse, ModelBusy, NotDownloading)
+"""What may come of a wish about models: a failure without the id of a frame."""
+
+
 @dataclass(frozen=True)
 class ModelNotLoaded(Problem):
     """The server has no model to make pictures with."""
 
     cause: Problem
+
+
+@dataclass(frozen=True)
+class NoReason(Problem):
+    """The server failed to load its model and did not say why."""
 
 
 @dataclass(frozen=True)

@@ -63,5 +63,7 @@ class EnvironmentState(StrEnum):
     ABSENT = "absent"
     INCOMPLETE = "incomplete"
     OUTDATED = "outdated"
+    """It was made by another plan."""
     BROKEN = "broken"
+    """Its Python no longer runs, as that of a Blender that was moved."""
     COMPLETE = "complete"

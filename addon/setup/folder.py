@@ -15,18 +15,16 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ..problems import EnvironmentState
 from .plan import Plan, environments
 
 VERSION_FILE = ".version"
 REMOVED = "removed-"
 """Begins the name of an environment that is being deleted."""
-INCOMPLETE, COMPLETE = "incomplete", "complete"
-ABSENT, BROKEN, OUTDATED = "absent", "broken", "outdated"
-"""``broken``: its Python does not run any more, as that of a Blender that was moved; ``outdated``: another plan's."""
 
 
 class Environment:
-    """What there is of ``plan``'s environment now. ``state``: complete, absent, incomplete, broken or outdated."""
+    """What there is of ``plan``'s environment now."""
 
     def __init__(self, plan: Plan) -> None:
         self.folder = plan.folder
@@ -35,12 +33,12 @@ class Environment:
         """What ``.version`` holds: state, version, build, words of the check."""
         self.state = self._state(plan.home)
 
-    def _state(self, home: Path) -> str:
+    def _state(self, home: Path) -> EnvironmentState:
         if is_complete(self.folder):
-            return COMPLETE if runs(self.folder) else BROKEN
+            return EnvironmentState.COMPLETE if runs(self.folder) else EnvironmentState.BROKEN
         if any(is_complete(other) for other in others(home, self.folder)):
-            return OUTDATED
-        return INCOMPLETE if self.folder.exists() else ABSENT
+            return EnvironmentState.OUTDATED
+        return EnvironmentState.INCOMPLETE if self.folder.exists() else EnvironmentState.ABSENT
 
 
 def python_of(folder: Path) -> Path:
@@ -93,7 +91,7 @@ def others(home: Path, folder: Path) -> list[Path]:
 
 def is_complete(folder: Path) -> bool:
     """Whether the environment in ``folder`` was made to its end."""
-    return read(folder).get("state") == COMPLETE
+    return read(folder).get("state") == EnvironmentState.COMPLETE
 
 
 def remove(folder: Path) -> None:

@@ -7,7 +7,6 @@ from .codec import MAX_MESSAGE_BYTES, pack, unpack
 from .errors import ProtocolError
 from .greeting import MAX_SIDE, MEMORY_BYTES, MEMORY_NAME, PROTOCOL, Hello, Probe, Welcome
 from .messages import (
-    LOADED,
     Control,
     Dropped,
     Failure,
@@ -37,7 +36,6 @@ from .models import (
 from .planes import Shelf, Squeeze, Stretch
 
 __all__ = [
-    "LOADED",
     "MAX_MESSAGE_BYTES",
     "MAX_SIDE",
     "MEMORY_BYTES",

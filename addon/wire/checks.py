@@ -118,6 +118,19 @@ def check_inverse_depth(name: str, value: object, shape: tuple[int, ...]) -> Non
         raise ProtocolError(f"{name} is {_array(value)}, but must be uint16 of the image's shape {tuple(shape)}")
 
 
+def check_fields(name: str, value: object) -> None:
+    """Raise ProtocolError unless ``value`` is a dict of at most 32 names and short texts or finite numbers."""
+    if not isinstance(value, dict):
+        raise ProtocolError(f"{name} is {show(value)}, but must be an object of names and texts or numbers")
+    check_whole(f"number of {name}", len(value), 0, 32)
+    for field, entry in value.items():
+        check_text(f"name of one of {name}", field, 40)
+        if isinstance(entry, str):
+            check_text(f"{name} {show(field)}", entry, 4000)
+        else:
+            check_number(f"{name} {show(field)}", entry, -1e300, 1e300)
+
+
 def _real(entry: object) -> float:
     # float() alone would take "1" and True; numpy's scalars are numbers.Real too.
     if isinstance(entry, bool) or not isinstance(entry, numbers.Real):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .checks import (
     check_choice,
+    check_fields,
     check_flag,
     check_image,
     check_inverse_depth,
@@ -35,14 +36,12 @@ MAX_CONTROLS = 4
 IDENTITY = tuple(tuple(1.0 if row == column else 0.0 for column in range(4)) for row in range(4))
 
 Matrix = tuple[tuple[float, ...], ...]
+Fields = dict[str, str | int | float]
+"""What a code is about: names, with texts and numbers."""
 State = Literal["loading", "ready", "failed"]
 STATES = ("loading", "ready", "failed")
 CONTROLS = ("depth",)
 PICTURE_ENCODINGS = ("rgb8", "jpeg")
-
-
-LOADED = "The model is loaded."
-"""The sentence of a :class:`Status` that has nothing else to tell."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +52,17 @@ class Status:
     percent: float = 0.0
     """How much of the model is loaded, 0 to 100."""
     model: str = ""
+    code: str = ""
+    """What there is to say beside that, "" for nothing; the reason when the state is ``failed``."""
+    fields: Fields = field(default_factory=dict)
     sentence: str = ""
-    """What to tell the user; names the reason when the state is ``failed``."""
+    """The same in English, for display alone."""
 
     def __post_init__(self) -> None:
         check_choice("state", self.state, STATES)
         check_number("percent", self.percent, 0, 100)
         check_text("model", self.model, 400)
-        check_text("sentence", self.sentence, 4000)
+        _check_told(self.code, self.fields, self.sentence)
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,21 +244,26 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Failure:
-    """Server to client: a request (or, without ``id``, the connection) failed, and why, in one sentence.
+    """Server to client: a request (or, without ``id``, a message or the connection) failed.
 
-    ``code``: ``bad_message``, ``bad_request``, ``protocol_version``, ``too_large``, ``not_ready``,
-    ``model_failed``, ``out_of_memory``, ``internal``.
+    ``code`` and ``fields`` say why, for programs; ``sentence`` says it in English, for display alone.
     """
 
-    sentence: str
     code: str = "internal"
+    fields: Fields = field(default_factory=dict)
     id: int | None = None
+    sentence: str = ""
 
     def __post_init__(self) -> None:
-        check_text("sentence", self.sentence, 4000)
-        check_text("code", self.code, 100)
+        _check_told(self.code, self.fields, self.sentence)
         if self.id is not None:
             check_whole("failure id", self.id, 0, MAX_ID)
+
+
+def _check_told(code: str, fields: Fields, sentence: str) -> None:
+    check_text("code", code, 100)
+    check_fields("fields", fields)
+    check_text("sentence", sentence, 4000)
 
 
 Message = Hello | Welcome | Status | Request | Picture | Shown | Progress | Dropped | Failure | Probe | ModelMessage

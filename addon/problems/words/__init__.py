@@ -6,7 +6,6 @@ The only place where reports become English. Fields are shown on one line, whoev
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import Any
 
 from ..actions import Action
@@ -34,7 +33,7 @@ def _retrying(notice: Retrying) -> str:
     words = sentence(notice.problem)
     if notice.frame_lost:
         words += " A frame was under way; the newest view will be sent again."
-    return f"{words} Trying again " + (f"in {math.ceil(notice.seconds)} s." if notice.seconds > 0 else "now.")
+    return f"{words} Trying again " + (f"in {notice.seconds} s." if notice.seconds > 0 else "now.")
 
 
 # Those that say what another report says, too.

@@ -55,7 +55,7 @@ CONNECTION = (
     ),
     says(
         connection.NoAnswer,
-        lambda p: f"The server at {p.place} has not answered for {p.seconds:.0f} s.",
+        lambda p: f"The server at {p.place} has not answered for {p.seconds} s.",
         "It may be hanging, or the network may be down; it is asked again. If this goes on, restart it.",
         Action.CONNECT_NOW,
         Action.OPEN_LOG,
@@ -117,6 +117,10 @@ CONNECTION = (
         Action.OPEN_LOG,
     ),
     says(connection.Connecting, lambda n: f"Connecting to the server at {n.place}."),
+    says(
+        connection.LoadingModel,
+        lambda n: f"The server is loading its model: {n.percent} %{f', {n.step}' if n.step else ''}.",
+    ),
     says(connection.Live, lambda n: f"Live with the model {n.model}." if n.model else "Live."),
     says(connection.Stopped, lambda _: "Live is stopped."),
     says(connection.Paused, lambda _: "Live is paused."),

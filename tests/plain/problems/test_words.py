@@ -92,31 +92,32 @@ def test_the_sentences_name_what_happened() -> None:
     assert "in /run/token (HTTP 401)" in sentence(WrongToken("h:1", 401, "/run/token"))
     assert sentence(ConnectionLost("h:1")) == "The connection to the server at h:1 was lost."
     assert sentence(ConnectionLost("h:1", "reset")) == "The connection to the server at h:1 was lost (reset)."
-    assert sentence(NoAnswer("h:1", 3.4)) == "The server at h:1 has not answered for 3 s."
+    assert sentence(NoAnswer("h:1", 3)) == "The server at h:1 has not answered for 3 s."
 
 
 def test_a_missing_model_is_no_shortage_of_memory_whatever_it_is_called() -> None:
     missing = ModelNotLoaded(ModelMissing("memory-palace"))
-    assert sentence(missing) == "There is no model 'memory-palace'."
+    assert sentence(missing) == "There is no model 'memory-palace' on the server."
     assert remedy(missing) != remedy(OutOfMemory("the model"))
 
 
 def test_memory_that_ran_out_is_told_with_its_bytes() -> None:
-    short = OutOfMemory("model XL", needed=8 << 30, free=3 << 30, device="cuda:0")
+    short = OutOfMemory("the model XL", needed=8 << 30, free=3 << 30, device="cuda:0")
     assert short.missing == 5 << 30
     assert sentence(short) == (
-        "Model XL needs about 8.0 GB of memory, but the GPU cuda:0 has 3.0 GB free: use an SD 1.5 model (about "
+        "The model XL needs about 8.0 GB of memory, but the GPU cuda:0 has 3.0 GB free: use an SD 1.5 model (about "
         "2.5 GB), close other programs or run the server with --device cpu."
     )
     assert sentence(OutOfMemory("a picture of 64 x 64")) == (
-        "There is too little memory for a picture of 64 x 64: use a smaller size, close other programs."
+        "There is too little memory for a picture of 64 x 64: use a smaller size, close other programs or run the "
+        "server with --device cpu."
     )
 
 
 def test_a_report_within_another_keeps_one_full_stop() -> None:
     kept = ModelKept("xl", "sd15", ModelMissing("xl"))
-    assert sentence(kept) == "xl could not be loaded, so sd15 goes on: There is no model 'xl'."
-    retrying = Retrying(ConnectionRefused("h:1"), 2.2, frame_lost=True)
+    assert sentence(kept) == "xl could not be loaded, so sd15 goes on: There is no model 'xl' on the server."
+    retrying = Retrying(ConnectionRefused("h:1"), 3, frame_lost=True)
     assert sentence(retrying).endswith(
         "check the port. A frame was under way; the newest view will be sent again. Trying again in 3 s."
     )
