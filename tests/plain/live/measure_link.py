@@ -13,12 +13,14 @@ import time
 
 import numpy as np
 
-from addon.live import FAILED, Address, LiveLoop, talk
+from addon.live import Address, LiveLoop, talk
 from addon.live.speed import Speed
+from addon.problems import LiveState
 from addon.wire import Frame, Request, Style
 from server.bench.frames import detailed
 from tests.plain.live.links import link
 from tests.plain.live.real_server import inverting
+from tests.plain.live.servers import said
 
 SIDE, TURNS = 512, 3
 HEARTBEAT, WAY = 0.004, 0.0005
@@ -77,8 +79,8 @@ class Rate:
             if want is not None:
                 image = np.roll(self.image, want.id % SIDE, axis=1)
                 self.loop.send(Request(Frame(want.id, image, self.depth), Style("a castle", width=SIDE, height=SIDE)))
-            if self.loop.state == FAILED or time.perf_counter() - opened > 60 + seconds:
-                raise SystemExit(self.loop.sentence or "no pictures came")
+            if self.loop.state == LiveState.FAILED or time.perf_counter() - opened > 60 + seconds:
+                raise SystemExit(said(self.loop) or "no pictures came")
             self.loop.take_picture()
             if began is None and self.loop.statistics.pictures > 10 and time.perf_counter() - opened > MEASURED:
                 began, first = time.perf_counter(), self.loop.statistics.pictures

@@ -9,6 +9,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from addon import __version__
+from addon.problems.serving import LoadingStep, OutOfMemory
 from addon.wire import (
     PROTOCOL,
     Control,
@@ -27,6 +28,7 @@ from addon.wire import (
     unpack,
 )
 from server.engine import EngineError, StableDiffusionLcm
+from server.serving.reports import failure_of, status_of
 from server.worker import Rendered
 from tests.plain.server.engines import Held, Lent, OnStep, Report
 from tests.plain.server.rig import Address, Client, make_request, serving, wait_for
@@ -53,12 +55,12 @@ def test_hello_is_answered_by_welcome_then_status(address: Address) -> None:
         assert welcome == Welcome(PROTOCOL, f"draftglass-server {__version__}", 2048, 2)
 
 
-@pytest.mark.parametrize(("version", "to_update"), [(PROTOCOL + 1, "server"), (0, "add-on")])
+@pytest.mark.parametrize(("version", "to_update"), [(PROTOCOL + 1, "server"), (0, "client")])
 def test_another_version_is_told_which_side_to_update(address: Address, version: int, to_update: str) -> None:
     with address.connect() as connection:
         failure, code = closed_with(connection, pack(Hello(protocol=version)))
     assert failure.code == "protocol_version"
-    assert failure.sentence.endswith(f"update the {to_update}")
+    assert failure.sentence.endswith(f"update the {to_update}.")
     assert str(version) in failure.sentence
     assert code == 4400
 
@@ -156,7 +158,7 @@ class Breaking(Lent):
 
     def render(self, request: Request, on_step: OnStep = None) -> Rendered:
         if request.frame.id == 1:
-            raise EngineError("the memory is full: use a smaller size", "out_of_memory")
+            raise EngineError(OutOfMemory("a picture of 64 x 64"))
         if request.frame.id == 3:
             raise ZeroDivisionError("division\nby zero")
         return super().render(request, on_step)
@@ -171,8 +173,8 @@ def test_the_server_outlives_whatever_a_frame_does_to_the_engine(
             client.send(make_request(number))
             answers.append(client.answer())
     assert [type(answer) for answer in answers] == [Picture, Failure, Picture, Failure, Picture]
-    assert answers[1] == Failure("the memory is full: use a smaller size", "out_of_memory", 1)
-    assert answers[3] == Failure("The engine failed: division by zero", "internal", 3)
+    assert answers[1] == failure_of(OutOfMemory("a picture of 64 x 64"), 1)
+    assert answers[3] == Failure("internal", {"detail": "division by zero"}, 3, "The engine failed: division by zero.")
     assert "ZeroDivisionError" in capfd.readouterr().err
 
 
@@ -189,7 +191,7 @@ def test_a_request_before_the_model_is_there_waits_for_it(engine: StableDiffusio
         wait_for(lambda: gate.started)
         while (status := client.until(Status)).percent < 50:  # what was told as it came in, maybe
             pass
-        assert status == Status("loading", 50, str(worker.status.model), "at 0.5")
+        assert status == status_of("loading", 50, str(worker.status.model), LoadingStep("at 0.5"))
         for number in (1, 2, 3):
             client.send(make_request(number))
         assert [client.answer(), client.answer()] == [Dropped(1), Dropped(2)]
@@ -208,8 +210,8 @@ def test_a_model_that_cannot_be_loaded_is_told_to_everybody() -> None:
     with serving(load) as (address, _), address.client() as client:
         while (status := client.until(Status)).state == "loading":
             pass
-        assert (status.state, status.sentence) == ("failed", "the folder holds no model")
+        assert (status.state, status.sentence) == ("failed", "The folder holds no model.")
         client.send(make_request(6))
         failure = client.until(Failure)
         assert (failure.id, failure.code) == (6, "model_failed")
-        assert "the folder holds no model" in failure.sentence
+        assert failure.fields == {"detail": "the folder holds no model"}

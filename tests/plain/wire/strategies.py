@@ -167,15 +167,18 @@ welcomes = st.builds(
     memory=st.booleans(),
     encodings=words,
 )
+fields = st.dictionaries(texts(40), texts(4000) | numbers(-1e300, 1e300) | st.integers(-(2**53), 2**53), max_size=32)
 statuses = st.builds(
     Status,
     state=st.sampled_from(["loading", "ready", "failed"]),
     percent=numbers(0, 100),
     model=texts(400),
+    code=texts(100),
+    fields=fields,
     sentence=texts(4000),
 )
 droppeds = st.builds(Dropped, id=ids)
-failures = st.builds(Failure, sentence=texts(4000), code=texts(100), id=st.none() | ids)
+failures = st.builds(Failure, code=texts(100), fields=fields, id=st.none() | ids, sentence=texts(4000))
 
 byte_counts = st.integers(0, 2**53 - 1)
 entries = st.builds(
@@ -236,14 +239,14 @@ def one_of_each() -> dict[str, Message]:
     return {
         "hello": Hello(client="test"),
         "welcome": Welcome(server="test"),
-        "status": Status("loading", 12.5, "embedded", "reading"),
+        "status": Status("loading", 12.5, "embedded", "loading_step", {"step": "reading"}, "Reading."),
         "request": Request(Frame(3, image, depth, near=2.0, captured=1.5), style, settle=True),
         "picture": Picture(3, image, 1.5, True, "embedded", {"engine": 20.5}),
         "progress": Progress(3, 1, 4),
         "shown": Shown({"display": 2.5}),
         "probe": Probe(image, 2.5),
         "dropped": Dropped(3),
-        "failure": Failure("it broke", "internal", 3),
+        "failure": Failure("internal", {"detail": "it broke"}, 3, "It broke."),
         "upload": Upload("0" * 64, image),
         "list_models": ListModels(),
         "models": Models((Entry("sd15", "SD 1.5", download_bytes=5),), "models"),

@@ -78,8 +78,8 @@ def test_the_longest_headers_fit() -> None:
     timings = {nul * 98 + f"{n:02}": 1.2345678901234567e-100 for n in range(100)}
     for message in (
         Request(frame, style, True),
-        Status("loading", 1e-300 / 3, nul * 400, nul * 4000),
-        Failure(nul * 4000, nul * 100, 2**53 - 1),
+        Status("loading", 1e-300 / 3, nul * 400, nul * 100, {nul * 40: nul * 4000}, nul * 4000),
+        Failure(nul * 100, {nul * 40: 2**53}, 2**53 - 1, nul * 4000),
         Picture(2**53 - 1, tiny, -1e15 / 3, False, nul * 400, timings),
     ):
         assert values(unpack(pack(message))) == values(message)
