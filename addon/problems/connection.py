@@ -133,7 +133,10 @@ class ConnectionLost(Problem):
 
 @dataclass(frozen=True)
 class Retrying(Notice):
-    """The connection is tried again ``seconds`` from now, or now when that is 0. ``frame_lost``: a frame was under way when it ended."""
+    """The connection is tried again ``seconds`` from now; 0 is at once.
+
+    ``frame_lost``: a frame was under way when it ended.
+    """
 
     problem: Problem
     seconds: int

@@ -95,7 +95,7 @@ def test_pips_lines_become_bytes() -> None:
 CAUSES = {
     DiskFull: "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n",
     NotWritable: "ERROR: Could not install packages due to an OSError: [Errno 30] Read-only file system: '/x'\n",
-    CertificateRefused: "Could not fetch URL https://x/: There was a problem confirming the ssl certificate: - skipping\n"
+    CertificateRefused: "Could not fetch URL https://x/: There was a problem confirming the ssl certificate: skipping\n"
     "ERROR: No matching distribution found for torch==2.13.0\n",
     ProxyRefused: "WARNING: Retrying after connection broken by 'ProxyError('Cannot connect to proxy.')'\n",
     NetworkFailed: "WARNING: Retrying (Retry(total=2)) after connection broken by 'NameResolutionError(...)'\n"
