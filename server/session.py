@@ -160,8 +160,9 @@ class Session:
                     await self._outbox.room()
                     continue
                 if not isinstance(message, Request):
-                    kind = type(message).__name__.lower()
-                    raise ProtocolError(f"a {kind} message came, but a client sends only requests after its hello")
+                    kind, number = type(message).__name__.lower(), getattr(message, "id", None)
+                    raise ProtocolError(f"a {kind} message came, but no client sends one after its hello", id=number)
+                self._check_encoding(message)
                 picture = self._style_picture(message)
             except ProtocolError as error:
                 self._metrics.failures.labels(error.code).inc()
@@ -184,18 +185,25 @@ class Session:
             )
         self._upload = upload
 
+    def _check_encoding(self, request: Request) -> None:
+        if request.picture_as != "rgb8" and request.picture_as not in self._encodings:
+            raise ProtocolError(
+                f"picture_as is {request.picture_as!r}, which was not agreed on: name it in the hello's encodings",
+                "bad_request",
+                request.frame.id,
+            )
+
     def _style_picture(self, request: Request) -> NDArray[np.uint8] | None:
         """The style picture that ``request`` asks for, uint8 H x W x 3, if any."""
         reference = request.style.reference
         if reference is None or reference.weight == 0:
             return None
         if reference.sha256 != self._upload.sha256:
-            error = ProtocolError(
+            raise ProtocolError(
                 f"the style picture {reference.sha256[:12]} was not sent on this connection: upload it first",
                 "bad_request",
+                request.frame.id,
             )
-            error.id = request.frame.id
-            raise error
         return self._upload.image
 
     async def _write(self) -> None:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from ..problems import LiveState, Problem, Report
 from ..problems.connection import NoAnswer, NotDraftglass
 from ..problems.errors import NoConnection
-from ..problems.serving import ProtocolVersion
 from ..wire import Dropped, Failure, Message, ModelProgress, Models, Picture, Progress, Request, Status, Welcome
 from ..wire.models import ModelMessage
 from .address import Address
@@ -228,9 +227,7 @@ class LiveLoop:
         if self._welcome is not None and self._wishes.take(message):
             return
         if isinstance(message, Failure) and message.id is None:
-            self._reports.refusal = refusal = problem_of(message)
-            if isinstance(refusal, ProtocolVersion):
-                raise NoConnection(refusal)
+            self._reports.refusal = problem_of(message)
             if self._pace.newest is not None:  # it could not even read which frame it was: the last one sent
                 self._take_failure(replace(message, id=self._pace.newest))
         elif self._welcome is None:

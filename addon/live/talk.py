@@ -184,6 +184,9 @@ class Talk:
             raise NoConnection(NotDraftglass(self.place, str(error))) from None
         if isinstance(message, Picture):
             self._statistics.add("unpack", (time.perf_counter() - begun) * 1e3)
+        if isinstance(message, Failure) and message.code == ProtocolVersion.code:
+            theirs = message.fields.get("server")  # which no server said before version 3
+            raise NoConnection(ProtocolVersion(PROTOCOL, theirs if isinstance(theirs, int) else 2))
         if isinstance(message, Welcome) and self.welcome is None:
             self._take_welcome(message)
         if isinstance(message, Status) and message.state == "ready" and self.speed is not None:

@@ -5,19 +5,18 @@
 
 from .codec import MAX_MESSAGE_BYTES, pack, unpack
 from .errors import ProtocolError
+from .frame import Frame
 from .greeting import MAX_SIDE, MEMORY_BYTES, MEMORY_NAME, PROTOCOL, Hello, Probe, Welcome
 from .messages import (
-    Control,
     Dropped,
     Failure,
-    Frame,
+    Fields,
     Message,
     Picture,
     Progress,
     Request,
     Shown,
     Status,
-    Style,
 )
 from .models import (
     CancelPull,
@@ -33,19 +32,23 @@ from .models import (
     Upload,
     VerifyModel,
 )
-from .planes import Shelf, Squeeze, Stretch
+from .planes import PLANES, Plane, Shelf, Squeeze, Stretch
+from .style import CONTROLS, Control, Region, Style
 
 __all__ = [
+    "CONTROLS",
     "MAX_MESSAGE_BYTES",
     "MAX_SIDE",
     "MEMORY_BYTES",
     "MEMORY_NAME",
+    "PLANES",
     "PROTOCOL",
     "CancelPull",
     "Control",
     "Dropped",
     "Entry",
     "Failure",
+    "Fields",
     "Frame",
     "Hello",
     "ListModels",
@@ -55,11 +58,13 @@ __all__ = [
     "ModelProgress",
     "Models",
     "Picture",
+    "Plane",
     "Probe",
     "Progress",
     "ProtocolError",
     "PullModel",
     "Reference",
+    "Region",
     "RemoveModel",
     "Request",
     "Shelf",

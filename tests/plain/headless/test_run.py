@@ -21,7 +21,7 @@ from addon.headless.server import OwnServer
 from addon.live import Address, LiveLoop
 from addon.problems.serving import BadRequest, ModelFailed
 from addon.wire import Dropped, Status, pack
-from addon.wire.messages import IDENTITY
+from addon.wire.frame import IDENTITY
 from tests.plain.live.servers import failure, free_port, greet, inverted, inverter, requests, script, status
 
 SIDE = 64

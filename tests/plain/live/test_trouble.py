@@ -19,11 +19,10 @@ from addon.live import Address, LiveLoop
 from addon.live.connection import FLOOD, PATIENCE
 from addon.problems import LiveState
 from addon.problems.serving import ProtocolVersion
-from addon.wire import MAX_MESSAGE_BYTES, PROTOCOL, Hello, Status, Welcome, pack, unpack
+from addon.wire import MAX_MESSAGE_BYTES, PROTOCOL, Failure, Fields, Hello, Status, Welcome, pack, unpack
 from tests.plain.live.servers import (
     Clock,
     Viewer,
-    failure,
     free_port,
     greet,
     inverted,
@@ -126,16 +125,23 @@ def test_another_version_of_the_protocol_is_told_with_the_side_to_update(theirs:
         viewer.loop.stop()
 
 
-def test_a_server_that_refuses_our_version_says_so_itself() -> None:
+@pytest.mark.parametrize(
+    ("fields", "theirs", "older"),
+    [({"server": PROTOCOL + 1}, PROTOCOL + 1, "client"), ({}, 2, "server"), ({"server": "x"}, 2, "server")],
+)
+def test_a_server_that_refuses_our_version_is_told_with_both(fields: Fields, theirs: int, older: str) -> None:
+    """A server of version 2 says no more than the code."""
+
     def handler(connection: ServerConnection) -> None:
         assert isinstance(unpack(connection.recv()), Hello)
-        connection.send(pack(failure(ProtocolVersion(PROTOCOL, PROTOCOL + 1))))
+        connection.send(pack(Failure("protocol_version", fields, sentence="whatever it says")))
         connection.close(4400, "update")
 
     with script(handler) as address:
         viewer = Viewer(LiveLoop(address))
         viewer.until(lambda: viewer.loop.state == LiveState.FAILED)
-        assert said(viewer.loop).startswith(f"The client speaks version {PROTOCOL} of the protocol")
+        assert viewer.loop.problem == ProtocolVersion(PROTOCOL, theirs)
+        assert f"version {theirs}: update the {older}." in said(viewer.loop)
         viewer.loop.stop()
 
 

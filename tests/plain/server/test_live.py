@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -55,13 +56,14 @@ def test_hello_is_answered_by_welcome_then_status(address: Address) -> None:
         assert welcome == Welcome(PROTOCOL, f"draftglass-server {__version__}", 2048, 2)
 
 
-@pytest.mark.parametrize(("version", "to_update"), [(PROTOCOL + 1, "server"), (0, "client")])
+@pytest.mark.parametrize(("version", "to_update"), [(PROTOCOL + 1, "server"), (2, "client"), (0, "client")])
 def test_another_version_is_told_which_side_to_update(address: Address, version: int, to_update: str) -> None:
     with address.connect() as connection:
         failure, code = closed_with(connection, pack(Hello(protocol=version)))
     assert failure.code == "protocol_version"
     assert failure.sentence.endswith(f"update the {to_update}.")
-    assert str(version) in failure.sentence
+    assert f"version {version} " in failure.sentence and f"version {PROTOCOL}:" in failure.sentence
+    assert failure.fields == {"client": version, "server": PROTOCOL}
     assert code == 4400
 
 
@@ -123,14 +125,32 @@ def test_the_same_request_gives_the_same_bytes_and_another_seed_or_prompt_others
 
 @pytest.mark.parametrize(
     "wrong",
-    [b"", b"\2\0\0\0[]", "text", pack(Hello()), pack(Welcome()), pack(Picture(7, np.zeros((8, 8, 3), np.uint8)))],
+    [
+        b"",
+        b"\2\0\0\0[]",
+        "text",
+        pack(Hello()),
+        pack(Welcome()),
+        pack(Picture(7, np.zeros((8, 8, 3), np.uint8))),
+        pack(Dropped(7)),
+    ],
 )
 def test_a_wrong_message_is_answered_and_the_connection_stays(address: Address, wrong: bytes | str) -> None:
     with address.client() as client:
         client.connection.send(wrong)
-        assert client.until(Failure).code == "bad_message"
+        failure = client.until(Failure)
+        assert failure.code == "bad_message"
+        assert failure.id == (7 if isinstance(wrong, bytes) and b'"id":7' in wrong else None)
         client.send(make_request(2))
         assert client.until(Picture).id == 2
+
+
+def test_a_picture_in_an_encoding_that_was_not_agreed_on_is_refused(address: Address) -> None:
+    with address.client() as client:
+        client.send(replace(make_request(5), picture_as="jpeg"))
+        failure = client.until(Failure)
+        assert (failure.code, failure.id) == ("bad_request", 5)
+        assert "picture_as is 'jpeg', which was not agreed on" in failure.sentence
 
 
 def test_a_failure_names_its_request(address: Address) -> None:
