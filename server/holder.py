@@ -210,7 +210,7 @@ class Holder:
                 assert self._engine is not None
                 self._ready(self._engine, ModelRestored(wish.model, self._engine.name, cause))
         else:
-            log_failure(f"{wish.model} could not be loaded", result)
+            log_failure(f"the model {wish.model} could not be loaded", result)
             self._ready(old, ModelKept(wish.model, old.name, problem))
 
     def _load_beside(self, wish: _Wish) -> None:
@@ -251,7 +251,7 @@ class Holder:
         except Abandoned:
             return False
         except Exception as error:  # the server stays up to say what went wrong
-            log_failure(f"{wish.model} could not be loaded", error)
+            log_failure(f"the model {wish.model} could not be loaded", error)
             self.problem = problem_of(error)
             self._set("failed", self.status.percent, wish.model, self.problem)
             return False

@@ -38,7 +38,7 @@ from addon.wire import (
 from .desk import Ask, Desk
 from .metrics import Metrics
 from .outbox import Outbox
-from .serving.reports import failure_of, problem_of_message
+from .serving.reports import failure_of, line, problem_of_message
 from .worker import Answer, Worker
 
 log = logging.getLogger(__name__)
@@ -76,6 +76,7 @@ class Session:
         self._cut = cut
         self._outbox = Outbox()
         self._upload = Upload("0" * 64, np.zeros((8, 8, 3), np.uint8))  # the style picture; no request asks for this
+        self._client = ""  # as it calls itself
         self._memory: SharedMemory | None = None
         self._places: dict[int, int] = {}  # requests not yet answered -> where their pictures go
         self._small: set[int] = set()  # requests not yet answered whose pictures are to be made small
@@ -95,6 +96,8 @@ class Session:
             await self._socket.accept()
             if not await self._greet():
                 return
+            host = self._socket.client.host if self._socket.client is not None else "unknown"
+            log.info("a client from %s has connected: %s", host, self._client)
             joined()  # from here on every change of the status arrives; the one that holds now comes first
             self._post(self._worker.status)
             tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
@@ -134,6 +137,7 @@ class Session:
         if hello.protocol != PROTOCOL:
             await self._refuse(ProtocolVersion(hello.protocol, PROTOCOL))
             return False
+        self._client = line(hello.client, 200)
         if hello.memory:
             self._memory = SharedMemory.open(hello.memory)
         self._encodings = tuple(encoding for encoding in ENCODINGS if encoding in hello.encodings)
@@ -166,6 +170,7 @@ class Session:
                 picture = self._style_picture(message)
             except ProtocolError as error:
                 self._metrics.failures.labels(error.code).inc()
+                log.warning("a message was refused: %s", line(str(error), 1000))
                 self._post(failure_of(problem_of_message(error), error.id))
             else:
                 if message.picture_at is not None:

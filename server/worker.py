@@ -157,7 +157,7 @@ class Worker:
         except Exception as error:  # whatever it is, it belongs to these requests
             if len(taken) > 1:
                 return False
-            log_failure(f"frame {taken[0][1].request.frame.id} has no picture", error)
+            log_failure("a frame has no picture", error)
             answers = [problem_of(error)]
         for (client, letter), answer in zip(taken, answers, strict=True):
             if isinstance(answer, Problem):

@@ -182,7 +182,8 @@ class ServerProcess:
     def _lost(self, status: int) -> None:
         assert self._process is not None and self._private is not None
         self._process = None
-        reason = last_words(self.log) or f"status {status}"
+        killed = status < 0  # by a signal: the last line of its log is about something else
+        reason = f"status {status}" if killed else last_words(self.log) or f"status {status}"
         _forget(self._private)
         self._private = None
         if self._announced is None:
