@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from addon import __version__
+from addon.version import VERSION
 
 from .catalogue import Catalogue
 from .config import DEFAULT_PORT, DEVICES, EMBEDDED, Config, default_models_dir, expanded
 from .engine import EngineError
 from .net import logs
-from .token_file import TokenFile, default_token_file
-from .worker import Engine, Load
+from .net.token_file import TokenFile, default_token_file
+from .serving.worker import Engine, Load
 
 
 class _Parser(argparse.ArgumentParser):
@@ -83,7 +83,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[Config, int | None]:
         default="info",
         help="what to log on standard error: at info, each model loaded, each client, each failure (%(default)s)",
     )
-    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--version", action="version", version=VERSION)
     given = parser.parse_args(arguments)
     models_dir = expanded(given.models_dir)
     if models_dir.is_file():
@@ -113,7 +113,7 @@ def load_from(config: Config) -> Load:
 
     def load(progress: Callable[[float, str], None]) -> Engine:
         progress(0.0, "The engine is being started.")
-        from .engine.cpu import give_way, wait_less
+        from .engine.acceleration.priority import give_way, wait_less
 
         wait_less()
         from .engine import StableDiffusionLcm  # here, as importing torch takes seconds
@@ -136,8 +136,8 @@ def main(arguments: Sequence[str] | None = None, load: Load | None = None) -> in
         return models(arguments[1:])
     config, parent = parse(arguments)
     logs.configure(config.log_level)
-    from .app import create_app
-    from .process import Process, bind
+    from .net.app import create_app
+    from .net.process import Process, bind
 
     try:
         listener = bind(config.host, config.port)
@@ -164,7 +164,7 @@ def main(arguments: Sequence[str] | None = None, load: Load | None = None) -> in
         url=f"ws://{f'[{reachable}]' if ':' in reachable else reachable}:{port}/live",
         token_file=str(token_file.path),
         pid=os.getpid(),
-        version=__version__,
+        version=VERSION,
     )
     try:
         with contextlib.redirect_stdout(sys.stderr):  # whatever a library prints: standard output has just the line
@@ -175,6 +175,6 @@ def main(arguments: Sequence[str] | None = None, load: Load | None = None) -> in
 
 
 if __name__ == "__main__":
-    from .process import end
+    from .net.process import end
 
     end(main())

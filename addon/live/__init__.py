@@ -13,7 +13,7 @@
             loop.shown()
 """
 
-from .address import Address
+from ..transport.address import Address
 from .loop import LiveLoop
 from .pace import Pace, Want
 from .statistics import Statistics

@@ -9,16 +9,16 @@ from dataclasses import replace
 from ..problems import LiveState, Problem, Report
 from ..problems.connection import NoAnswer, NotDraftglass
 from ..problems.errors import NoConnection
+from ..transport.address import Address
+from ..transport.connection import PATIENCE
+from ..transport.retry import LONGEST_PAUSE, SOUND_AFTER, Retry
 from ..wire import Dropped, Failure, Message, ModelProgress, Models, Picture, Progress, Request, Status, Welcome
 from ..wire.models import ModelMessage
-from .address import Address
-from .connection import PATIENCE
+from .channel import Talk
+from .model_wishes import Wishes
 from .pace import Pace, Want
 from .reports import Reports, problem_of
-from .retry import LONGEST_PAUSE, SOUND_AFTER, Retry
 from .statistics import Statistics, Times
-from .talk import Talk
-from .wishes import Wishes
 
 _STATES = {"loading": LiveState.LOADING, "ready": LiveState.LIVE, "failed": LiveState.FAILED}
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..problems import EnvironmentState
+from .machine import BUILDS
 from .plan import Plan, environments
 
 VERSION_FILE = ".version"
@@ -32,6 +33,12 @@ class Environment:
         self.about = read(self.folder)
         """What ``.version`` holds: state, version, build, words of the check."""
         self.state = self._state(plan.home)
+
+    @property
+    def wants_gpu(self) -> bool:
+        """Whether its build of PyTorch is one for an NVIDIA or AMD GPU."""
+        build = BUILDS.get(self.about.get("build", ""))
+        return build is not None and build.folder.startswith(("cu", "rocm"))
 
     def _state(self, home: Path) -> EnvironmentState:
         if is_complete(self.folder):

@@ -100,9 +100,11 @@ class Steps:
         self._room(folder, download + unpacked(files))
         self._install(folder, build, chosen, download, unpacked(files))
         self._tell("check", 0.0, "Checking that it works")
-        words = self._check(folder, build)
+        found = self._check(folder)
         folders.write(
-            folder, state=EnvironmentState.COMPLETE, version=self._plan.version, build=build.name, found=words,
+            folder, state=EnvironmentState.COMPLETE, version=self._plan.version, build=build.name,
+            found=found["device"],
+            computes_on=found["computes_on"],
             packages=str(len(chosen)),
         )  # fmt: skip
         self._tell("check", 1.0, "Done")
@@ -176,8 +178,8 @@ class Steps:
         for rest in (folder / "tmp", folder / "report.json"):
             shutil.rmtree(rest) if rest.is_dir() else rest.unlink(missing_ok=True)
 
-    def _check(self, folder: Path, build: Build) -> str:
-        """Words on what the environment computes with."""
+    def _check(self, folder: Path) -> dict[str, str]:
+        """What the environment computes with: ``device`` in words, ``computes_on`` as torch names it."""
         python = str(folders.python_of(folder))
         checked = self._python([python, "-m", "pip", "check", "--disable-pip-version-check"])
         if checked.returncode:
@@ -192,7 +194,7 @@ class Steps:
         if "error" in found:
             missing_dll = "DLL load failed" in found["error"] or "WinError 126" in found["error"]
             raise Failed((RuntimeMissing if missing_dll else ImportFailed)(found["error"][:300]))
-        return str(found["device"])
+        return {key: str(value) for key, value in found.items()}
 
     def _run_pip(self, folder: Path, words: list[str], told: Callable[[Reader], None]) -> None:
         """Run ``pip install`` and follow it. Raises Failed with pip's reason."""

@@ -14,11 +14,11 @@ import pytest
 from websockets.sync.server import ServerConnection
 
 from addon.live import LiveLoop
-from addon.live.life import LOST_AFTER, PING_AFTER, PING_SOON, Life
 from addon.problems import LiveState
 from addon.problems.connection import LoadingModel, NoAnswer
 from addon.problems.serving import LoadingStep, OtherModelLoading
 from addon.problems.words import actions, sentence
+from addon.transport.liveness import LOST_AFTER, PING_AFTER, PING_SOON, Life
 from addon.wire import Status, pack
 from tests.blender.serving import STAND_IN, Server
 from tests.plain.live.servers import Clock, Viewer, greet, greet_by_hand, inverted, raw, requests, said, script, status

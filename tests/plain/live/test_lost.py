@@ -13,9 +13,9 @@ import pytest
 from websockets.sync.server import ServerConnection
 
 from addon.live import Address, LiveLoop
-from addon.live.life import LOST_AFTER
 from addon.problems import LiveState
 from addon.problems.serving import TooLarge
+from addon.transport.liveness import LOST_AFTER
 from addon.wire import pack
 from tests.plain.live.servers import (
     Clock,
