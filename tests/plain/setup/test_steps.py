@@ -2,80 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
-import zipfile
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from addon.problems import EnvironmentState, Problem
-from addon.problems.setup import (
-    BadPipArguments,
-    EnvironmentFailed,
-    FolderUnusable,
-    NetworkFailed,
-    PackageNotFound,
-    PackagesConflict,
-    RuntimeMissing,
-    SetUpDied,
-    SetUpElsewhere,
-)
-from addon.problems.words import sentence
-from addon.setup import Environment, Plan, SetUp
-from addon.setup.folder import alone, environments, remove_all, site_packages, write
-from addon.setup.machine import BUILDS
-from addon.setup.steps import Failed, Steps
-from tests.blender.wheels import make_index, make_wheel
-
-
-class Workshop:
-    """Plans for a folder of its own, whose packages come from an index of files."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.home = folder / "home"
-        wheels = [make_wheel(folder / "wheels", "small-one", requires=("small-two",), files=40)]
-        wheels.append(make_wheel(folder / "wheels", "small-two", "2.5"))
-        wheels.append(make_wheel(folder / "wheels", "many-files", files=2500))
-        self.index = make_index(folder / "index", wheels)
-
-    def plan(self, *required: str, options: tuple[str, ...] | None = None, version: str = "1") -> Plan:
-        requirements = self.folder / "requirements.txt"
-        requirements.write_text("".join(f"{line}\n" for line in required))
-        chosen = ("--index-url", self.index) if options is None else options
-        return Plan(self.home, Path(sys.executable), requirements, None, "pip", chosen, version)
-
-    def run(self, plan: Plan, each: Callable[[SetUp], None] = lambda _: None, seconds: float = 1200) -> SetUp:
-        """Run a set-up to its end."""
-        run = SetUp(plan, self.home / "set-up.log")
-        end = time.monotonic() + seconds
-        while run.is_under_way:
-            assert time.monotonic() < end, f"{run.state}: {run.line}"
-            run.poll()
-            each(run)
-            time.sleep(0.02)
-        return run
-
-
-@pytest.fixture
-def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
-    """Nothing of this machine's own configuration of pip reaches the set-up."""
-    for name in [name for name in os.environ if name.startswith("PIP_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    return Workshop(tmp_path)
-
-
-def left(home: Path) -> list[str]:
-    """What lies among the environments."""
-    folder = environments(home)
-    return sorted(entry.name for entry in folder.iterdir() if entry.name != "lock") if folder.exists() else []
+from addon.problems import EnvironmentState
+from addon.setup import Environment, SetUp
+from addon.setup.folder import alone, environments, remove_all, write
+from tests.plain.setup.workshop import Workshop, left
 
 
 def test_a_set_up_tells_its_steps_and_ends_complete(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,97 +152,6 @@ def test_a_blender_that_was_moved_shows_as_broken(workshop: Workshop) -> None:
     settings.write_text(settings.read_text().replace("home = ", "home = /gone"))  # the copy stays on Windows
     assert Environment(plan).state == EnvironmentState.BROKEN
     assert workshop.run(plan).state == "done" and Environment(plan).state == EnvironmentState.COMPLETE
-
-
-FAILING = {
-    PackageNotFound: (("no-such-package==3",), None, "no-such-package==3"),
-    NetworkFailed: (("small-two",), ("--index-url", "http://127.0.0.1:9/simple"), "Connection refused"),
-    BadPipArguments: (("small-two",), ("--no-such-option",), "--no-such-option"),
-    PackagesConflict: (("small-one", "small-two==9"), None, "conflict"),
-}
-
-
-@pytest.mark.parametrize("kind", FAILING)
-def test_failures_have_their_kind_and_leave_nothing(workshop: Workshop, kind: type[Problem]) -> None:
-    required, options, named = FAILING[kind]
-    if kind is PackagesConflict:
-        make_index(workshop.folder / "index", [make_wheel(workshop.folder / "wheels", "small-two", "9")])
-        bad = make_wheel(workshop.folder / "wheels", "small-one", "2.0", requires=("small-two<9",))
-        make_index(workshop.folder / "index", [bad])
-    run = workshop.run(workshop.plan(*required, options=options))
-    assert run.state == "failed" and type(run.problem) is kind
-    assert named in sentence(run.problem)
-    assert left(workshop.home) == []
-    assert "pip install" in run.log.read_text()
-
-
-def test_packages_that_do_not_fit_together_are_named(workshop: Workshop) -> None:
-    """Found by pip's own check after the installation, as a person's own options can lead there."""
-    needy = make_wheel(workshop.folder / "wheels", "needy", requires=("small-two>=9",))
-    steps = Steps(workshop.plan("small-two"), lambda _: None, workshop.folder / "log")
-    steps.run()
-    folder = workshop.plan("small-two").folder
-    with zipfile.ZipFile(needy) as archive:
-        archive.extractall(site_packages(folder))
-    with pytest.raises(Failed) as failed:
-        steps._check(folder, BUILDS["pip"])
-    assert sentence(failed.value.problem) == (
-        "The packages conflict with each other: needy 1.0 has requirement small-two>=9, but you have small-two 2.5."
-    )
-
-
-def test_a_package_that_does_not_import_fails_the_check(workshop: Workshop) -> None:
-    wheel = make_wheel(workshop.folder / "wheels", "broken-one", requires=())
-    with zipfile.ZipFile(wheel) as archive:
-        contents = {name: archive.read(name) for name in archive.namelist()}
-    contents["broken_one/__init__.py"] = b"raise ImportError('DLL load failed while importing c10')\n"
-    contents["broken_one-1.0.dist-info/RECORD"] = b"broken_one/__init__.py,,\n"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        for name, content in contents.items():
-            archive.writestr(name, content)
-    make_index(workshop.folder / "index", [wheel])
-    run = workshop.run(workshop.plan("broken-one"))
-    assert run.state == "failed" and isinstance(run.problem, RuntimeMissing)
-    assert "c10" in run.problem.detail and left(workshop.home) == []
-
-
-def test_two_at_once_are_refused(workshop: Workshop) -> None:
-    with alone(workshop.home) as mine:
-        assert mine
-        run = workshop.run(workshop.plan("small-two"))
-    assert (run.state, run.problem) == ("failed", SetUpElsewhere(str(workshop.home)))
-
-
-def test_a_file_where_the_folder_should_be(workshop: Workshop) -> None:
-    workshop.home.mkdir()
-    environments(workshop.home).write_text("in the way")
-    run = workshop.run(workshop.plan("small-two"))
-    assert run.state == "failed" and isinstance(run.problem, FolderUnusable)
-    assert str(environments(workshop.home)) in run.problem.place
-
-
-def test_steps_that_are_killed_are_told(workshop: Workshop) -> None:
-    run = SetUp(workshop.plan("small-one", "many-files"), workshop.home / "log")
-    while run.fraction < 0.05:
-        run.poll()
-        time.sleep(0.01)
-    run._follower.kill()
-    end = time.monotonic() + 60
-    while run.is_under_way and time.monotonic() < end:
-        run.poll()
-        time.sleep(0.01)
-    assert run.state == "failed" and isinstance(run.problem, SetUpDied)
-
-
-def test_a_python_that_makes_no_environment(workshop: Workshop) -> None:
-    plan = workshop.plan("small-two")
-    stub = workshop.folder / "python"
-    stub.write_text("#!/bin/sh\necho 'No module named venv'\nexit 1\n")
-    stub.chmod(0o755)
-    broken = Plan.from_json(json.dumps(json.loads(plan.to_json()) | {"python": str(stub)}))
-    with pytest.raises(Failed) as failed:
-        Steps(broken, lambda _: None, workshop.folder / "log").run()
-    assert failed.value.problem == EnvironmentFailed(str(stub), "No module named venv")
 
 
 def test_removed_are_all_environments_unless_one_is_being_made(workshop: Workshop) -> None:
