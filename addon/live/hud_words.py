@@ -21,6 +21,7 @@ class Facts:
 
     ``step`` of ``steps`` UNet calls of the frame under way are done; ``steps`` is 0 while none is under way.
     ``settling``: that frame is the better picture of a view at rest. ``old``: the view is another one by now.
+    ``stuck``: as long as the view is as it is, there is no picture of it, for the reason in ``sentence``.
     """
 
     state: LiveState = LiveState.STOPPED
@@ -34,6 +35,7 @@ class Facts:
     settling: bool = False
     settled: bool = False
     old: bool = False
+    stuck: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Status:
 def status(facts: Facts) -> Status:
     """What goes on now."""
     if facts.state is LiveState.FAILED:
+        return Status(facts.sentence, None, BAD)
+    if facts.state is LiveState.LIVE and facts.stuck:
         return Status(facts.sentence, None, BAD)
     if facts.state is not LiveState.LIVE:
         tone = BUSY if facts.state in WAITING else CALM

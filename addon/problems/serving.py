@@ -112,6 +112,13 @@ class ControlUnsupported(Problem):
 
 
 @dataclass(frozen=True)
+class Unsupported(Problem):
+    """The protocol knows ``feature``, a field or plane of a request, but this server does not support it."""
+
+    feature: str
+
+
+@dataclass(frozen=True)
 class OutOfMemory(Problem):
     """Memory ran out, or would. ``task``: for what. ``device``: as torch names it; "cpu" is the computer's memory.
 
@@ -226,6 +233,7 @@ FROM_SERVER: dict[str, type[Report]] = {
         LoraMissing,
         LoraFailed,
         ControlUnsupported,
+        Unsupported,
         OutOfMemory,
         Internal,
         LoadingStep,

@@ -12,6 +12,7 @@ from ...live import Address, LiveLoop
 from ...live.shown import Shown
 from ...problems import LiveState, Problem, words
 from ...problems.connection import Stopped
+from ...problems.errors import AddressError
 from ...problems.viewport import LiveCrashed
 from ..capture.viewports import Followed, redraw_panels
 from ..preferences import preferences, server_arguments
@@ -56,6 +57,19 @@ def stop() -> None:
         finally:  # whatever that meets, live is off, and what shows it hears of it
             redraw_panels()
             _call(on_beat)
+
+
+def take_address() -> None:
+    """Use the server's address and token as the preferences have them now, from the next attempt to connect on."""
+    loop = _session.loop if _session is not None and _session.process is None else None
+    if loop is None:
+        return
+    try:
+        address = given_address(preferences())
+    except AddressError:
+        return  # half of it may be typed by now
+    if address is not None:
+        loop.address = address
 
 
 def is_running() -> bool:

@@ -40,7 +40,8 @@ def written(text: str) -> str:
     text = one_line(text)
     if text and text[-1] not in ".!?":
         text += "."
-    return text[:1].upper() + text[1:]
+    first = text.split(" ", 1)[0]
+    return text if "_" in first else text[:1].upper() + text[1:]  # the protocol's own names stay as they are
 
 
 def size(count: float) -> str:

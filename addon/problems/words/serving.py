@@ -86,8 +86,17 @@ SERVING = (
     says(serving.LoraFailed, lambda p: f"The LoRA {p.lora!r} cannot be used: {p.detail}.", "Choose another LoRA."),
     says(
         serving.ControlUnsupported,
-        lambda p: f"The model {p.model} cannot follow {p.control}: leave that control out, or load a model that can.",
+        lambda p: (
+            f"The request asks for {p.control} control, but the model {p.model} has no {p.control} adapter or "
+            f"ControlNet: set the {p.control} weight to 0, or load a model that has one."
+        ),
         "Choose another model, or set the control's weight to 0.",
+    ),
+    says(
+        serving.Unsupported,
+        lambda p: f"This server does not support {p.feature} yet: leave {p.feature} out of the request.",
+        "Update the server.",
+        Action.SET_UP,
     ),
     says(
         serving.OutOfMemory,

@@ -23,6 +23,7 @@ STAGES = {
     ("facts", "words", "part", "tone"),
     [
         (Facts(LiveState.LIVE, settled=True), "Settled", None, CALM),
+        (Facts(LiveState.LIVE, "Cycles draws no drafts.", old=True, stuck=True), "Cycles draws no drafts.", None, BAD),
         (Facts(LiveState.LIVE), "At rest", None, CALM),
         (Facts(LiveState.LIVE, step=1, steps=2), "Following", None, BUSY),
         (Facts(LiveState.LIVE, step=2, steps=8, settling=True), "Settling: step 2 of 8", 0.25, BUSY),
