@@ -40,7 +40,7 @@ def addon(scene: Any) -> Iterator[Any]:
     from addon.blender.live import switch as live
 
     registration.register()
-    scene.draftglass.size, scene.draftglass.settle_steps = 128, 2
+    scene.draftglass.size, scene.draftglass.settle_steps, scene.draftglass.settle_size = 128, 2, 0
     yield live
     registration.unregister()
 
@@ -233,3 +233,25 @@ def test_registering_twice_leaves_nothing_behind(scene: Any) -> None:
         assert not hasattr(bpy.types.Scene, "draftglass")
         assert not hasattr(bpy.types, "DRAFTGLASS_OT_start")
     assert handlers() == before
+
+
+def test_the_picture_at_rest_is_larger_and_nothing_jumps(session: Any, scene: Any) -> None:
+    import bpy
+
+    block = cube(scene, (0, 0, 0))
+    scene.draftglass.size, scene.draftglass.settle_size = 64, 192
+    at_rest(session)
+    shown = session.picture()
+    assert shown.settled and max(shown.size) == 192 and max(shown.request.frame.image.shape[:2]) == 192
+    image = bpy.data.images["Draftglass"]
+    assert tuple(image.size) == shown.size
+    block.location.x += 0.5
+    bpy.context.view_layer.update()
+    before = session.stats()["pictures_shown"]
+    beat_until(session, lambda s: s["pictures_shown"] > before)
+    assert max(session.picture().size) in (64, 192) and tuple(image.size) == shown.size, "the Image keeps its size"
+    rested = at_rest(session)
+    scene.draftglass.settle_size = 0
+    beat_until(session, lambda s: s["frames_sent"] > rested["frames_sent"])
+    at_rest(session)
+    assert session.picture().settled and max(session.picture().size) == 64, "another size at rest is another picture"
