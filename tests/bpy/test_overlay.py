@@ -200,6 +200,7 @@ def test_the_picture_leaves_the_outlines_of_what_is_selected_free(
     half = np.float32(0.25)
     region = SimpleNamespace(width=64, height=64)
     flat = Matrix(((half, 0, 0, 0), (0, 0, half, 0), (0, -0.01, 0, 0), (0, 0, 0, 1)))  # from the front, 8 units wide
+    view.space.overlay.show_overlays = True
     context = SimpleNamespace(
         selected_objects=[block],
         space_data=view.space,

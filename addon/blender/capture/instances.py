@@ -134,16 +134,17 @@ class InstanceList:
             if known is None or not users <= known[0] or users & stale:
                 if mesh.is_editmode:  # what is edited is elsewhere, and has to be made a mesh first
                     evaluated = user.evaluated_get(depsgraph)
-                    known = frozenset(users), _batch(evaluated.to_mesh(), shader)
+                    known = frozenset(users), batch_of(evaluated.to_mesh(), shader)
                     evaluated.to_mesh_clear()
                 else:
-                    known = frozenset(users), _batch(mesh, shader)
+                    known = frozenset(users), batch_of(mesh, shader)
             batches[address] = known
         self._meshes = batches
         return {address: batch for address, (_, batch) in batches.items()}
 
 
-def _batch(mesh: bpy.types.Mesh, shader: gpu.types.GPUShader) -> gpu.types.GPUBatch | None:
+def batch_of(mesh: bpy.types.Mesh, shader: gpu.types.GPUShader) -> gpu.types.GPUBatch | None:
+    """The triangles of ``mesh``, for a shader that takes ``pos``; None where it has none."""
     mesh.calc_loop_triangles()
     if not len(mesh.loop_triangles):
         return None

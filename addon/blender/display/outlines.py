@@ -1,4 +1,4 @@
-"""Where what is selected ends, so that a picture leaves Blender's outlines free. Imports bpy, gpu, numpy.
+"""Where what is selected ends, so that a picture leaves Blender's outlines free. Imports bpy and gpu.
 
 Blender draws them before any handler of an add-on's, into the very buffer that handlers draw to. So the picture is not
 drawn where they run: along the edge of what is selected, which is drawn once more into a mask.
@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import bpy
 import gpu
-import numpy as np
-from gpu_extras.batch import batch_for_shader
 
 from ..capture import depsgraph_edits
+from ..capture.instances import batch_of
 
 MOST = 64
 """Objects that outlines are left free of; of a larger selection the first ones."""
@@ -30,7 +29,8 @@ class Outlines:
     def mask(self, context: bpy.types.Context) -> gpu.types.GPUTexture | None:
         """As large as the region, 1 where something selected is; None where nothing is selected that has faces."""
         chosen = [one for one in context.selected_objects if one.type in _FACES and one.mode == "OBJECT"][:MOST]
-        if not chosen or context.space_data is None or not context.space_data.overlay.show_outline_selected:
+        space = context.space_data
+        if not chosen or not (space.overlay.show_overlays and space.overlay.show_outline_selected):
             return None
         depsgraph_edits.listen()
         shader = gpu.shader.from_builtin("UNIFORM_COLOR")
@@ -49,7 +49,9 @@ class Outlines:
         return texture
 
     def free(self) -> None:
-        """Let go of all."""
+        """Let go of all, and stop listening to the depsgraph."""
+        if self._batches:
+            depsgraph_edits.unlisten()
         self._target = None
         self._batches.clear()
 
@@ -76,10 +78,6 @@ def _faces(evaluated: bpy.types.Object, shader: gpu.types.GPUShader) -> gpu.type
         mesh = evaluated.to_mesh()
     except RuntimeError:  # a curve without any face
         return None
-    mesh.calc_loop_triangles()
-    places = np.empty((len(mesh.vertices), 3), np.float32)
-    corners = np.empty((len(mesh.loop_triangles), 3), np.int32)
-    mesh.vertices.foreach_get("co", places.reshape(-1))
-    mesh.loop_triangles.foreach_get("vertices", corners.reshape(-1))
+    batch = batch_of(mesh, shader)
     evaluated.to_mesh_clear()
-    return batch_for_shader(shader, "TRIS", {"pos": places}, indices=corners) if len(corners) else None
+    return batch
