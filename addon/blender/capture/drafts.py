@@ -14,8 +14,9 @@ from ...problems.failures import Problem
 from ...wire import Frame, ProtocolError, Request, Style
 from ..properties import style_of
 from . import changes
+from .draft import Draft
 from .framing import projection_of, size_of
-from .offscreen import Capturer, Draft, OnlyInViewport, TooNarrow, ensure_gpu
+from .offscreen import Capturer, OnlyInViewport, TooNarrow, ensure_gpu
 from .origin import origin_of
 from .view import View
 from .viewports import Viewport
@@ -88,7 +89,16 @@ class Drafts:
         if want.settle:
             style = dataclasses.replace(style, steps=max(style.steps, viewport.scene.draftglass.settle_steps))
         frame = Frame(
-            want.id, draft.image, draft.inverse_depth, draft.near, draft.view, draft.projection, time.perf_counter()
+            want.id,
+            draft.image,
+            draft.inverse_depth,
+            draft.near,
+            draft.view,
+            draft.projection,
+            time.perf_counter(),
+            ids=draft.ids,
+            normals=draft.normals,
+            objects=draft.objects,
         )
         request = Request(frame, style, want.settle)
         origin = origin_of(viewport)

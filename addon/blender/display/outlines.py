@@ -9,8 +9,8 @@ from __future__ import annotations
 import bpy
 import gpu
 
-from ..capture import depsgraph_edits
-from ..capture.instances import batch_of
+from ..capture.surfaces import depsgraph_edits
+from ..capture.surfaces.meshes import mesh_of
 
 MOST = 64
 """Objects that outlines are left free of; of a larger selection the first ones."""
@@ -78,6 +78,6 @@ def _faces(evaluated: bpy.types.Object, shader: gpu.types.GPUShader) -> gpu.type
         mesh = evaluated.to_mesh()
     except RuntimeError:  # a curve without any face
         return None
-    batch = batch_of(mesh, shader)
+    found = mesh_of(mesh, shader, normals=False)
     evaluated.to_mesh_clear()
-    return batch
+    return found.batch if found is not None else None

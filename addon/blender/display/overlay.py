@@ -1,4 +1,4 @@
-"""The picture over the 3D View that it was made from, with a line that splits the two. Imports bpy, gpu, numpy.
+"""The picture over the 3D View that it was made from, with a line that splits the two. Imports bpy and gpu.
 
 Drawn by a handler of the viewport's own, which a capture does not run: so the picture never gets into the draft. A
 new picture redraws its viewport once; what live compares to notice a change knows nothing of redraws.
@@ -9,7 +9,6 @@ from typing import Any
 
 import bpy
 import gpu
-import numpy as np
 from bpy.props import BoolProperty, FloatProperty, PointerProperty
 from gpu_extras.batch import batch_for_shader
 from mathutils import Matrix
@@ -19,6 +18,7 @@ from ..capture.framing import Rectangle, place_of
 from ..live import switch as live
 from . import overlay_shader
 from .drawing import AMBER, STRIP, box, frame, quad
+from .live_image import rgba
 from .outlines import WIDTH, Outlines
 
 HANDLE = 7.0
@@ -287,8 +287,7 @@ def _the_texture() -> gpu.types.GPUTexture:
     if _texture is None:
         assert _shown is not None, "place_in() has looked"
         height, width = _shown.image.shape[:2]
-        pixels = np.ones((height, width, 4), np.float32)
-        np.multiply(_shown.image[::-1], np.float32(1 / 255), out=pixels[..., :3])
+        pixels = rgba(_shown.image)
         buffer = gpu.types.Buffer("FLOAT", pixels.size, pixels.ravel())
         _texture = gpu.types.GPUTexture((width, height), format="RGBA8", data=buffer)
     return _texture
