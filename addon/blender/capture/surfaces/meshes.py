@@ -79,7 +79,7 @@ def _made(depsgraph: bpy.types.Depsgraph, use: Use, shader: gpu.types.GPUShader,
 
 
 def mesh_of(mesh: bpy.types.Mesh, shader: gpu.types.GPUShader, normals: bool) -> Mesh | None:
-    """``mesh`` on the GPU, for ``shader``, which takes ``pos``, and ``normal`` with ``normals``; None if no triangle."""
+    """``mesh`` on the GPU for ``shader``, which takes ``pos``, and with ``normals`` ``normal``; None if no triangle."""
     mesh.calc_loop_triangles()
     triangles = len(mesh.loop_triangles)
     if not triangles:
