@@ -148,4 +148,5 @@ def print_list(catalogue: Catalogue) -> None:
         print(f"{entry.name:<24} {entry.kind:<8} {entry.family:<9} {state:<20} {entry.title} ({entry.licence})")
         if entry.sentence:
             print(f"{'':<24} {entry.sentence}")
-    print(f"\nYour own files: {catalogue.folder} (checkpoints/, loras/, controlnets/, ipadapters/)")
+    folders = "checkpoints/, loras/, controlnets/, ipadapters/, vae/, or the root of ComfyUI or A1111"
+    print(f"\nYour own files: {catalogue.folder} ({folders})")

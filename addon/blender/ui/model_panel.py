@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import bpy
 
+from ...problems.words import sentence
 from ...wire import Entry
 from ..capture.viewports import characters
 from ..live import models
@@ -58,6 +59,21 @@ class DRAFTGLASS_MT_more_models(bpy.types.Menu):
                 row.operator("draftglass.use_model", text=words).name = entry.name
 
 
+class DRAFTGLASS_MT_other_files(bpy.types.Menu):
+    """The controls and VAEs of the server's list, and what else is there: what each is for, or why it is not used"""
+
+    bl_label = "Controls and Other Files"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """One line each; there is nothing to choose, as the server takes what fits the model."""
+        found = [entry for entry in models.entries() if entry.kind not in ("model", "lora")]
+        for entry in found:
+            icon = "CHECKMARK" if entry.installed else "X"
+            self.layout.label(text=f"{entry.title or entry.name}: {entry.sentence}", icon=icon)
+        if not found:
+            self.layout.label(text="The server has none: put files into its folder, then refresh")
+
+
 def shown_of(known: tuple[Entry, ...], wanted: set[str]) -> list[Entry]:
     """Those of the models ``known`` that the panel shows: what can be downloaded, what is in use, and the first."""
     first = set(list(known)[:MOST_SHOWN])
@@ -82,10 +98,11 @@ def draw_models(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     if is_offline() and any(entry.download_bytes and not entry.installed for entry in known):
         draw_text(column, "Online access is off, so nothing can be downloaded.", width, "INFO")
         column.operator("draftglass.allow_online", icon="URL")
-    if loop is not None and loop.model_failure:
-        draw_text(column, loop.model_failure, width, "ERROR")
+    if loop is not None and loop.model_failure is not None:
+        draw_text(column, sentence(loop.model_failure), width, "ERROR")
     row = layout.row(align=True)
     row.menu("DRAFTGLASS_MT_add_lora", icon="ADD")
+    row.menu("DRAFTGLASS_MT_other_files", text="", icon="FILE_FOLDER")
     row.operator("draftglass.refresh_models", text="", icon="FILE_REFRESH")
     column = layout.column(align=True)
     for index, lora in enumerate(settings.loras):
@@ -167,6 +184,7 @@ class DRAFTGLASS_PT_models_image(bpy.types.Panel):
 CLASSES = (
     DRAFTGLASS_MT_add_lora,
     DRAFTGLASS_MT_more_models,
+    DRAFTGLASS_MT_other_files,
     DRAFTGLASS_PT_models_view3d,
     DRAFTGLASS_PT_models_image,
 )

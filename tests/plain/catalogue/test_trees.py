@@ -79,7 +79,7 @@ def test_a1111_by_its_root(tmp_path: Path) -> None:
         },
         {
             "old.ckpt": "is a pickle",
-            "ip-adapter_sd15": "the image encoder of",
+            "ip-adapter_sd15": "image encoder of",
             "control_v11p_sd15_canny": "does not say that it takes depth",
             "easynegative": "This is a textual inversion: nothing here uses it.",
             "sharp": "nothing here uses it",
@@ -142,13 +142,13 @@ def test_a_lora_by_its_files_name_as_prompts_have_it(tmp_path: Path) -> None:
     )
     catalogue = Catalogue(tmp_path, {})
     assert catalogue.lora("moss", 0.8).path == tmp_path / "loras" / "a" / "Moss.safetensors"
-    with pytest.raises(UnknownModel, match="there are several LoRAs 'ink': name one of a/ink, b/ink"):
+    with pytest.raises(UnknownModel, match="several LoRAs 'ink': name one of a/ink, b/ink"):
         catalogue.lora("ink", 1.0)
 
 
 def test_what_cannot_be_used_is_not_suggested(tmp_path: Path) -> None:
     put(tmp_path, **{"checkpoints/good.safetensors": place("SD1.5", "checkpoint"), "checkpoints/bad.safetensors": LORA})
-    with pytest.raises(UnknownModel, match=r"choose one of good, or give"):
+    with pytest.raises(UnknownModel, match=r"choose one of good\."):
         Catalogue(tmp_path, {}).check("gone")
 
 

@@ -174,7 +174,7 @@ def test_the_pooled_text_is_that_of_the_words_alone() -> None:
 @pytest.mark.parametrize(
     ("prompt", "words"),
     [
-        ("a __colour__ castle", "the prompt names the wildcard '__colour__', which is not there"),
+        ("a __colour__ castle", "names the wildcard '__colour__', which is not there"),
         ("a castle, embedding:easynegative", "names the embedding 'embedding:easynegative', which is not there"),
         ("a castle <lora:moss:0.8>", "names the LoRA 'moss', which is not in use"),
         ("a castle <hypernet:moss:0.8>", "names the hypernetwork 'moss', but none can be used"),
