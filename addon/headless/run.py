@@ -12,8 +12,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..live import FAILED, LIVE, LOADING, WAITING, LiveLoop, Want
-from ..wire import Control, Frame, Picture, Request, Style
+from ..live import FAILED, LIVE, LOADING, WAITING, LiveLoop, Want, build_request
+from ..wire import Control, Picture, Style
 from .arguments import Options
 from .errors import HeadlessError
 from .plan import Shot
@@ -175,11 +175,8 @@ class Run:
             height=options.size,
             controls=controls,
         )
-        depth = draft.inverse_depth if controls else None
-        frame = Frame(want.id, draft.image, depth, draft.near, draft.view, draft.projection, self._clock())
-        request = Request(frame, style, want.settle)
         captured = self._clock()
-        self._loop.send(request)
+        self._loop.send(build_request(want.id, draft, style, captured=captured))
         self._under_way[want.id] = _UnderWay(shot, draft, asked, captured)
 
     def _take(self, picture: Picture) -> None:

@@ -6,7 +6,7 @@
     every few milliseconds:
         want = loop.poll(key)            # key: equal while the picture would be the same
         if want is not None:
-            loop.send(Request(Frame(want.id, image, ...), style, want.settle))
+            loop.send(build_request(want.id, draft, style, settle_steps=4 if want.settle else None))
         picture = loop.take_picture()    # the newest, or None
         if picture is not None:
             ...                          # show it
@@ -17,6 +17,7 @@ from ..problems.errors import CONNECTING, FAILED, LIVE, LOADING, STATES, STOPPED
 from ..transport.address import Address
 from .loop import LiveLoop
 from .pace import Pace, Want
+from .requests import PlainDraft, build_request
 from .statistics import Statistics
 
 __all__ = [
@@ -32,6 +33,8 @@ __all__ = [
     "LiveError",
     "LiveLoop",
     "Pace",
+    "PlainDraft",
     "Statistics",
     "Want",
+    "build_request",
 ]
