@@ -14,6 +14,7 @@ from ..transport.connection import PATIENCE
 from ..transport.retry import LONGEST_PAUSE, SOUND_AFTER, Retry
 from ..wire import Dropped, Failure, Message, ModelProgress, Models, Picture, Progress, Request, Status, Welcome
 from ..wire.models import ModelMessage
+from .budget import Budget
 from .channel import Talk
 from .model_wishes import Wishes
 from .pace import Pace, Want
@@ -29,7 +30,7 @@ class LiveLoop:
     ``address`` may be replaced at any time; the next attempt to connect uses it, and reads its token file anew.
     ``absent`` may be set while it is known that no server is there: none is looked for, and the next is at once.
     ``client`` names the add-on and its version. ``rest``: seconds of stillness before the settle frame;
-    ``settle`` may be switched at any time. ``clock``: monotonic seconds.
+    ``settle`` may be switched at any time. ``clock``: monotonic seconds. ``budget``: of the time that captures take.
     """
 
     def __init__(
@@ -39,12 +40,15 @@ class LiveLoop:
         clock: Callable[[], float] = time.perf_counter,
         rest: float = 0.3,
         settle: bool = True,
+        budget: Budget | None = None,
     ) -> None:
         self.address = address
         self.settle, self.absent = settle, False
         self.statistics, self.state = Statistics(), CONNECTING
         self.progress: Progress | None = None
         """How far the engine is with the frame under way."""
+        self.newest: int | None = None
+        """The id of the newest picture of this connection, on which a later one may build."""
         self.server = ""
         """Name and version of the server, once it has said so."""
         self.model = ""
@@ -53,22 +57,21 @@ class LiveLoop:
         self._client = client
         self._wishes = Wishes()
         self._clock = clock
-        self._pace = Pace(rest)
+        self._pace = Pace(rest, budget)
         self._link: Talk | None = None
         self._welcome: Welcome | None = None
         self._status: Status | None = None
         self._refusal = self._failure = ""  # the server's words as it hung up; why the newest frame has no picture
         self._why = self._code = self._failure_code = ""
-        self._newest, self._retry = 0, Retry(clock())
+        self._retry = Retry(clock())
         self._times: dict[int, Times] = {}
-        self._want: tuple[Want, float] | None = None
         self._picture: Picture | None = None
 
-    def poll(self, key: Hashable) -> Want | None:
+    def poll(self, key: Hashable, can_capture: bool = True) -> Want | None:
         """One heartbeat. ``key``: equal exactly while the picture would be the same; None when there is no view.
 
-        Returns the frame to capture now and to give to :meth:`send`, or None. A Want not sent before the next
-        poll is void.
+        Returns the frame to capture now and to give to :meth:`send`, or None, as always while it is not so that the
+        caller ``can_capture``. A Want not sent before the next poll is void.
         """
         if self.state == STOPPED:
             return None
@@ -79,31 +82,28 @@ class LiveLoop:
         except Trouble as trouble:
             self._lose(trouble)
         now = self._clock()
-        can = self.state == LIVE and self._link is not None and not self._link.measures
-        want = self._pace.ask(now, key, self.settle) if can else None
-        self._want = (want, now) if want is not None else None
+        takes = self.state == LIVE and self._link is not None and not self._link.measures
+        want = self._pace.ask(now, key, self.settle, can_capture and takes)
         self.statistics.add("poll", (self._clock() - begun) * 1e3)
         return want
 
-    def send(self, request: Request) -> None:
+    def send(self, request: Request, took: Mapping[str, float] | None = None) -> None:
         """Send the Request captured for the Want just given; what the system does not take goes with later polls.
 
+        ``took``: the caller's own stages of it, in milliseconds.
         After stop() nothing happens. Raises ValueError when no frame or another one is wanted.
         """
         if self.state == STOPPED:
             return
         captured = self._clock()
-        if self._want is None or self._link is None or request.frame.id != self._want[0].id:
-            wanted = "none" if self._want is None else f"{self._want[0].id}"
-            raise ValueError(f"frame id is {request.frame.id}, but the frame wanted now is {wanted}")
-        if request.settle != self._want[0].settle:
-            raise ValueError(f"settle is {request.settle}, but the frame wanted now has {self._want[0].settle}")
-        (want, asked), self._want = self._want, None
-        self._pace.sent(captured, want.id)
-        self._times[want.id] = Times(asked, captured)
+        asked = self._pace.sent(captured, request.frame.id, request.settle)
+        assert self._link is not None, "without one no frame is wanted"
+        self._times[request.frame.id] = Times(asked, captured)
+        for stage, milliseconds in (took or {}).items():
+            self.statistics.add(stage, milliseconds)
         self._link.send_request(request)
         self.statistics.frames_sent += 1
-        self.statistics.settle_sent += want.settle
+        self.statistics.settle_sent += request.settle
         if not self._link.pending:  # the system has the last byte of each
             self.statistics.left(self._times.values(), self._clock())
 
@@ -226,7 +226,7 @@ class LiveLoop:
     def _drop_link(self) -> None:
         if self._link is not None:
             self._link.close()
-        self._link = self._welcome = self._status = self.progress = self._want = None
+        self._link = self._welcome = self._status = self.progress = self.newest = None
         self._refusal = self._failure = ""
         self._times.clear()
         self._pace.forget()
@@ -281,10 +281,10 @@ class LiveLoop:
         self.statistics.answered(self._times.pop(picture.id), now, picture)
         self.progress = None
         self._failure = self._refusal = ""
-        if picture.id < self._newest:
+        if picture.id < (self.newest or 0):
             self.statistics.ignored += 1
             return
-        self._newest, self._picture = picture.id, picture
+        self.newest, self._picture = picture.id, picture
         self.statistics.picture(now)
 
     def _take_failure(self, failure: Failure) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Collection, Hashable
 
-from ...live import LiveLoop, Want
+from ...live import Want, build_request
 from ...live.shown import Origin
 from ...problems import failures
 from ...problems.errors import written
 from ...problems.failures import Problem
-from ...wire import Frame, ProtocolError, Request, Style
+from ...wire import ProtocolError, Request, Style
 from ..properties import style_of
 from . import changes
 from .framing import projection_of, size_of
@@ -29,13 +28,14 @@ class Drafts:
         """Why the view as it is now gives no frame."""
         self.behind = False
         """Whether the view has changed since the last frame sent."""
-        self.drew_ms = 0.0
-        """Blender's own drawing since this was set to zero."""
+        self.took: dict[str, float] = {}
+        """Milliseconds that the last capture took: ``draw``, Blender's own drawing, and ``read``."""
         self.drawn = float("-inf")
         """When the view was captured last, by ``time.perf_counter()``."""
         self.asked: dict[int, tuple[Request, Origin]] = {}
         """What the frames under way are made from."""
         self._capturer = Capturer()
+        self._style: Style | None = None  # of the view as it was seen last
         self._no_style = False  # whether the settings make no request, and trouble says why
         self._sent: tuple[Draft, Style, Hashable] | None = None  # the last frame sent, and its key
         self._same: tuple[Hashable, Hashable] | None = None  # a key whose capture equals that of an older key
@@ -43,13 +43,13 @@ class Drafts:
     def see(self, viewport: Viewport) -> Hashable | None:
         """What the picture depends on; None where the settings make no request, which ``trouble`` says then."""
         try:
-            style, view = _style(viewport), changes.view_key(viewport)
+            self._style, view = style_of(viewport.scene.draftglass, size_of(viewport)), changes.view_key(viewport)
         except (ProtocolError, ValueError) as error:  # a text that Blender has cut within a letter is one, too
             self.trouble, self._no_style = Problem("bad_settings", written(str(error))), True
             return None
         if self._no_style:
             self.trouble, self._no_style = None, False
-        key: Hashable = (view, style)
+        key: Hashable = (view, self._style)
         if self._same is not None and self._same[0] == key:
             key = self._same[1]
         self.behind = self._sent is not None and key != self._sent[2]
@@ -57,10 +57,14 @@ class Drafts:
             self.trouble = None  # what could not be sent is not to be seen any more
         return key
 
-    def answer(self, want: Want, viewport: Viewport, key: Hashable, loop: LiveLoop) -> None:
-        """Capture the view and send it; or, when it looks as it did in the last frame sent, take it for that one."""
+    def request(self, want: Want, viewport: Viewport, key: Hashable, after: int | None) -> Request | None:
+        """Capture the view that was just seen, as the request to be sent; ``after``: the picture that it builds on.
+
+        None where there is nothing to send: it looks as it did in the last frame sent and is taken for that one, or
+        could not be captured, which ``trouble`` says then.
+        """
         try:
-            self._answer(want, viewport, key, loop)
+            return self._request(want, viewport, key, after)
         except ProtocolError as error:
             self.trouble = Problem("bad_settings", written(str(error)))
         except TooNarrow as error:
@@ -69,33 +73,27 @@ class Drafts:
             self.trouble = failures.problem("only_in_viewport", engine=error.engine)
         except (RuntimeError, SystemError, ValueError, ArithmeticError) as error:
             self.trouble = failures.problem("no_capture", reason=str(error))
+        return None
 
-    def _answer(self, want: Want, viewport: Viewport, key: Hashable, loop: LiveLoop) -> None:
-        style = _style(viewport)
+    def _request(self, want: Want, viewport: Viewport, key: Hashable, after: int | None) -> Request | None:
+        style = self._style
+        assert style is not None, "see() has looked"
         ensure_gpu()
         # What was changed in this very turn, as by another add-on's timer, is taken in first: a draw off the screen
         # crashes over what was deleted. Costs microseconds and calls no handlers where there is nothing.
         viewport.view_layer.update()
         self.drawn = time.perf_counter()
         draft = self._capturer.draw(_view(viewport), style.width, style.height, bool(style.controls))
-        self.drew_ms += draft.draw_ms
-        loop.statistics.add("draw", draft.draw_ms)
-        loop.statistics.add("read", draft.read_ms)
+        self.took = {"draw": draft.draw_ms, "read": draft.read_ms}
         if not want.must_send and self._sent is not None and style == self._sent[1] and draft.is_like(self._sent[0]):
             self._same, self.behind, self.trouble = (key, self._sent[2]), False, None
-            return
-        asked = style
-        if want.settle:
-            style = dataclasses.replace(style, steps=max(style.steps, viewport.scene.draftglass.settle_steps))
-        frame = Frame(
-            want.id, draft.image, draft.inverse_depth, draft.near, draft.view, draft.projection, time.perf_counter()
-        )
-        request = Request(frame, style, want.settle)
-        origin = origin_of(viewport)
-        loop.send(request)
-        self.trouble = None
-        self.asked[want.id] = request, origin
-        self._sent, self._same = (draft, asked, key), None
+            return None
+        settle_steps = viewport.scene.draftglass.settle_steps if want.settle else None
+        captured = time.perf_counter()
+        request = build_request(want.id, draft, style, settle_steps=settle_steps, captured=captured, after=after)
+        self.asked[want.id] = request, origin_of(viewport)
+        self._sent, self._same, self.trouble = (draft, style, key), None, None
+        return request
 
     @property
     def newest(self) -> Request | None:
@@ -109,10 +107,6 @@ class Drafts:
     def free(self) -> None:
         """Give back the GPU memory and the spaces drawn from; the next draw takes them again."""
         self._capturer.free()
-
-
-def _style(viewport: Viewport) -> Style:
-    return style_of(viewport.scene.draftglass, size_of(viewport))
 
 
 def _view(viewport: Viewport) -> View:

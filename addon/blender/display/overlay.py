@@ -9,7 +9,6 @@ from typing import Any
 
 import bpy
 import gpu
-import numpy as np
 from bpy.props import BoolProperty, FloatProperty, PointerProperty
 from gpu_extras.batch import batch_for_shader
 from mathutils import Matrix
@@ -17,7 +16,7 @@ from mathutils import Matrix
 from ...live.shown import Shown
 from ..capture.framing import Rectangle, place_of
 from ..live import switch as live
-from . import overlay_shader
+from . import overlay_shader, picture_texture
 from .drawing import AMBER, STRIP, box, frame, quad
 
 HANDLE = 7.0
@@ -71,7 +70,6 @@ above: list[Callable[[bpy.types.Context], None]] = []
 
 _handlers: list[Any] = []  # of the picture, and of what lies over all else
 _shown: Shown | None = None
-_texture: gpu.types.GPUTexture | None = None
 _shader: gpu.types.GPUShader | None = None
 
 
@@ -119,17 +117,18 @@ def close() -> None:
     """Draw no more, and forget the picture; nothing is left on the GPU."""
     global _shown, old
     _hide()
+    picture_texture.forget()
     _shown, old = None, False
 
 
 def _hide() -> None:
-    global _texture, _shader, dragged
+    global _shader, dragged
     if _handlers:
         redraw_viewports()
     for handler in _handlers:
         bpy.types.SpaceView3D.draw_handler_remove(handler, "WINDOW")
     _handlers.clear()
-    _texture = _shader = dragged = None
+    _shader = dragged = None
 
 
 def redraw_viewports() -> None:
@@ -172,8 +171,8 @@ def part_at(context: bpy.types.Context, x: float) -> float:
 
 
 def _on_picture(shown: Shown) -> None:
-    global _shown, _texture
-    _shown, _texture = shown, None
+    global _shown
+    _shown = shown
     if _handlers:
         redraw()
 
@@ -222,7 +221,7 @@ def _draw_in_pixels(context: bpy.types.Context) -> None:
         batch = batch_for_shader(shader, "TRI_STRIP", values)
         gpu.state.blend_set("ALPHA")
         shader.bind()
-        shader.uniform_sampler("image", _the_texture())
+        shader.uniform_sampler("image", picture_texture.texture_of(_shown.image))
         shader.uniform_float("opacity", settings.opacity)
         batch.draw(shader)
         gpu.state.blend_set("NONE")
@@ -274,18 +273,6 @@ def draw_line(context: bpy.types.Context, lit: bool) -> None:
         box(x - width / 2, place[1], x + width / 2, place[3], colour)
     for size, colour in ((HANDLE * scale + 1, (0, 0, 0, 0.6)), (HANDLE * scale, bright)):
         quad(((at - size, middle), (at, middle - size), (at + size, middle), (at, middle + size)), colour)
-
-
-def _the_texture() -> gpu.types.GPUTexture:
-    global _texture
-    if _texture is None:
-        assert _shown is not None, "place_in() has looked"
-        height, width = _shown.image.shape[:2]
-        pixels = np.ones((height, width, 4), np.float32)
-        np.multiply(_shown.image[::-1], np.float32(1 / 255), out=pixels[..., :3])
-        buffer = gpu.types.Buffer("FLOAT", pixels.size, pixels.ravel())
-        _texture = gpu.types.GPUTexture((width, height), format="RGBA8", data=buffer)
-    return _texture
 
 
 def _the_shader() -> gpu.types.GPUShader:
