@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Hashable
 
-from ...live import Want, build_request
+from ...live import Want
+from ...live.requests import build_request, planes_read
 from ...live.shown import Origin
 from ...problems import failures
 from ...problems.errors import written
@@ -13,8 +14,9 @@ from ...problems.failures import Problem
 from ...wire import ProtocolError, Request, Style
 from ..properties import style_of
 from . import changes
+from .draft import Draft
 from .framing import projection_of, size_of
-from .offscreen import Capturer, Draft, OnlyInViewport, TooNarrow, ensure_gpu
+from .offscreen import Capturer, OnlyInViewport, TooNarrow, ensure_gpu
 from .origin import origin_of
 from .view import View
 from .viewports import Viewport
@@ -83,7 +85,10 @@ class Drafts:
         # crashes over what was deleted. Costs microseconds and calls no handlers where there is nothing.
         viewport.view_layer.update()
         self.drawn = time.perf_counter()
-        draft = self._capturer.draw(_view(viewport), style.width, style.height, bool(style.controls))
+        planes = planes_read(style)
+        ids, normals = "ids" in planes, "normals" in planes
+        depth = ids or normals or "inverse_depth" in planes
+        draft = self._capturer.draw(_view(viewport), style.width, style.height, depth, ids, normals)
         self.took = {"draw": draft.draw_ms, "read": draft.read_ms}
         if not want.must_send and self._sent is not None and style == self._sent[1] and draft.is_like(self._sent[0]):
             self._same, self.behind, self.trouble = (key, self._sent[2]), False, None
