@@ -39,7 +39,7 @@ SPOILED: dict[str, Callable[[Any], None]] = {
 def mend(scene: Any) -> None:
     for name in ("prompt", "guidance", "steps", "seed"):
         scene.draftglass.property_unset(name)
-    scene.draftglass.size = 64
+    scene.draftglass.size, scene.draftglass.settle_size = 64, 0
     scene.draftglass.models.loras.clear()
 
 

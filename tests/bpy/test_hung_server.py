@@ -29,7 +29,7 @@ def live(scene: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterato
     from addon.setup import ServerProcess, pulse
 
     registration.register()
-    scene.draftglass.size = 64
+    scene.draftglass.size, scene.draftglass.settle_size = 64, 0
     monkeypatch.setattr(process, "Child", functools.partial(ServerProcess, program=STAND_IN))
     monkeypatch.setattr(process, "user_folder", lambda: tmp_path)
     monkeypatch.setattr(pulse, "HUNG_SECONDS", 3.0)  # no less: a machine may stand still for a second

@@ -37,7 +37,7 @@ def addon(scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     was = bpy.context.preferences.system.use_online_access
     bpy.context.preferences.system.use_online_access = True
     registration.register()
-    scene.draftglass.size, scene.draftglass.settle_steps = 128, 2
+    scene.draftglass.size, scene.draftglass.settle_steps, scene.draftglass.settle_size = 128, 2, 0
     yield SimpleNamespace(live=live, setup=setup, process=process, chosen=chosen, home=home)
     registration.unregister()
     setup.manager.__init__()

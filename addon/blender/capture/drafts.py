@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Hashable
+from dataclasses import replace
 
 from ...live import Want
 from ...live.requests import build_request, planes_read
@@ -21,6 +22,9 @@ from .origin import origin_of
 from .view import View
 from .viewports import Viewport
 
+Styles = tuple[Style, Style]
+"""How a view is painted while it changes, and at rest."""
+
 
 class Drafts:
     """What one live session draws and sends."""
@@ -36,22 +40,23 @@ class Drafts:
         """When the view was captured last, by ``time.perf_counter()``."""
         self.asked: dict[int, tuple[Request, Origin]] = {}
         """What the frames under way are made from."""
-        self._capturer = Capturer()
-        self._style: Style | None = None  # of the view as it was seen last
+        self._styles: Styles | None = None  # of the view as it was seen last
+        # One for each size that a picture may have, while the view changes and at rest: setting one up costs much.
+        self._capturers = {False: Capturer(), True: Capturer()}
         self._no_style = False  # whether the settings make no request, and trouble says why
-        self._sent: tuple[Draft, Style, Hashable] | None = None  # the last frame sent, and its key
+        self._sent: tuple[Draft, Styles, Hashable] | None = None  # the last frame sent, and its key
         self._same: tuple[Hashable, Hashable] | None = None  # a key whose capture equals that of an older key
 
     def see(self, viewport: Viewport) -> Hashable | None:
         """What the picture depends on; None where the settings make no request, which ``trouble`` says then."""
         try:
-            self._style, view = style_of(viewport.scene.draftglass, size_of(viewport)), changes.view_key(viewport)
+            self._styles, view = _styles(viewport), changes.view_key(viewport)
         except (ProtocolError, ValueError) as error:  # a text that Blender has cut within a letter is one, too
             self.trouble, self._no_style = Problem("bad_settings", written(str(error))), True
             return None
         if self._no_style:
             self.trouble, self._no_style = None, False
-        key: Hashable = (view, self._style)
+        key: Hashable = (view, self._styles)
         if self._same is not None and self._same[0] == key:
             key = self._same[1]
         self.behind = self._sent is not None and key != self._sent[2]
@@ -78,26 +83,30 @@ class Drafts:
         return None
 
     def _request(self, want: Want, viewport: Viewport, key: Hashable, after: int | None) -> Request | None:
-        style = self._style
-        assert style is not None, "see() has looked"
+        styles = self._styles
+        assert styles is not None, "see() has looked"
+        style = styles[want.settle]
         ensure_gpu()
         # What was changed in this very turn, as by another add-on's timer, is taken in first: a draw off the screen
         # crashes over what was deleted. Costs microseconds and calls no handlers where there is nothing.
         viewport.view_layer.update()
         self.drawn = time.perf_counter()
+        capturer = self._capturers[(style.width, style.height) != (styles[0].width, styles[0].height)]
         planes = planes_read(style)
         ids, normals = "ids" in planes, "normals" in planes
         depth = ids or normals or "inverse_depth" in planes
-        draft = self._capturer.draw(_view(viewport), style.width, style.height, depth, ids, normals)
+        draft = capturer.draw(_view(viewport, want.settle), style.width, style.height, depth, ids, normals)
         self.took = {"draw": draft.draw_ms, "read": draft.read_ms}
-        if not want.must_send and self._sent is not None and style == self._sent[1] and draft.is_like(self._sent[0]):
+        if not want.must_send and self._sent is not None and styles == self._sent[1] and draft.is_like(self._sent[0]):
             self._same, self.behind, self.trouble = (key, self._sent[2]), False, None
             return None
-        settle_steps = viewport.scene.draftglass.settle_steps if want.settle else None
+        settle_steps = style.steps if want.settle else None
         captured = time.perf_counter()
         request = build_request(want.id, draft, style, settle_steps=settle_steps, captured=captured, after=after)
         self.asked[want.id] = request, origin_of(viewport)
-        self._sent, self._same, self.trouble = (draft, style, key), None, None
+        if want.settle and self._sent is not None and self._sent[2] == key:
+            draft = self._sent[0]  # the same view at the size that the next one is compared at
+        self._sent, self._same, self.trouble = (draft, styles, key), None, None
         return request
 
     @property
@@ -111,9 +120,16 @@ class Drafts:
 
     def free(self) -> None:
         """Give back the GPU memory and the spaces drawn from; the next draw takes them again."""
-        self._capturer.free()
+        for capturer in self._capturers.values():
+            capturer.free()
 
 
-def _view(viewport: Viewport) -> View:
-    matrix, projection = viewport.view.view_matrix.copy(), projection_of(viewport)
+def _styles(viewport: Viewport) -> Styles:
+    settings = viewport.scene.draftglass
+    live, rest = (style_of(settings, size_of(viewport, at_rest)) for at_rest in (False, True))
+    return live, replace(rest, steps=max(live.steps, settings.settle_steps))
+
+
+def _view(viewport: Viewport, at_rest: bool) -> View:
+    matrix, projection = viewport.view.view_matrix.copy(), projection_of(viewport, at_rest)
     return View(viewport.scene, viewport.view_layer, viewport.space, viewport.region, matrix, projection)

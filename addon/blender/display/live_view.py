@@ -33,9 +33,10 @@ class Display:
     def show(self, image: NDArray[np.uint8]) -> None:
         """Show ``image`` (uint8, H x W x 3, sRGB) in the Image Editors that have our Image open."""
         height, width = image.shape[:2]
-        if self._newest is None or self._newest.shape != image.shape:
+        size = live_image.size()
+        self._reopen(live_image.hold(width, height))
+        if self._newest is None or live_image.size() != size:
             self._fitted = False
-        self._reopen(live_image.make(width, height))
         picture_texture.texture_of(image)  # here, as drawing it should take no longer than it must
         self._newest, self._written, self._tidy = image, False, False
         self._redraw()
@@ -54,7 +55,10 @@ class Display:
         """Write the picture on show to the Image, once."""
         if self._written or self._newest is None:
             return
+        size = live_image.size()
         live_image.write(self._newest)
+        if live_image.size() != size:
+            self._fitted = False
         # From here on the editor shows the Image itself, with whatever is painted on it.
         self._written = True
         self._redraw()

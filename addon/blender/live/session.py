@@ -226,7 +226,7 @@ class Session:
     def _open_editor(self, viewport: Viewport) -> bool:
         """Have the picture seen beside the viewport; False where that must wait."""
         place = list(viewport.area.regions).index(viewport.region)
-        area = open_editor(viewport.window, viewport.area, *size_of(viewport))
+        area = open_editor(viewport.window, viewport.area, *size_of(viewport, at_rest=True))
         if area is None:
             return False
         self.followed.move(area, area.regions[place])

@@ -17,7 +17,7 @@ class DRAFTGLASS_OT_start(bpy.types.Operator):
     """Follow this 3D View: show it finished in an Image Editor, on each change"""
 
     bl_idname = "draftglass.start"
-    bl_label = "Start Draftglass"
+    bl_label = "Start Draftglass Live"
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
@@ -46,7 +46,7 @@ class DRAFTGLASS_OT_stop(bpy.types.Operator):
     """Stop following at once; the last picture stays"""
 
     bl_idname = "draftglass.stop"
-    bl_label = "Stop Draftglass"
+    bl_label = "Stop Draftglass Live"
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
@@ -63,7 +63,7 @@ class DRAFTGLASS_OT_pause(bpy.types.Operator):
     """Let the picture stand still, or follow again; the server stays ready"""
 
     bl_idname = "draftglass.pause"
-    bl_label = "Pause or Resume Draftglass"
+    bl_label = "Pause or Resume Draftglass Live"
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
@@ -81,7 +81,7 @@ class DRAFTGLASS_OT_play(bpy.types.Operator):
     """Start live; or, while it is on, pause it and let it go on"""
 
     bl_idname = "draftglass.play"
-    bl_label = "Play or Pause Draftglass"
+    bl_label = "Play or Pause Draftglass Live"
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:

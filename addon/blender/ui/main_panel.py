@@ -74,6 +74,7 @@ def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     sub = row.row(align=True)
     sub.active = settings.settle
     sub.prop(settings, "settle_steps", text="Steps")
+    sub.prop(settings, "settle_size", text="Size")
 
 
 def _draw_state(column: bpy.types.UILayout, context: bpy.types.Context) -> None:
