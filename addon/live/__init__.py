@@ -13,7 +13,6 @@
             loop.shown()
 """
 
-from ..problems.errors import CONNECTING, FAILED, LIVE, LOADING, STATES, STOPPED, WAITING, AddressError, LiveError
 from ..transport.address import Address
 from .loop import LiveLoop
 from .pace import Pace, Want
@@ -21,16 +20,7 @@ from .requests import PlainDraft, build_request
 from .statistics import Statistics
 
 __all__ = [
-    "CONNECTING",
-    "FAILED",
-    "LIVE",
-    "LOADING",
-    "STATES",
-    "STOPPED",
-    "WAITING",
     "Address",
-    "AddressError",
-    "LiveError",
     "LiveLoop",
     "Pace",
     "PlainDraft",

@@ -9,9 +9,8 @@ from dataclasses import replace
 from ...live import Want
 from ...live.requests import build_request, planes_read
 from ...live.shown import Origin
-from ...problems import failures
-from ...problems.errors import written
-from ...problems.failures import Problem
+from ...problems import Problem
+from ...problems.viewport import BadSettings, CaptureFailed, EngineNotCaptured, ViewTooNarrow
 from ...wire import ProtocolError, Request, Style
 from ..properties import style_of
 from . import changes
@@ -52,7 +51,7 @@ class Drafts:
         try:
             self._styles, view = _styles(viewport), changes.view_key(viewport)
         except (ProtocolError, ValueError) as error:  # a text that Blender has cut within a letter is one, too
-            self.trouble, self._no_style = Problem("bad_settings", written(str(error))), True
+            self.trouble, self._no_style = BadSettings(str(error)), True
             return None
         if self._no_style:
             self.trouble, self._no_style = None, False
@@ -73,13 +72,13 @@ class Drafts:
         try:
             return self._request(want, viewport, key, after)
         except ProtocolError as error:
-            self.trouble = Problem("bad_settings", written(str(error)))
+            self.trouble = BadSettings(str(error))
         except TooNarrow as error:
-            self.trouble = failures.problem("too_narrow", size=f"{error.size[0]} x {error.size[1]}")
+            self.trouble = ViewTooNarrow(*error.size)
         except OnlyInViewport as error:
-            self.trouble = failures.problem("only_in_viewport", engine=error.engine)
+            self.trouble = EngineNotCaptured(error.engine)
         except (RuntimeError, SystemError, ValueError, ArithmeticError) as error:
-            self.trouble = failures.problem("no_capture", reason=str(error))
+            self.trouble = CaptureFailed(str(error))
         return None
 
     def _request(self, want: Want, viewport: Viewport, key: Hashable, after: int | None) -> Request | None:
