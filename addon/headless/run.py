@@ -176,8 +176,9 @@ class Run:
             height=options.size,
             controls=controls,
         )
+        request = build_request(want.id, draft, style, captured=self._clock())
         captured = self._clock()
-        self._loop.send(build_request(want.id, draft, style, captured=captured))
+        self._loop.send(request)
         self._under_way[want.id] = _UnderWay(shot, draft, asked, captured)
 
     def _take(self, picture: Picture) -> None:

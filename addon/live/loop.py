@@ -15,7 +15,7 @@ from ..transport.retry import LONGEST_PAUSE, SOUND_AFTER, Retry
 from ..wire import Dropped, Failure, Message, ModelProgress, Models, Picture, Progress, Request, Status, Welcome
 from ..wire.models import ModelMessage
 from .budget import Budget
-from .channel import Talk
+from .channel import Channel
 from .model_wishes import Wishes
 from .pace import Pace, Want
 from .reports import Reports, problem_of
@@ -59,7 +59,7 @@ class LiveLoop:
         self._wishes = Wishes()
         self._clock = clock
         self._pace = Pace(rest, budget)
-        self._link: Talk | None = None
+        self._link: Channel | None = None
         self._welcome: Welcome | None = None
         self._reports = Reports()
         self._retry = Retry(clock())
@@ -103,7 +103,7 @@ class LiveLoop:
         self._link.send_request(request)
         self.statistics.frames_sent += 1
         self.statistics.settle_sent += request.settle
-        if not self._link.pending:  # the system has the last byte of each
+        if not self._link.connection.pending:  # the system has the last byte of each
             self.statistics.left(self._times.values(), self._clock())
 
     def tell(self, message: ModelMessage) -> None:
@@ -182,7 +182,11 @@ class LiveLoop:
             return LONGEST_PAUSE
         if self._link is None:
             return 0.1 if self.absent else min(0.1, max(0.01, self._retry.seconds(self._clock())))
-        return 0.004 if self._pace.under_way or self._link.pending or self.state is LiveState.CONNECTING else 0.016
+        return (
+            0.004
+            if self._pace.under_way or self._link.connection.pending or self.state is LiveState.CONNECTING
+            else 0.016
+        )
 
     def _exchange(self, now: float) -> None:
         """Socket I/O and what came by it. Raises NoConnection."""
@@ -193,19 +197,19 @@ class LiveLoop:
                 return
             self._retry.began()
             self.statistics.attempts += 1
-            self._link = Talk(self.address, self._client, self._clock, self.statistics, self._retry.host)
+            self._link = Channel(self.address, self._client, self._clock, self.statistics, self._retry.host)
         for message in self._link.poll(self._pace.under_way > 0):
             self._receive(message)
-        if not self._link.pending:  # the system has the last byte of each
+        if not self._link.connection.pending:  # the system has the last byte of each
             self.statistics.left(self._times.values(), self._clock())
-        if self._reports.status is None and self._link.age > PATIENCE:
-            raise NoConnection(NoAnswer(self._link.place, round(self._link.age)))
-        if self._link.age > SOUND_AFTER:
+        if self._reports.status is None and self._link.connection.age > PATIENCE:
+            raise NoConnection(NoAnswer(self._link.place, round(self._link.connection.age)))
+        if self._link.connection.age > SOUND_AFTER:
             self._retry.sound()
 
     def _lose(self, error: NoConnection) -> None:
         """The connection is gone or could not be made: say so, and try again after a pause that grows."""
-        reached = self._link is not None and self._link.open
+        reached = self._link is not None and self._link.connection.open
         if self._reports.refusal is not None:
             error = NoConnection(self._reports.refusal)
         self._reports.trouble, self._reports.frame_lost = error.problem, self._pace.under_way > 0
