@@ -1,6 +1,7 @@
 """A Blender with a window, the extension installed from its zip, and a line to run Python in it. No bpy."""
 
 import json
+import os
 import socket
 import subprocess
 import time
@@ -11,6 +12,29 @@ from tests.blender.screen import Screen, end, environment
 
 AGENT = Path(__file__).with_name("agent.py")
 ARGUMENTS = ("-noaudio", "--gpu-backend", "opengl")
+
+
+EXTENSION = "bl_ext.user_default.draftglass"
+# From a timer: what runs in the agent has a window as its context, which the factory settings replace.
+RESET = f"""
+import addon_utils, pathlib, shutil, sys
+def _reset():
+    bpy.ops.preferences.addon_disable(module="{EXTENSION}")
+    for name in [name for name in sys.modules if (name + ".").startswith("{EXTENSION}.")]:
+        del sys.modules[name]
+    shutil.rmtree(pathlib.Path(bpy.utils.resource_path("USER")) / "extensions" / ".user", ignore_errors=True)
+    bpy.ops.wm.read_factory_settings()
+    bpy.context.preferences.view.show_splash = False
+    bpy.ops.preferences.addon_enable(module="{EXTENSION}")
+    _done.append(True)
+_done = []
+bpy.app.timers.register(_reset)
+0
+"""
+FORGET = """
+for _name in set(globals()) - {"bpy", "__builtins__"}:
+    del globals()[_name]
+"""
 
 
 class InBlender(Exception):
@@ -95,7 +119,7 @@ class Window:
     def catch_up(self, turns: int = 4) -> None:
         """Wait until Blender has taken what the mouse and the keys did, and has drawn it: some turns of its loop."""
         for _ in range(turns):
-            time.sleep(0.1)
+            time.sleep(0.05)
             self.run("0")
 
     def until(self, source: str, patience_s: float = 300.0) -> object:
@@ -103,7 +127,7 @@ class Window:
         end = time.monotonic() + patience_s
         while not (value := self.run(source)):
             assert time.monotonic() < end, f"not within {patience_s:.0f} s: {source}"
-            time.sleep(0.1)
+            time.sleep(0.05)
         return value
 
     def rectangle(self, kind: str = "VIEW_3D") -> tuple[int, int, int, int] | None:
@@ -125,6 +149,15 @@ class Window:
         bottom = min(int(outer["Y"]) + int(outer["HEIGHT"]), self.screen.pixels[1])
         return int(outer["X"]) + x, bottom - y - height, width, height
 
+    def reset(self) -> None:
+        """Bring Blender, the extension and its user's folder to where they were at the very first start."""
+        self.run(RESET)
+        self.until("not bpy.app.timers.is_registered(_reset)")
+        if not self.run("_done"):
+            raise InBlender(f"the factory settings did not come back:\n{self._last_words()}")
+        self.run(FORGET)
+        os.truncate(self.log, 0)
+
     def close(self) -> None:
         """Ask Blender to quit, and end it when it does not."""
         try:
@@ -138,6 +171,46 @@ class Window:
         self._line.close()
 
     def __enter__(self) -> "Window":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class KeptWindow:
+    """A screen and a Blender for one test after the other, as starting them takes seconds. Use it as a context."""
+
+    def __init__(self, place: Place, home: Path) -> None:
+        self._home = home
+        self._screen = Screen(place, home)
+        self._window: Window | None = None
+
+    def get(self) -> Window:
+        """A Blender as it is after its first start: a new one only where there is none, or its last test ended it."""
+        if self._window is not None and self._window.process.poll() is not None:
+            self.drop()
+        if self._window is None:
+            self._window = Window(self._screen, self._home)
+        else:
+            try:
+                self._window.reset()
+            except BaseException:
+                self.drop()
+                raise
+        return self._window
+
+    def drop(self) -> None:
+        """End Blender; the next test gets a new one."""
+        if self._window is not None:
+            self._window.close()
+            self._window = None
+
+    def close(self) -> None:
+        """End both."""
+        self.drop()
+        self._screen.close()
+
+    def __enter__(self) -> "KeptWindow":
         return self
 
     def __exit__(self, *_: object) -> None:
