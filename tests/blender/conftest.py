@@ -98,13 +98,13 @@ def new_home(place: Place, package: Path, once: Callable[..., Path]) -> Path:
 @pytest.fixture(scope="module")
 def home(new_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Such a folder for the tests of a file; what they leave in it is taken out between them."""
-    return shutil.copytree(new_home, tmp_path_factory.mktemp("home"), symlinks=True, dirs_exist_ok=True)
+    return shutil.copytree(new_home, tmp_path_factory.mktemp("user") / "home", symlinks=True)
 
 
 @pytest.fixture(scope="module")
-def kept_window(place: Place, home: Path) -> Iterator[KeptWindow]:
+def kept_window(place: Place, new_home: Path, home: Path) -> Iterator[KeptWindow]:
     """The screen and the Blender of a file's tests."""
-    with KeptWindow(place, home) as kept:
+    with KeptWindow(place, new_home, home) as kept:
         yield kept
 
 

@@ -1,6 +1,6 @@
 """Where Blender is: installed on this machine, or in a Debian chroot made for the tests. Standard library only.
 
-    python3.11 -m tests.blender.places      # make the chroots that are not there yet, side by side
+python3.11 -m tests.blender.places      # make the chroots that are not there yet, side by side
 """
 
 import fcntl

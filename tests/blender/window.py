@@ -1,10 +1,13 @@
 """A Blender with a window, the extension installed from its zip, and a line to run Python in it. No bpy."""
 
+import filecmp
 import json
 import os
+import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.blender.places import Place
@@ -15,21 +18,20 @@ ARGUMENTS = ("-noaudio", "--gpu-backend", "opengl")
 
 
 EXTENSION = "bl_ext.user_default.draftglass"
-# From a timer: what runs in the agent has a window as its context, which the factory settings replace.
+# By timers: what runs in the agent has a window as its context, which the factory settings replace.
 RESET = f"""
-import addon_utils, pathlib, shutil, sys
-def _reset():
+import sys
+_done = []
+def _disable():
     bpy.ops.preferences.addon_disable(module="{EXTENSION}")
     for name in [name for name in sys.modules if (name + ".").startswith("{EXTENSION}.")]:
         del sys.modules[name]
-    shutil.rmtree(pathlib.Path(bpy.utils.resource_path("USER")) / "extensions" / ".user", ignore_errors=True)
+    _done.append("disabled")
+def _enable():
     bpy.ops.wm.read_factory_settings()
     bpy.context.preferences.view.show_splash = False
     bpy.ops.preferences.addon_enable(module="{EXTENSION}")
-    _done.append(True)
-_done = []
-bpy.app.timers.register(_reset)
-0
+    _done.append("enabled")
 """
 FORGET = """
 for _name in set(globals()) - {"bpy", "__builtins__"}:
@@ -149,14 +151,23 @@ class Window:
         bottom = min(int(outer["Y"]) + int(outer["HEIGHT"]), self.screen.pixels[1])
         return int(outer["X"]) + x, bottom - y - height, width, height
 
-    def reset(self) -> None:
-        """Bring Blender, the extension and its user's folder to where they were at the very first start."""
+    def reset(self, restore_home: Callable[[], None]) -> None:
+        """Bring Blender and the extension to where they were at the very first start.
+
+        ``restore_home`` does the same to the user's folder; it is called while the extension is disabled.
+        """
         self.run(RESET)
-        self.until("not bpy.app.timers.is_registered(_reset)")
-        if not self.run("_done"):
-            raise InBlender(f"the factory settings did not come back:\n{self._last_words()}")
+        self._by_timer("_disable", "disabled")
+        restore_home()
+        self._by_timer("_enable", "enabled")
         self.run(FORGET)
         os.truncate(self.log, 0)
+
+    def _by_timer(self, function: str, done: str) -> None:
+        self.run(f"bpy.app.timers.register({function})\n0")
+        self.until(f"not bpy.app.timers.is_registered({function})")
+        if not self.run(f"{done!r} in _done"):
+            raise InBlender(f"the extension could not be {done}:\n{self._last_words()}")
 
     def close(self) -> None:
         """Ask Blender to quit, and end it when it does not."""
@@ -180,8 +191,9 @@ class Window:
 class KeptWindow:
     """A screen and a Blender for one test after the other, as starting them takes seconds. Use it as a context."""
 
-    def __init__(self, place: Place, home: Path) -> None:
-        self._home = home
+    def __init__(self, place: Place, new_home: Path, home: Path) -> None:
+        """``home`` is a copy of ``new_home``, and becomes one again for each test."""
+        self._new_home, self._home = new_home, home
         self._screen = Screen(place, home)
         self._window: Window | None = None
 
@@ -193,11 +205,27 @@ class KeptWindow:
             self._window = Window(self._screen, self._home)
         else:
             try:
-                self._window.reset()
+                self._window.reset(self._restore_home)
             except BaseException:
                 self.drop()
                 raise
         return self._window
+
+    def _restore_home(self) -> None:
+        """Only what differs is written: libraries that Blender has loaded from there stay as they are.
+
+        So do logs, and the folder ``blender_...`` that Blender made for its own temporary files.
+        """
+        for path in sorted(self._home.rglob("*"), reverse=True):  # what is in a folder comes before it
+            inside = path.relative_to(self._home)
+            kept = "__pycache__" in inside.parts or path.suffix == ".log" or inside.parts[0].startswith("blender_")
+            if not kept and not os.path.lexists(self._new_home / inside):
+                path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+        for path in self._new_home.rglob("*"):
+            there = self._home / path.relative_to(self._new_home)
+            if path.is_file() and not (there.is_file() and filecmp.cmp(path, there)):
+                there.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(path, there)
 
     def drop(self) -> None:
         """End Blender; the next test gets a new one."""
