@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from server.bench import frames, models
+from server.bench import frames
 from server.bench.arguments import parse
 from server.bench.loop import Loops, loop_arm
 from server.bench.measure import LEAST_DECIBELS, Row, interleave
+from tests.plain.checkpoints import make_sd15
 from tests.plain.live.test_memory import ROOT
 
 SIDE = 64
@@ -22,7 +23,7 @@ SIDE = 64
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return models.write_small(tmp_path_factory.mktemp("with a space") / "my model", "sd15")
+    return make_sd15(tmp_path_factory.mktemp("with a space") / "my model", lora="diffusers")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
