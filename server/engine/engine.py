@@ -18,29 +18,29 @@ from numpy.typing import NDArray
 
 from addon.wire import Frame, Request, Style
 
-from .compiled import Compiler
-from .conditions import Conditions
-from .crowded import Threads
+from .acceleration.compiled import Compiler
+from .acceleration.fast import quicken, quicken_autoencoder
+from .acceleration.graphs import CudaGraphs, RecordedPipeline
+from .acceleration.threads import Threads
+from .conditioning.conditions import Conditions
+from .conditioning.guides import Guides
+from .conditioning.inputs import Inputs, Recipe
+from .conditioning.style_picture import StylePicture
+from .conditioning.text import PromptEncoder
 from .devices import Stopwatch, choose, cpu_threads, give_back_freed
 from .errors import EngineError
-from .fast import quicken, quicken_autoencoder
-from .fit import check_request
-from .graphs import CudaGraphs, RecordedPipeline
-from .guides import Guides
 from .images import Transfer
-from .inputs import Inputs, Recipe
-from .loading import Parts, Progress, load_parts
-from .look import look
-from .memory import check_memory, loading_dtype, shortage_told
-from .pipeline import Call, Depth, Pipeline
-from .quiet import quiet
+from .loading.compatibility import check_request
+from .loading.inspection import look
+from .loading.load import Progress, load_parts
+from .loading.memory import check_memory, loading_dtype, shortage_told
+from .loading.parts import Parts
+from .loading.quiet_libraries import quiet
+from .sampling.batching import join_calls, join_depths
+from .sampling.pipeline import Call, Depth, Pipeline
 from .spec import LoraFile, ModelSpec
-from .style_picture import StylePicture
-from .text import PromptEncoder
-from .together import join_calls, join_depths
 
 OnStep = Callable[[int, int], None]
-
 STAGES = ("upload", "text", "encode", "depth", "unet", "decode", "download")
 
 
@@ -197,9 +197,9 @@ class StableDiffusionLcm:
         each picture may differ from that in rounding. ``timings`` are those of all.
         """
         style = requests[0].style
-        has_depth = self._pipeline.adapter is not None or self._pipeline.control is not None
+        has_control = self._pipeline.adapter is not None or self._pipeline.control is not None
         for request in requests:
-            check_request(request, self.name, self._size_step, has_depth)
+            check_request(request, self.name, self._size_step, {"depth"} if has_control else ())
         kind = style.width, style.height, style.steps, style.strength, len(requests)
         with shortage_told(f"a picture of {style.width} x {style.height}", self._free), self._threads.frame(kind):
             return self._render(requests, on_step or (lambda step, steps: None))

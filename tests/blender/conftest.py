@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts import make_zip
 from tests.blender.places import RELEASES, ROOT, CannotPrepare, Place, chroot, installed
 from tests.blender.window import KeptWindow, Window, install
+from tools import make_zip
 
 #: Debian's sid rolls on and may not install on a given day; this version must run.
 GATE = "4.3"

@@ -14,7 +14,7 @@ STILL_S = 0.6
 """The view at rest gets its settle frame after half of that, and whatever else is due is asked for at once."""
 BEGIN = f"""
 import importlib
-live = importlib.import_module("{EXTENSION}.addon.blender.live")
+live = importlib.import_module("{EXTENSION}.addon.blender.live.switch")
 settings = bpy.context.scene.draftglass
 preferences = bpy.context.preferences.addons["{EXTENSION}"].preferences
 import time
