@@ -40,7 +40,13 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[SHARED] = Path(config.workerinput["shared"])
     else:
         config.stash[SHARED] = Path(tempfile.mkdtemp(prefix="draftglass-tests-"))
-        config.add_cleanup(lambda: shutil.rmtree(config.stash[SHARED], ignore_errors=True))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave nothing behind; before Blender's module is left without any clean-up."""
+    HOME_OF_HUB.cleanup()
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(config.stash[SHARED], ignore_errors=True)
 
 
 @pytest.hookimpl(optionalhook=True)
