@@ -216,11 +216,15 @@ class KeptWindow:
 
         So do logs, and the folder ``blender_...`` that Blender made for its own temporary files.
         """
-        for path in sorted(self._home.rglob("*"), reverse=True):  # what is in a folder comes before it
-            inside = path.relative_to(self._home)
-            kept = "__pycache__" in inside.parts or path.suffix == ".log" or inside.parts[0].startswith("blender_")
-            if not kept and not os.path.lexists(self._new_home / inside):
-                path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+        for folder, folders, names in os.walk(self._home):
+            there = self._new_home / Path(folder).relative_to(self._home)
+            for name in [name for name in (*folders, *names) if not os.path.lexists(there / name)]:
+                path = Path(folder, name)
+                if name in folders:
+                    folders.remove(name)
+                if name == "__pycache__" or name.endswith(".log") or path.match(f"{self._home}/blender_*"):
+                    continue
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         for path in self._new_home.rglob("*"):
             there = self._home / path.relative_to(self._new_home)
             if path.is_file() and not (there.is_file() and filecmp.cmp(path, there)):
