@@ -12,7 +12,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 HOME_OF_HUB = tempfile.TemporaryDirectory(prefix="hub-home-")
 os.environ["HF_HOME"] = HOME_OF_HUB.name  # what the person at this machine has downloaded is no concern of the tests
-# Two programs that compute with two threads each on two cores wait for each other most of the time.
+# Two programs that compute with two threads each on two cores wait for each other most of the time, and modules as
+# small as the tests' are slower on two threads than on one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 SHARED = pytest.StashKey[Path]()
 """The folder of what is made once a run, for all workers."""
