@@ -16,6 +16,7 @@ BEGIN = f"""
 import importlib
 live = importlib.import_module("{EXTENSION}.addon.blender.live.switch")
 settings = bpy.context.scene.draftglass
+settings.settle_size = 0
 preferences = bpy.context.preferences.addons["{EXTENSION}"].preferences
 import time
 _still = [None, 0.0, 0]  # what a heartbeat saw last, since when it is so, and heartbeats since it has been so for long
