@@ -6,7 +6,7 @@ from bpy.props import EnumProperty, FloatProperty, StringProperty
 from ..live import switch as live
 from ..preferences import PACKAGE
 from ..server.setup import manager
-from .keymap import draw_keys
+from ..keymap import draw_keys
 from .setup_panel import draw_setup
 
 BUILD_ITEMS = (
