@@ -62,7 +62,7 @@ def identify(
 def _loose(
     instances: Instances, covered: NDArray[np.bool_], buffer: NDArray[np.float32], to_clip: NDArray[np.float64]
 ) -> NDArray[np.int32]:
-    """1 + the index in ``instances.loose`` of what each pixel ``covered`` shows, the smallest that reaches there; or 0."""
+    """1 + the index in ``instances.loose`` of what is seen at each pixel ``covered``, the smallest there; or 0."""
     height, width = buffer.shape
     y, x = np.nonzero(covered)
     z = buffer[covered].astype(np.float64)
