@@ -188,7 +188,7 @@ def keep(folder: Path, made: Sequence[Shown], planned: int) -> None:
 
 
 def write_pictures(folder: Path, made: Sequence[Shown], planned: int) -> set[str]:
-    """Write draft, picture and, where asked for, planes of each of ``made``; return the files' names. Raises OSError."""
+    """Write draft, picture and, if asked for, planes of each of ``made``; return the files' names. Raises OSError."""
     from PIL import Image
 
     digits = max(3, len(str(planned - 1)))
