@@ -182,11 +182,8 @@ class LiveLoop:
             return LONGEST_PAUSE
         if self._link is None:
             return 0.1 if self.absent else min(0.1, max(0.01, self._retry.seconds(self._clock())))
-        return (
-            0.004
-            if self._pace.under_way or self._link.connection.pending or self.state is LiveState.CONNECTING
-            else 0.016
-        )
+        is_busy = self._pace.under_way or self._link.connection.pending or self.state is LiveState.CONNECTING
+        return 0.004 if is_busy else 0.016
 
     def _exchange(self, now: float) -> None:
         """Socket I/O and what came by it. Raises NoConnection."""
