@@ -54,7 +54,7 @@ def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     column.prop(settings, "prompt", text="", placeholder="Prompt")
     row = column.row(align=True)
     row.active = settings.guidance > 1
-    row.prop(settings, "negative_prompt", text="", placeholder="Not in the picture")
+    row.prop(settings, "negative_prompt", text="", placeholder="Not in the picture (needs guidance)")
     draw_words(layout, context)
     column = layout.column(align=True)
     column.prop(settings, "strength")
