@@ -33,7 +33,7 @@ LAYERS = (
     Layer("addon/version.py", frozenset(), ()),
     Layer("addon/wire", NUMPY, ("addon.wire",), THREADS | SOCKETS | FILES | PICKLES | {"time", "urllib"}),
     Layer("addon/geometry", NUMPY, ("addon.geometry",), THREADS | SOCKETS | FILES | PICKLES),
-    Layer("addon/problems", frozenset(), ("addon.problems", "addon.wire"), THREADS | SOCKETS | PICKLES),
+    Layer("addon/problems", frozenset(), ("addon.problems",), THREADS | SOCKETS | PICKLES),
     Layer(
         "addon/transport",
         NUMPY | {"simplejpeg", "websockets"},
@@ -77,13 +77,13 @@ LAYERS = (
     Layer(
         "server/catalogue",
         HUB,
-        ("addon.wire", "server", "server.engine", "server.catalogue"),
+        ("addon.problems", "addon.wire", "server", "server.engine", "server.catalogue"),
         THREADS - {"_thread", "threading"} | SOCKETS,
     ),
     Layer(
         "server/engine",
         NUMPY | MODELS | {"PIL", "compel", "psutil"},
-        ("addon.wire", "addon.geometry", "server.engine"),
+        ("addon.wire", "addon.geometry", "addon.problems", "server.engine"),
         THREADS - {"threading"} | SOCKETS | PICKLES,
     ),
     # What builds and measures the project; never in the zip.
@@ -113,3 +113,18 @@ LAYERS = (
         SOCKETS | PICKLES,
     ),
 )
+# Within the two rooms that have rooms of their own: which of its neighbours each may import. What lies beside them,
+# such as errors, may be imported by all, and may import what it likes: there they are put together.
+NEIGHBOURS = {
+    "addon/blender/capture": {"display"},  # which of the images are our own
+    "addon/blender/display": {"capture", "live"},
+    "addon/blender/live": {"capture", "display", "server"},
+    "addon/blender/pictures": {"capture", "live", "server"},
+    "addon/blender/server": set(),
+    "addon/blender/ui": {"capture", "display", "live", "pictures", "server"},
+    "server/engine/acceleration": {"sampling"},
+    "server/engine/conditioning": {"acceleration", "loading", "sampling"},
+    "server/engine/loading": {"loras", "sampling"},
+    "server/engine/loras": {"loading"},
+    "server/engine/sampling": {"acceleration"},
+}

@@ -5,7 +5,8 @@ from typing import ClassVar
 
 import bpy
 
-from ...live import LiveError
+from ...problems.errors import ProblemError
+from ...problems.words import sentence
 from ..capture.viewports import redraw_panels
 from ..display.editors import is_seen
 from ..live import switch as live
@@ -32,9 +33,9 @@ class DRAFTGLASS_OT_start(bpy.types.Operator):
         try:
             live.start(context)
             setup.manager.problem = None
-        except LiveError as error:
+        except ProblemError as error:
             setup.manager.show(error)
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, sentence(error.problem))
             return {"CANCELLED"}
         except Exception as error:
             setup.manager.show(error)
