@@ -9,7 +9,6 @@ import numpy
 import pytest
 
 from tests.blender.live_session import EXTENSION, PATIENCE_S, Live
-from tests.blender.screen import Screen
 from tests.blender.serving import STAND_IN, Server
 from tests.blender.sidebar import Sidebar
 from tests.blender.window import Window
@@ -81,9 +80,9 @@ class Hands:
 
 
 @pytest.fixture
-def hands(screen: Screen, home: Path, shots: Path, tmp_path: Path) -> Iterator[Hands]:
+def hands(window: Window, shots: Path, tmp_path: Path) -> Iterator[Hands]:
     """Somebody with a server, and live not yet on."""
-    with Window(screen, home) as window, Server(tmp_path, STAND_IN) as server:
+    with Server(tmp_path, STAND_IN) as server:
         live = Live(window, shots)
         live.connect_to(server)
         window.run(STYLES)
@@ -202,9 +201,7 @@ def test_models_in_the_panel(hands: Hands) -> None:
     window = hands.window
     hands.until("'embedded' in [entry.name for entry in models.entries('model')]", True)
     window.run("bpy.ops.draftglass.use_model(name='nothing of the kind')")
-    hands.until(
-        "getattr(live.loop().model_failure, 'model', '') == 'nothing of the kind'", True
-    )
+    hands.until("getattr(live.loop().model_failure, 'model', '') == 'nothing of the kind'", True)
     assert window.run("live.state()") == "live", "a model that is not there must not end live"
     window.run("bpy.ops.draftglass.add_lora(name='no such lora')")
     hands.until("live.problem() is not None and 'no such lora' in live.sentence()", True)
