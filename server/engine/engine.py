@@ -199,7 +199,7 @@ class StableDiffusionLcm:
         style = requests[0].style
         has_control = self._pipeline.adapter is not None or self._pipeline.control is not None
         for request in requests:
-            check_request(request, self.name, self._size_step, {"depth"} if has_control else (), self._loras.in_use)
+            check_request(request, self.name, self._size_step, {"depth"} if has_control else ())
         kind = style.width, style.height, style.steps, style.strength, len(requests)
         with shortage_told(f"a picture of {style.width} x {style.height}", self._free), self._threads.frame(kind):
             return self._render(requests, on_step or (lambda step, steps: None))
@@ -221,7 +221,7 @@ class StableDiffusionLcm:
             pipeline.begin()
         on_step(0, style.steps)
         with watch.stage("text"):
-            guide = self._guides.of([request.style for request in requests])
+            guide = self._guides.of([request.style for request in requests], self._loras.in_use)
         if guide is None:  # a longer text would have the shorter ones' pictures changed
             return [rendered for request in requests for rendered in self._render([request], on_step)]
         recipes, latents, depths = [], [], []

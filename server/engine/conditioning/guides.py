@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from addon.wire import Style
 
@@ -10,6 +10,7 @@ from ..sampling.batching import join_guides
 from ..sampling.pipeline import Guide
 from .conditions import KeptFor
 from .inputs import Inputs
+from .prompt_weights import check_words
 from .style_picture import StylePicture
 from .text import PromptEncoder
 
@@ -26,8 +27,15 @@ class Guides:
         self._kept: KeptFor[Guide] = KeptFor(KEPT_GUIDES)
         self._joined: KeptFor[Guide | None] = KeptFor(KEPT_GUIDES)
 
-    def of(self, styles: Sequence[Style]) -> Guide | None:
-        """The guide of frames with ``styles`` that are made in one go; None where their texts differ in length."""
+    def of(self, styles: Sequence[Style], loras: Collection[str]) -> Guide | None:
+        """The guide of frames with ``styles`` that are made in one go; None where their texts differ in length.
+
+        ``loras``: the names of those in use, as :func:`check_words` has them. Raises EngineError where a prompt names
+        what is not there.
+        """
+        for style in styles:
+            for prompt in (style.prompt, style.negative_prompt):
+                check_words(prompt, loras)
         guides = [self._guide(style) for style in styles]
         return guides[0] if len(guides) == 1 else self._joined.get(guides, lambda: join_guides(guides))
 

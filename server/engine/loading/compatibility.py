@@ -14,7 +14,6 @@ from diffusers import T2IAdapter
 from addon.problems.serving import ControlUnsupported, Unsupported
 from addon.wire import Request
 
-from ..conditioning.prompt_weights import check_words
 from ..errors import EngineError
 from .parts import Parts
 
@@ -78,17 +77,12 @@ def _check_controlnet(config: Any, unet: Any, path: Path) -> None:
             )
 
 
-def check_request(
-    request: Request, name: str, size_step: int, controls: Collection[str], loras: Collection[str]
-) -> None:
+def check_request(request: Request, name: str, size_step: int, controls: Collection[str]) -> None:
     """Raise EngineError where the model ``name`` cannot make the picture of ``request``.
 
     ``size_step``: what width and height must be a multiple of. ``controls``: the kinds that the model has.
-    ``loras``: the names of those in use, of files without their ends, in lower case.
     """
     style = request.style
-    for prompt in (style.prompt, style.negative_prompt):
-        check_words(prompt, loras)
     for side, value in (("width", style.width), ("height", style.height)):
         if value % size_step:
             raise EngineError(
