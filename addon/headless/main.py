@@ -21,8 +21,8 @@ from ..version import VERSION
 from .arguments import Options, parse
 from .errors import HeadlessError
 from .plan import Shot, shots
-from .run import Outcome, Run, Shown, wait_until_live
-from .server import OwnServer
+from .run import Outcome, Run, ShotResult, wait_until_live
+from .server import TemporaryServer
 
 if TYPE_CHECKING:
     from ..blender.capture.scene_file import OfflineScene
@@ -105,7 +105,7 @@ def serving(options: Options) -> Iterator[tuple[Address, Callable[[], None]]]:
         except AddressError as error:
             raise HeadlessError(sentence(error.problem)) from None
         return
-    with OwnServer(options.model, options.device) as own:
+    with TemporaryServer(options.model, options.device) as own:
         yield own.address(), own.check
 
 
@@ -167,7 +167,7 @@ def write(folder: Path, outcome: Outcome, options: Options, blender: dict[str, s
     print(f" and {len(outcome.shown)} drafts and pictures")
 
 
-def keep(folder: Path, made: Sequence[Shown], planned: int) -> None:
+def keep(folder: Path, made: Sequence[ShotResult], planned: int) -> None:
     """Write what a run made of ``planned`` shots before it broke off, and say where: it may have taken hours."""
     if not made:
         return
@@ -178,7 +178,7 @@ def keep(folder: Path, made: Sequence[Shown], planned: int) -> None:
     print(f"python -m addon: {len(made)} of {planned} pictures were made and are in {folder}", file=sys.stderr)
 
 
-def write_pictures(folder: Path, made: Sequence[Shown], planned: int) -> set[str]:
+def write_pictures(folder: Path, made: Sequence[ShotResult], planned: int) -> set[str]:
     """Write the draft and the picture of each of ``made``; return the files' names. Raises OSError."""
     from PIL import Image
 

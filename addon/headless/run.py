@@ -44,7 +44,7 @@ class Draft(Protocol):
 
 
 @dataclass(eq=False)
-class Shown:
+class ShotResult:
     """A shot with its draft and its picture, uint8 H x W x 3 each, and the milliseconds of its way by stage.
 
     ``behind``: the next view was just being drawn, so the picture may have waited for Blender's own drawing of that.
@@ -61,7 +61,7 @@ class Shown:
 class Outcome:
     """What a run gave. ``seconds``: from the first capture to the last picture shown."""
 
-    shown: list[Shown] = field(default_factory=list)
+    shown: list[ShotResult] = field(default_factory=list)
     seconds: float = 0.0
     sent: int = 0
     dropped: int = 0
@@ -201,7 +201,8 @@ class Run:
         ours["overhead"] = ours["whole"] - ours["draw"] - ours["queue"] - ours["engine"]
         ways = {name: self._loop.statistics.newest[name] for name in WAYS if name in self._loop.statistics.newest}
         times = {**picture.timings, **ways, **ours}
-        self.outcome.shown.append(Shown(frame.shot, frame.draft.image, np.array(picture.image), times, self._has_drawn))
+        image = np.array(picture.image)
+        self.outcome.shown.append(ShotResult(frame.shot, frame.draft.image, image, times, self._has_drawn))
         assert self._began is not None
         self.outcome.seconds = now - self._began
         # The server answers in order: what was sent before and has no picture by now was dropped.

@@ -37,7 +37,7 @@ MOMENT = 0.05
 """Seconds until a picture's times are told if no request goes: each message by itself wakes the server."""
 
 
-class Talk:
+class Channel:
     """A :class:`Connection` that speaks in messages. On this machine it offers the server memory for the planes.
 
     Where the server takes none, be it behind a tunnel that begins on this machine, the link is measured, and planes

@@ -14,8 +14,8 @@ from ..transport.connection import PATIENCE
 from ..transport.retry import LONGEST_PAUSE, SOUND_AFTER, Retry
 from ..wire import Dropped, Failure, Message, ModelProgress, Models, Picture, Progress, Request, Status, Welcome
 from ..wire.models import ModelMessage
-from .channel import Talk
-from .model_wishes import Wishes
+from .channel import Channel
+from .model_wishes import ModelWishes
 from .pace import Pace, Want
 from .reports import Reports, problem_of
 from .statistics import Statistics, Times
@@ -52,10 +52,10 @@ class LiveLoop:
         """Name and version of the server, once it has said so."""
         self.model = ""
         self._client = client
-        self._wishes = Wishes()
+        self._wishes = ModelWishes()
         self._clock = clock
         self._pace = Pace(rest)
-        self._link: Talk | None = None
+        self._link: Channel | None = None
         self._welcome: Welcome | None = None
         self._reports = Reports()
         self._newest, self._retry = 0, Retry(clock())
@@ -193,7 +193,7 @@ class LiveLoop:
                 return
             self._retry.began()
             self.statistics.attempts += 1
-            self._link = Talk(self.address, self._client, self._clock, self.statistics, self._retry.host)
+            self._link = Channel(self.address, self._client, self._clock, self.statistics, self._retry.host)
         for message in self._link.poll(self._pace.under_way > 0):
             self._receive(message)
         if not self._link.pending:  # the system has the last byte of each

@@ -37,7 +37,7 @@ from addon.wire import (
 
 from ..serving.mailbox import CREDITS
 from ..serving.metrics import Metrics
-from ..serving.model_service import Ask, Desk
+from ..serving.model_service import Ask, ModelService
 from ..serving.reports import failure_of, line, problem_of_message
 from ..serving.worker import Answer, Worker
 from .outbox import Outbox
@@ -51,7 +51,7 @@ REFUSED = 4400
 """WebSocket close code: the client doesn't speak this protocol."""
 
 
-class Session:
+class ClientSession:
     """A connected client. ``run`` returns when it has left; from then on ``gone`` is true and it gets nothing.
 
     Two tasks: one reads requests into the client's mailbox, one sends what the outbox gives out. Neither waits
@@ -64,7 +64,7 @@ class Session:
         worker: Worker,
         metrics: Metrics,
         server: str,
-        desk: Desk,
+        service: ModelService,
         cut: Callable[[], None] = lambda: None,
     ) -> None:
         """``cut`` ends the connection of a client that doesn't read: a farewell would never leave."""
@@ -73,7 +73,7 @@ class Session:
         self._worker = worker
         self._metrics = metrics
         self._server = server
-        self._desk = desk
+        self._service = service
         self._cut = cut
         self._outbox = Outbox()
         self._upload = Upload("0" * 64, np.zeros((8, 8, 3), np.uint8))  # the style picture; no request asks for this
@@ -112,7 +112,7 @@ class Session:
         finally:
             self.gone = True
             self._worker.mailboxes.leave(self)
-            self._desk.leave(self)
+            self._service.leave(self)
             memory, self._memory = self._memory, None
             for task in tasks:
                 task.cancel()
@@ -161,7 +161,7 @@ class Session:
                     self._metrics.observe_told(message.timings)
                     continue
                 if isinstance(message, Ask):
-                    await self._desk.answer(self, message)
+                    await self._service.answer(self, message)
                     await self._outbox.room()
                     continue
                 if not isinstance(message, Request):

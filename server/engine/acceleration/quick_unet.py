@@ -186,7 +186,7 @@ class QuickControl(_Half):
         super().__init__(control)
         self._out = [Conv(each, self._pack) for each in (*control.controlnet_down_blocks, control.controlnet_mid_block)]
 
-    def look(self, plane: torch.Tensor) -> torch.Tensor:
+    def encode(self, plane: torch.Tensor) -> torch.Tensor:
         """What ``plane``, N x 3 x H x W, alike in all three, adds to the latent: N x width x height x width of it."""
         return self._net.controlnet_cond_embedding(plane)
 

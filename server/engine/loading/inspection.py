@@ -51,7 +51,7 @@ class Files:
         self.spec = replace(self.spec, **without)
 
 
-def look(spec: ModelSpec) -> Files:
+def inspect(spec: ModelSpec) -> Files:
     """The files of ``spec``, complete and of the right kinds. Raises EngineError."""
     base = _existing(spec.base)
     files = Files(spec, base, {})

@@ -14,7 +14,7 @@ from addon.live.pace import Pace
 
 @dataclass
 class Shot:
-    """One frame's life."""
+    """One frame's liveness."""
 
     id: int
     key: Hashable
