@@ -1,4 +1,4 @@
-"""What the display over the picture says, from plain values. Standard library only; no bpy."""
+"""The words of the heads-up display, from plain values. Standard library only; no bpy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The environment's folder: whether it is whole, of which version, how it is removed. Standard library only; no bpy.
+"""The environment's folder: whether it is complete, of which version, how it is removed. Standard library only; no bpy.
 
 ``.version`` in it says "incomplete" from before its first file until after its last check.
 """
@@ -139,7 +139,7 @@ def rename(folder: Path, to: Path) -> None:
 
 
 def _insist(action: Callable[[], object], tries: int = 5) -> None:
-    """Do it; a scanner of viruses may have a file open for a moment, and a server ends a moment after it is asked."""
+    """Do it; antivirus software may have a file open for a moment, and a server ends a moment after it is asked."""
     for left in reversed(range(tries)):
         try:
             action()

@@ -1,4 +1,4 @@
-"""What a style puts on the loaded model: LoRAs and a style picture. Standard library, numpy and the wire; no torch."""
+"""Applies a style's LoRAs and style picture to the loaded model. Standard library, numpy and the wire; no torch."""
 
 from __future__ import annotations
 

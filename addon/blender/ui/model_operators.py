@@ -1,4 +1,4 @@
-"""What one does with models and LoRAs: choose, download, check, remove. Shells; imports bpy."""
+"""What a person can do with models and LoRAs: choose, download, check, remove. Shells; imports bpy."""
 
 from typing import Any, ClassVar
 

@@ -1,4 +1,4 @@
-"""The operators about the server, and those that the failures' buttons call. Imports bpy."""
+"""The operators about the server, and those behind the buttons of problems. Imports bpy."""
 
 import contextlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What one does with styles: choose, save, rename, delete, share. Shells; imports bpy."""
+"""What a person can do with styles: choose, save, rename, delete, share. Shells; imports bpy."""
 
 from pathlib import Path
 from typing import Any, ClassVar

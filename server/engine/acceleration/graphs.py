@@ -1,4 +1,4 @@
-"""The sums of a picture recorded once and repeated. torch, no requests.
+"""A picture's computation, recorded once as CUDA graphs and replayed. torch, no requests.
 
 On a GPU a UNet call is 700 small kernels, and eager mode takes longer to launch them than they take to run.
 

@@ -1,4 +1,4 @@
-"""A diffusers UNet, and a ControlNet, with less in between: the same layers, weights and sums. torch and diffusers.
+"""A diffusers UNet, and a ControlNet, with less overhead: the same layers and weights. torch and diffusers.
 
 What depends on the timestep alone (each block's shift) and on the words alone (keys and values of cross-attention)
 comes as an input: it is made once for each and kept (see conditions.py). What differs from diffusers' own forward is

@@ -1,4 +1,4 @@
-"""A model's files, looked at before anything is loaded from them. Standard library only: no torch.
+"""Inspects all of a model's files before anything is loaded from them. Standard library only: no torch.
 
 What is wrong with them is told here, within milliseconds, while the model loaded before still serves.
 """

@@ -1,4 +1,4 @@
-"""The sums of a picture: tensors in, tensors out, nothing decided and nothing waited for. torch, no requests.
+"""The arithmetic of a picture: tensors in, tensors out; it decides nothing and waits for nothing. torch, no requests.
 
 Everything that varies from frame to frame comes as a tensor on the device, so that a method with inputs of the same
 shapes does the same work each time: it can be recorded once (a CUDA graph) and repeated with other values copied
