@@ -25,7 +25,7 @@ class TakesAdapters(Protocol):
 
 
 class Adapters:
-    """Puts on an engine what each style asks for, and takes off what the next one doesn't. One engine's thread only."""
+    """Applies to an engine what each style asks for, and removes what the next one does not. One engine's thread only."""
 
     def __init__(self, find: FindLora | None = None) -> None:
         self._find = find
@@ -34,11 +34,11 @@ class Adapters:
         self.clear()
 
     def clear(self) -> None:
-        """The engine is another one, which is_wanted nothing yet."""
+        """The engine is another one, with no adapters applied yet."""
         self._loras = self._reference = False
 
     def apply(self, engine: TakesAdapters, style: Style, picture: NDArray[np.uint8] | None) -> None:
-        """Dress ``engine`` for ``style``; ``picture``: its style picture, uint8 H x W x 3. Raises EngineError."""
+        """Give ``engine`` what ``style`` asks for; ``picture``: its style picture, uint8 H x W x 3. Raises EngineError."""
         loras = self._resolve(style)
         if loras or self._loras:
             engine.use_loras(loras)

@@ -14,7 +14,7 @@ from addon.live.pace import Pace
 
 @dataclass
 class Shot:
-    """One frame's liveness."""
+    """One frame's life."""
 
     id: int
     key: Hashable
