@@ -25,7 +25,7 @@ class TakesAdapters(Protocol):
 
 
 class Adapters:
-    """Applies to an engine what each style asks for, and removes what the next one does not. One engine's thread only."""
+    """Applies to an engine what each style asks for, and takes it back for the next. One engine's thread only."""
 
     def __init__(self, find: FindLora | None = None) -> None:
         self._find = find
@@ -38,7 +38,7 @@ class Adapters:
         self._loras = self._reference = False
 
     def apply(self, engine: TakesAdapters, style: Style, picture: NDArray[np.uint8] | None) -> None:
-        """Give ``engine`` what ``style`` asks for; ``picture``: its style picture, uint8 H x W x 3. Raises EngineError."""
+        """Give ``engine`` what ``style`` asks for. Raises EngineError. ``picture``: a style picture, uint8 H x W x 3."""
         loras = self._resolve(style)
         if loras or self._loras:
             engine.use_loras(loras)
