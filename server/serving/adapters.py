@@ -38,7 +38,7 @@ class Adapters:
         self._loras = self._reference = False
 
     def apply(self, engine: TakesAdapters, style: Style, picture: NDArray[np.uint8] | None) -> None:
-        """Give ``engine`` what ``style`` asks for. Raises EngineError. ``picture``: a style picture, uint8 H x W x 3."""
+        """Give ``engine`` what ``style`` asks for. Raises EngineError. ``picture``: uint8 H x W x 3."""
         loras = self._resolve(style)
         if loras or self._loras:
             engine.use_loras(loras)

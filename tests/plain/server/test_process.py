@@ -227,7 +227,7 @@ def test_on_a_terminal_it_says_what_to_enter_where(tmp_path: Path) -> None:
         (["--model", "~nobody-here/model"], "neither such a path nor such a name"),
         (
             ["--model", "sd15"],
-            "The model sd15 has not been downloaded yet (4.0 GB). Download it in the panel, or by: python -m server models",
+            "The model sd15 has not been downloaded yet",
         ),
         (["--allow-origin", "example.org/page"], "example.org/page"),
         (["--colour", "red"], "--colour"),
