@@ -23,11 +23,11 @@ class Shot:
 
 def shots(options: Options) -> tuple[Shot, ...]:
     """Every shot in order: all views under the first prompt, then all under the next."""
-    frames = range(options.frames[0], options.frames[1] + 1) if options.frames else None
+    frames = options.frames
     count = len(frames) if frames is not None else (options.orbit or 0)
     planned: list[Shot] = []
     for number, prompt in enumerate(options.prompts):
-        for view in range(count):
+        for view in options.only or range(count):
             moved = options.move is not None and 2 * view >= count
             turn, frame = (None, frames[view]) if frames is not None else (view / count, None)
             planned.append(Shot(len(planned), prompt, number, turn, frame, moved))

@@ -3,14 +3,18 @@
 import bpy
 from bpy.props import EnumProperty, FloatProperty, StringProperty
 
+from ..keymap import draw_keys
 from ..live import switch as live
 from ..preferences import PACKAGE
 from ..server.setup import manager
-from .keymap import draw_keys
 from .setup_panel import draw_setup
 
 BUILD_ITEMS = (
-    ("auto", "Automatic", "Whatever this machine has: an NVIDIA, AMD or Apple GPU, or the CPU"),
+    (
+        "auto",
+        "Automatic",
+        "Whatever this machine has: an NVIDIA, AMD or Apple GPU, or the CPU",
+    ),
     ("cuda130", "CUDA 13.0", "NVIDIA, driver 580 or newer, from the GTX 16 and RTX 20 series on"),
     ("cuda129", "CUDA 12.9", "NVIDIA, driver 525 or newer, newest GPUs"),
     ("cuda126", "CUDA 12.6", "NVIDIA, driver 525 or newer, older GPUs too"),
