@@ -64,7 +64,7 @@ class ClientSession:
         worker: Worker,
         metrics: Metrics,
         server: str,
-        service: ModelService,
+        models: ModelService,
         cut: Callable[[], None] = lambda: None,
     ) -> None:
         """``cut`` ends the connection of a client that doesn't read: a farewell would never leave."""
@@ -73,7 +73,7 @@ class ClientSession:
         self._worker = worker
         self._metrics = metrics
         self._server = server
-        self._service = service
+        self._models = models
         self._cut = cut
         self._outbox = Outbox()
         self._upload = Upload("0" * 64, np.zeros((8, 8, 3), np.uint8))  # the style picture; no request asks for this
@@ -112,7 +112,7 @@ class ClientSession:
         finally:
             self.gone = True
             self._worker.mailboxes.leave(self)
-            self._service.leave(self)
+            self._models.leave(self)
             memory, self._memory = self._memory, None
             for task in tasks:
                 task.cancel()
@@ -161,7 +161,7 @@ class ClientSession:
                     self._metrics.observe_told(message.timings)
                     continue
                 if isinstance(message, Ask):
-                    await self._service.answer(self, message)
+                    await self._models.answer(self, message)
                     await self._outbox.room()
                     continue
                 if not isinstance(message, Request):

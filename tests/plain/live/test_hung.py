@@ -79,7 +79,7 @@ def test_however_much_it_has_not_taken(size: int) -> None:
         clock = Clock()
         viewer = Viewer(LiveLoop(address, clock=clock, settle=False), size=size)
         viewer.until(lambda: viewer.sent)
-        assert viewer.loop._link is not None and bool(viewer.loop._link.pending) == (size == 2048)
+        assert viewer.loop._link is not None and bool(viewer.loop._link.connection.pending) == (size == 2048)
         assert seconds_until(viewer, clock, lambda: viewer.loop.problem is not None) <= SOON
         done.set()
         viewer.loop.stop()
