@@ -44,6 +44,7 @@ class Options:
     depth_weight: float = 1.0
     move: Move | None = None
     animation: bool = False
+    video: Path | None = None
     server: str | None = None
     token_file: Path | None = None
     model: str = "embedded"
@@ -108,6 +109,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     )
     add("--move", metavar="NAME=X,Y,Z", help="move this object by so much half way through each round")
     add("--animation", action="store_true", help="write animation.webp too")
+    add("--video", type=Path, metavar="FILE.mp4", help="write the pictures as a video too, at the scene's frame rate")
     add("--out", type=Path, metavar="DIR", help="folder for drafts, pictures, sheet.png and report.json")
     add("--server", metavar="URL", help="a server that runs already, such as ws://127.0.0.1:8765/live")
     add("--token-file", type=Path, metavar="PATH", help="where that server's token lies")
@@ -160,6 +162,8 @@ def _checked(given: argparse.Namespace, defaults: Options) -> Options:
         raise ValueError("--token-file is for a server that runs already: give its --server URL too, or leave it out")
     if given.device is not None and given.device not in DEVICES:
         raise ValueError(f"--device is {given.device!r}, but must be one of {', '.join(DEVICES)}")
+    if given.video is not None and given.video.suffix.lower() != ".mp4":
+        raise ValueError(f"--video is {str(given.video)!r}, but must be a file that ends in .mp4")
     orbit = None if given.orbit is None else whole("--orbit", given.orbit, 1, MOST_SHOTS)
     frames = None if given.frames is None else frame_range(given.frames)
     views = orbit or len(frames or ())
@@ -183,6 +187,7 @@ def _checked(given: argparse.Namespace, defaults: Options) -> Options:
         depth_weight=number("--depth-weight", given.depth_weight, 0, 2, defaults.depth_weight),
         move=None if given.move is None else move(given.move),
         animation=given.animation,
+        video=given.video,
         server=given.server,
         token_file=given.token_file,
         model=given.model or defaults.model,

@@ -20,7 +20,9 @@ from ..problems.words import sentence
 from ..version import VERSION
 from .arguments import Options, parse
 from .errors import HeadlessError
+from .film import Film, write_video
 from .plan import Shot, shots
+from .report import report, table
 from .run import Outcome, Run, Shown, wait_until_live
 from .server import OwnServer
 from .supervisor import DRAWING, OPENING, end_with_parent, mark
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from ..blender.scene_file.scene import OfflineScene
 
 INTERRUPTED = 130
+ENCODE = Path(__file__).parents[1] / "blender" / "pictures" / "encode.py"
 PACKAGES = ("numpy", "websockets", "pillow", "torch", "diffusers", "transformers", "peft")
 """Libraries whose versions go into the report; those of the server hold when it was started here."""
 UNFINISHED = "unfinished"
@@ -66,29 +69,51 @@ def end(status: int) -> NoReturn:
 def perform(options: Options) -> None:
     """Take every shot and write everything. Raises HeadlessError."""
     folder = prepare(options.out)
+    if options.video is not None:
+        prepare(options.video.parent, "--video")
     planned = shots(options)
     mark(OPENING)
     scene = open_scene(options)
-    outcome = Outcome()
+    with _writing(folder):
+        film = Film(folder, folder / UNFINISHED, options, planned) if options.frames is not None else None
+    there = film.there if film is not None else {}
+    missing = [shot for shot in planned if shot.index not in there]
+    if there:
+        _say(f"{len(there)} of {len(planned)} frames are there already, made with the same settings")
+    outcome = Outcome(keep=film.add if film is not None else None)
+    notes: list[str] = []
     try:
-        with serving(options) as (address, check):
-            with _blender():
-                scene.ready()
-                notes = scene.begin(options.frames or ())
-            for note in notes:
-                _say(note)
-            mark(DRAWING)
-            loop = LiveLoop(address, client=f"draftglass-headless {VERSION}", settle=False)
-            try:
-                drive(loop, planned, options, scene, check, outcome)
-            finally:
-                loop.stop()
+        if missing:
+            with serving(options) as (address, check):
+                with _blender():
+                    scene.ready()
+                    notes = scene.begin(options.frames or ())
+                for note in notes:
+                    _say(note)
+                mark(DRAWING)
+                loop = LiveLoop(address, client=f"draftglass-headless {VERSION}", settle=False)
+                try:
+                    with _writing(folder):
+                        drive(loop, missing, options, scene, check, outcome)
+                finally:
+                    loop.stop()
     except (HeadlessError, KeyboardInterrupt):
-        keep(folder / UNFINISHED, outcome.shown, len(planned))
+        keep(folder / UNFINISHED, [*there.values(), *outcome.shown], len(planned))
         raise
     for note in scene.sentences():
         _say(note)
-    write(folder, outcome, options, scene.about(), [*notes, *scene.sentences()])
+    made = report(outcome, options, scene.about() if missing else {}, _versions(), [*notes, *scene.sentences()])
+    shown = sorted([*there.values(), *outcome.shown], key=lambda one: one.shot.index)
+    write(folder, shown, made, options)
+    if film is not None:
+        with _writing(folder):
+            film.finish(folder, shown)
+    if options.video is not None:
+        try:
+            write_video(options.video, shown, scene.frames_a_second, [sys.executable, str(ENCODE)])
+        except OSError as error:
+            raise HeadlessError(f"--video is {str(options.video)!r}, but can't be written: {error}") from None
+        print(f"written: {options.video}, {len(shown)} frames at {scene.frames_a_second:g} a second")
 
 
 def open_scene(options: Options) -> OfflineScene:
@@ -155,26 +180,22 @@ def drive(
         run.finish(check, lambda done: _advance(bar, done))
 
 
-def write(folder: Path, outcome: Outcome, options: Options, blender: dict[str, str], notes: Sequence[str] = ()) -> None:
-    """Write drafts, pictures, sheet, report and, if asked for, the animation; print the table and where it all is."""
-    from .report import report, table
+def write(folder: Path, shown: Sequence[Shown], made: dict[str, Any], options: Options) -> None:
+    """Write drafts, pictures, sheet, the report ``made`` and, if asked for, the animation; print where it all is."""
     from .sheet import animation, contact_sheet
 
-    made = report(outcome, options, blender, _versions(), notes)
-    try:
-        names = write_pictures(folder, outcome.shown, len(outcome.shown))
-        contact_sheet(outcome.shown, options.move.name if options.move else "").save(folder / "sheet.png")
+    with _writing(folder):
+        names = write_pictures(folder, shown, len(shown))
+        contact_sheet(shown, options.move.name if options.move else "").save(folder / "sheet.png")
         if options.animation:
-            animation(outcome.shown, folder / "animation.webp")
+            animation(shown, folder / "animation.webp")
         text = json.dumps(made, indent=2, ensure_ascii=False) + "\n"
         (folder / "report.json").write_text(text, encoding="utf-8", errors="replace")  # a path need not be UTF-8
         remove_older(folder, names)
-    except OSError as error:
-        raise HeadlessError(f"--out is {str(folder)!r}, but can't be written: {error.strerror or error}") from None
     print(table(made))
     print(f"written: {folder / 'sheet.png'}, {folder / 'report.json'}", end="")
     print(f", {folder / 'animation.webp'}" if options.animation else "", end="")
-    print(f" and {len(outcome.shown)} drafts and pictures")
+    print(f" and {len(shown)} drafts and pictures")
 
 
 def keep(folder: Path, made: Sequence[Shown], planned: int) -> None:
@@ -209,7 +230,7 @@ def remove_older(folder: Path, names: set[str]) -> None:
             old.unlink()
 
 
-def prepare(folder: Path) -> Path:
+def prepare(folder: Path, option: str = "--out") -> Path:
     """Make ``folder``. Raises HeadlessError where that fails or nothing can be written into it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -217,8 +238,17 @@ def prepare(folder: Path) -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise HeadlessError(f"--out is {str(folder)!r}, but can't be written: {error.strerror or error}") from None
+        raise HeadlessError(f"{option} is {str(folder)!r}, but can't be written: {error.strerror or error}") from None
     return folder
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Turn a disk's refusals into one line for the user."""
+    try:
+        yield
+    except OSError as error:
+        raise HeadlessError(f"--out is {str(folder)!r}, but can't be written: {error.strerror or error}") from None
 
 
 @contextlib.contextmanager

@@ -70,6 +70,8 @@ class Outcome:
     bytes_sent: int = 0
     bytes_received: int = 0
     reconnections: int = 0
+    keep: Callable[[Shown], None] | None = None
+    """Told of each picture as it comes."""
 
 
 @dataclass
@@ -202,6 +204,8 @@ class Run:
         ways = {name: self._loop.statistics.newest[name] for name in WAYS if name in self._loop.statistics.newest}
         times = {**picture.timings, **ways, **ours}
         self.outcome.shown.append(Shown(frame.shot, frame.draft.image, np.array(picture.image), times, self._has_drawn))
+        if self.outcome.keep is not None:
+            self.outcome.keep(self.outcome.shown[-1])
         assert self._began is not None
         self.outcome.seconds = now - self._began
         # The server answers in order: what was sent before and has no picture by now was dropped.
