@@ -1,4 +1,4 @@
-"""A film's frames: kept as they come, so that a film can go on where it stopped. Standard library, numpy and Pillow; no bpy.
+"""A film's frames, kept as they come, so that a film can go on where it stopped. No bpy; numpy and Pillow.
 
 Beside the pictures lies a record: a first line with all that they depend on, then a line for each frame. Frames of the
 same settings are taken as they are; those of others, or of a file edited since, are not.
@@ -22,10 +22,8 @@ from .plan import Shot
 from .run import Shown
 
 RECORD = "film.jsonl"
-ELSEWHERE = frozenset(
-    {"out", "frames", "orbit", "only", "animation", "video", "server", "token_file", "device", "prompts"}
-)
-"""Options that no single picture depends on; a frame's line has its prompt."""
+ELSEWHERE = frozenset("scene out frames orbit only animation video server token_file device prompts".split())
+"""Options that no single picture depends on; a frame's line has its prompt, and the file is known by its content."""
 KINDS = ("draft", "picture")
 
 
@@ -52,7 +50,7 @@ class Film:
         self._digits = max(3, len(str(len(planned) - 1)))
         self.there: dict[int, Shown] = {}
         # Planes are written from what was captured, so a film with planes is made in one go.
-        for place in () if options.planes else (folder, unfinished):
+        for place in () if self._settings.get("planes") else (folder, unfinished):
             self._read(place, planned)
         if unfinished.is_dir():
             self.clear()
@@ -85,17 +83,26 @@ class Film:
 
     def _read(self, folder: Path, planned: Sequence[Shot]) -> None:
         """Take what is in ``folder``, under the same settings. What can't be read is made again."""
-        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-            settings, *lines = map(json.loads, (folder / RECORD).read_text("utf-8").splitlines())
-            if settings != self._settings:
-                return
-            names = {(line["prompt"], line["frame"], line["moved"]): str(line["name"]) for line in lines}
-            for shot in planned:
+        with contextlib.suppress(OSError):
+            settings, *lines = _lines((folder / RECORD).read_text("utf-8", errors="replace"))
+            names = {(line["prompt"], line["frame"], line["moved"]): line["name"] for line in lines}
+            for shot in planned if settings == self._settings else ():
                 name = names.get((shot.prompt, shot.frame, shot.moved))
-                if name is not None and name.isdigit():
+                if name is not None:
                     with contextlib.suppress(OSError):
                         pixels = [_pixels(folder / f"{kind}_{name}.png") for kind in KINDS]
                         self.there[shot.index] = Shown(shot, *pixels, times={})
+
+
+def _lines(text: str) -> list[Any]:
+    """The record's lines, an empty first one where there is none; a run that was ended leaves a part of a last line."""
+    lines: list[Any] = []
+    for line in text.splitlines():
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            break
+    return lines or [{}]
 
 
 def write_video(target: Path, shown: Sequence[Shown], fps: float, encoder: Sequence[str]) -> None:
