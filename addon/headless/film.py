@@ -50,7 +50,7 @@ class Film:
         self._digits = max(3, len(str(len(planned) - 1)))
         self.there: dict[int, Shown] = {}
         # Planes are written from what was captured, so a film with planes is made in one go.
-        for place in () if self._settings.get("planes") else (folder, unfinished):
+        for place in () if options.planes else (folder, unfinished):
             self._read(place, planned)
         if unfinished.is_dir():
             self.clear()

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import io
-import json
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -21,9 +19,10 @@ from ..version import VERSION
 from .arguments import Options, parse
 from .errors import HeadlessError
 from .film import Film, write_video
+from .output import UNFINISHED, keep, prepare, write, writing
 from .plan import Shot, shots
-from .report import report, table
-from .run import Outcome, Run, Shown, wait_until_live
+from .report import report
+from .run import Outcome, Run, wait_until_live
 from .server import OwnServer
 from .supervisor import DRAWING, OPENING, end_with_parent, mark
 
@@ -34,9 +33,6 @@ INTERRUPTED = 130
 ENCODE = Path(__file__).parents[1] / "blender" / "pictures" / "encode.py"
 PACKAGES = ("numpy", "websockets", "pillow", "torch", "diffusers", "transformers", "peft")
 """Libraries whose versions go into the report; those of the server hold when it was started here."""
-UNFINISHED = "unfinished"
-"""The folder, in that of ``--out``, for what a run made that broke off: finished ones of an earlier run stay."""
-_OURS = re.compile(r"(draft|picture)_(\d{3,})\.png")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,7 +70,7 @@ def perform(options: Options) -> None:
     planned = shots(options)
     mark(OPENING)
     scene = open_scene(options)
-    with _writing(folder):
+    with writing(folder):
         film = Film(folder, folder / UNFINISHED, options, planned) if options.frames is not None else None
     there = film.there if film is not None else {}
     missing = [shot for shot in planned if shot.index not in there]
@@ -93,7 +89,7 @@ def perform(options: Options) -> None:
                 mark(DRAWING)
                 loop = LiveLoop(address, client=f"draftglass-headless {VERSION}", settle=False)
                 try:
-                    with _writing(folder):
+                    with writing(folder):
                         drive(loop, missing, options, scene, check, outcome)
                 finally:
                     loop.stop()
@@ -106,7 +102,7 @@ def perform(options: Options) -> None:
     shown = sorted([*there.values(), *outcome.shown], key=lambda one: one.shot.index)
     write(folder, shown, made, options)
     if film is not None:
-        with _writing(folder):
+        with writing(folder):
             film.finish(folder, shown)
     if options.video is not None:
         try:
@@ -129,7 +125,7 @@ def open_scene(options: Options) -> OfflineScene:
     with _blender():
         moving = options.move.name if options.move else None
         wanted = Wanted(options.scene_name, options.view_layer, options.camera)
-        return OfflineScene(options.scene, options.size, options.frames is None, moving, wanted)
+        return OfflineScene(options.scene, options.size, options.frames is None, moving, wanted, options.planes)
 
 
 @contextlib.contextmanager
@@ -178,77 +174,6 @@ def drive(
     run = Run(loop, planned, options, capture, scene.show, outcome)
     with tqdm(total=len(planned), desc="pictures", unit="frame") as bar, _blender():
         run.finish(check, lambda done: _advance(bar, done))
-
-
-def write(folder: Path, shown: Sequence[Shown], made: dict[str, Any], options: Options) -> None:
-    """Write drafts, pictures, sheet, the report ``made`` and, if asked for, the animation; print where it all is."""
-    from .sheet import animation, contact_sheet
-
-    with _writing(folder):
-        names = write_pictures(folder, shown, len(shown))
-        contact_sheet(shown, options.move.name if options.move else "").save(folder / "sheet.png")
-        if options.animation:
-            animation(shown, folder / "animation.webp")
-        text = json.dumps(made, indent=2, ensure_ascii=False) + "\n"
-        (folder / "report.json").write_text(text, encoding="utf-8", errors="replace")  # a path need not be UTF-8
-        remove_older(folder, names)
-    print(table(made))
-    print(f"written: {folder / 'sheet.png'}, {folder / 'report.json'}", end="")
-    print(f", {folder / 'animation.webp'}" if options.animation else "", end="")
-    print(f" and {len(shown)} drafts and pictures")
-
-
-def keep(folder: Path, made: Sequence[Shown], planned: int) -> None:
-    """Write what a run made of ``planned`` shots before it broke off, and say where: it may have taken hours."""
-    if not made:
-        return
-    try:
-        remove_older(folder, write_pictures(prepare(folder), made, planned))
-    except (HeadlessError, OSError):  # the disk may be full; why the run broke off is said in any case
-        return
-    print(f"python -m addon: {len(made)} of {planned} pictures were made and are in {folder}", file=sys.stderr)
-
-
-def write_pictures(folder: Path, made: Sequence[Shown], planned: int) -> set[str]:
-    """Write the draft and the picture of each of ``made``; return the files' names. Raises OSError."""
-    from PIL import Image
-
-    digits = max(3, len(str(planned - 1)))
-    names = set()
-    for shown in made:
-        for kind, pixels in (("draft", shown.draft), ("picture", shown.picture)):
-            name = f"{kind}_{shown.shot.index:0{digits}}.png"
-            Image.fromarray(pixels).save(folder / name, compress_level=3)
-            names.add(name)
-    return names
-
-
-def remove_older(folder: Path, names: set[str]) -> None:
-    """Remove drafts and pictures of a longer run before this one, which would pass for this one's. Raises OSError."""
-    for old in folder.iterdir():
-        if _OURS.fullmatch(old.name) and old.name not in names:
-            old.unlink()
-
-
-def prepare(folder: Path, option: str = "--out") -> Path:
-    """Make ``folder``. Raises HeadlessError where that fails or nothing can be written into it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".draftglass"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise HeadlessError(f"{option} is {str(folder)!r}, but can't be written: {error.strerror or error}") from None
-    return folder
-
-
-@contextlib.contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    """Turn a disk's refusals into one line for the user."""
-    try:
-        yield
-    except OSError as error:
-        raise HeadlessError(f"--out is {str(folder)!r}, but can't be written: {error.strerror or error}") from None
 
 
 @contextlib.contextmanager

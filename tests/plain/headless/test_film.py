@@ -61,7 +61,7 @@ def test_another_range_takes_what_it_has_in_common(options: Options) -> None:
 
 
 def test_a_whole_film_is_there_too_and_leaves_nothing_unfinished(options: Options) -> None:
-    from addon.headless.main import write_pictures
+    from addon.headless.output import write_pictures
 
     made = film(options)
     all_of_it = [shown(options, index) for index in range(4)]
