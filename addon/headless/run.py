@@ -11,10 +11,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..live import LiveLoop, Want
+from ..live import LiveLoop, Want, build_request
 from ..problems import LiveState
 from ..problems.words import sentence
-from ..wire import Control, Frame, Picture, Request, Style
+from ..wire import Control, Picture, Style
 from .arguments import Options
 from .errors import HeadlessError
 from .plan import Shot
@@ -181,9 +181,7 @@ class Run:
             height=options.size,
             controls=controls,
         )
-        depth = draft.inverse_depth if controls else None
-        frame = Frame(want.id, draft.image, depth, draft.near, draft.view, draft.projection, self._clock())
-        request = Request(frame, style, want.settle)
+        request = build_request(want.id, draft, style, captured=self._clock())
         captured = self._clock()
         self._loop.send(request)
         self._under_way[want.id] = _UnderWay(shot, draft, asked, captured)

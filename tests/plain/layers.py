@@ -90,12 +90,12 @@ LAYERS = (
     Layer(
         "tools",
         NUMPY | MODELS | BLENDER | {"PIL"},
-        ("addon", "addon.presets", "addon.wire", "server", "server.engine", "tools"),
+        ("addon", "addon.live", "addon.presets", "addon.wire", "server", "server.engine", "tools"),
     ),
     Layer(
         "tools/training",
         NUMPY | MODELS | {"PIL", "tqdm"},
-        ("addon.wire", "server", "server.engine", "tools.training"),
+        ("addon.live", "addon.wire", "server", "server.engine", "tools.training"),
         SOCKETS | PICKLES,
     ),
     # It measures the whole way of a frame, so that it may use both ends of it.
@@ -120,6 +120,7 @@ NEIGHBOURS = {
     "addon/blender/display": {"capture", "live"},
     "addon/blender/live": {"capture", "display", "server"},
     "addon/blender/pictures": {"capture", "live", "server"},
+    "addon/blender/scene_file": {"capture", "display"},
     "addon/blender/server": set(),
     "addon/blender/ui": {"capture", "display", "live", "pictures", "server"},
     "server/engine/acceleration": {"sampling"},
