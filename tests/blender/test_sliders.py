@@ -1,4 +1,4 @@
-"""Sliders dragged with live on: each once, and 10,000 moves where there is time (``slow``)."""
+"""Sliders dragged with live on: each once, and 10,000 moves."""
 
 from pathlib import Path
 
@@ -21,6 +21,7 @@ def dragged(screen: Screen, home: Path, shots: Path, tmp_path: Path, moves: int,
     assert found["moves"] >= moves and found["updates"] > len(SLIDERS) and found["pictures_shown"] > 3, found
 
 
+@pytest.mark.slow
 def test_each_slider_once(screen: Screen, home: Path, shots: Path, tmp_path: Path) -> None:
     dragged(screen, home, shots, tmp_path, len(SLIDERS) * MOVES_A_DRAG)
 
