@@ -75,6 +75,8 @@ class Outcome:
     bytes_sent: int = 0
     bytes_received: int = 0
     reconnections: int = 0
+    keep: Callable[[Shown], None] | None = None
+    """Told of each picture as it comes."""
 
 
 @dataclass
@@ -207,6 +209,8 @@ class Run:
         planes = frame.draft if self._options.planes else None
         shown = Shown(frame.shot, frame.draft.image, np.array(picture.image), times, self._has_drawn, planes)
         self.outcome.shown.append(shown)
+        if self.outcome.keep is not None:
+            self.outcome.keep(shown)
         assert self._began is not None
         self.outcome.seconds = now - self._began
         # The server answers in order: what was sent before and has no picture by now was dropped.
