@@ -17,8 +17,8 @@ from ..engine.loading.files import read_json
 from ..engine.loading.inspection import OPTIONAL
 from .file_names import named_lcm
 from .folders import Purpose
-from .own import Own, for_depth, own_files
-from .presets import Preset, read_presets
+from .own import UserFile, for_depth, own_files
+from .presets import ModelPreset, read_presets
 from .records import Records
 
 NAMED = 20
@@ -37,7 +37,7 @@ class Catalogue:
     Files that another tool has are found through symbolic links in there, or by naming its folder.
     """
 
-    def __init__(self, folder: Path, presets: dict[str, Preset] | None = None) -> None:
+    def __init__(self, folder: Path, presets: dict[str, ModelPreset] | None = None) -> None:
         self.folder = folder
         self.presets = read_presets() if presets is None else presets
 
@@ -53,7 +53,7 @@ class Catalogue:
         presets = [self._preset_entry(preset) for preset in self.presets.values()]
         return (*presets, *self._own_entries())
 
-    def preset(self, name: str) -> Preset:
+    def preset(self, name: str) -> ModelPreset:
         """The preset ``name``. Raises UnknownModel."""
         if name not in self.presets:
             raise UnknownModel(ModelMissing(name, ", ".join(self.presets)))
@@ -99,21 +99,21 @@ class Catalogue:
         except ValueError as error:
             raise UnknownModel(str(error), "bad_request") from None
 
-    def _own(self) -> dict[str, Own]:
+    def _own(self) -> dict[str, UserFile]:
         return own_files(self.folder, self.presets)
 
-    def _given(self, path: Path) -> Own:
+    def _given(self, path: Path) -> UserFile:
         """The model at ``path``, which need not lie in the folder."""
         vaes = tuple(one.path for one in self._own().values() if one.purpose == "vae")
         beside = path.with_name(f"{path.stem}.vae.safetensors")
         name = path.resolve().name if path.is_dir() else path.stem
-        return Own(name, "model", path, (*([beside] if beside.is_file() else []), *vaes))
+        return UserFile(name, "model", path, (*([beside] if beside.is_file() else []), *vaes))
 
     def _model_names(self) -> str:
-        own = (name for name, one in self._own().items() if one.purpose == "model" and not one.look()[1])
+        own = (name for name, one in self._own().items() if one.purpose == "model" and not one.examine()[1])
         return _some([*self.presets, *own])
 
-    def _preset_spec(self, preset: Preset) -> ModelSpec:
+    def _preset_spec(self, preset: ModelPreset) -> ModelSpec:
         if not preset.parts:
             return ModelSpec(MODELS / preset.name, name=preset.name)
         from . import pull
@@ -135,13 +135,13 @@ class Catalogue:
             preset.family,
         )
 
-    def _own_spec(self, own: Own) -> ModelSpec:
+    def _own_spec(self, own: UserFile) -> ModelSpec:
         """A checkpoint of the user's with what few steps and depth need, of their own or of what was pulled.
 
         Without it where the checkpoint itself cannot be used: loading it then says why.
         """
         path = own.path
-        family, wrong = own.look()
+        family, wrong = own.examine()
         if wrong or not family:
             return ModelSpec(path, name=own.name)
         pulled = self._pulled_for(family)
@@ -170,9 +170,9 @@ class Catalogue:
             return spec if found is None else replace(spec, ip_adapter=found.path)
         return spec
 
-    def _fitting(self, purpose: Purpose, family: str) -> list[Own]:
+    def _fitting(self, purpose: Purpose, family: str) -> list[UserFile]:
         """What the user has for ``purpose`` that can be used and was made for ``family``."""
-        return [one for one in self._own().values() if one.purpose == purpose and one.look() == (family, "")]
+        return [one for one in self._own().values() if one.purpose == purpose and one.examine() == (family, "")]
 
     def _pulled_for(self, family: str) -> dict[str, Path]:
         """Role -> where it lies, of the presets for ``family`` that were downloaded."""
@@ -196,7 +196,7 @@ class Catalogue:
                 borrowing.append(model)
         return borrowing
 
-    def _places(self, preset: Preset) -> dict[str, Path]:
+    def _places(self, preset: ModelPreset) -> dict[str, Path]:
         """Role -> folder (of a LoRA: file) in the hub's cache, of a preset; without those that are not there."""
         from . import cache, pull
 
@@ -209,7 +209,7 @@ class Catalogue:
 
     def _own_entries(self) -> list[Entry]:
         own = self._own().values()
-        looked = {one.name: one.look() for one in own}
+        looked = {one.name: one.examine() for one in own}
         lcm = {preset.family for preset in self.presets.values() if "lora" in self._places(preset)}
         lcm |= {looked[one.name][0] for one in own if one.purpose == "lora" and named_lcm(one.name)}
         depth = {
@@ -225,7 +225,7 @@ class Catalogue:
             entries.append(Entry(one.name, one.name, kind, family, where, usable, sentence=words[:LONGEST]))
         return entries
 
-    def _preset_entry(self, preset: Preset) -> Entry:
+    def _preset_entry(self, preset: ModelPreset) -> Entry:
         from . import pull
 
         here = pull.is_here(preset, self.records)
@@ -246,7 +246,7 @@ class Catalogue:
         )
 
 
-def _said(one: Own, family: str, has_lcm: bool, depth: Own | None) -> tuple[bool, str]:
+def _said(one: UserFile, family: str, has_lcm: bool, depth: UserFile | None) -> tuple[bool, str]:
     """Whether the file ``one``, in which nothing is wrong, is of use, and what to know of it.
 
     ``has_lcm``: whether an LCM-LoRA for its ``family`` is here; ``depth``: the control that its models use.

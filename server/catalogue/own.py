@@ -13,7 +13,7 @@ from addon.wire.models import MAX_NAME
 from ..engine import EngineError, ModelSpec
 from ..engine.loading.control_files import control_weights, ip_adapter_weights
 from ..engine.loading.files import read_json, read_metadata
-from ..engine.loading.inspection import LORA_NAMES, look
+from ..engine.loading.inspection import LORA_NAMES, inspect
 from ..engine.loading.recognise import FAMILIES, Found, recognise
 from .file_names import depth_rank, named_depth, named_fast, named_sdxl
 from .folders import PURPOSES, Purpose, roots, walk
@@ -34,7 +34,7 @@ OWN_VAE = "first_stage_model."
 
 
 @dataclass(frozen=True)
-class Own:
+class UserFile:
     """A file or diffusers folder of the user's, by the name that it has in the list.
 
     ``vaes``: those that the user has, for a checkpoint that has none.
@@ -45,7 +45,7 @@ class Own:
     path: Path
     vaes: tuple[Path, ...] = field(default=(), compare=False)
 
-    def look(self) -> tuple[str, str]:
+    def examine(self) -> tuple[str, str]:
         """Its family ("" unknown), and why it cannot be used ("" when it can)."""
         try:
             if not self.path.is_dir():
@@ -61,7 +61,7 @@ class Own:
             elif self.purpose != "model":
                 return "", "This is a folder of another kind of model: it belongs elsewhere."
             if self.purpose == "model":
-                look(ModelSpec(self.path, vae=self.own_vae))
+                inspect(ModelSpec(self.path, vae=self.own_vae))
             return family_of(self.path), ""
         except (EngineError, OSError) as error:
             return "", _line(str(error))
@@ -97,7 +97,7 @@ class Own:
         return _facts(self.path).takes_guidance or any(named_fast(metadata.get(name, "")) for name in TELLING)
 
 
-def own_files(folder: Path, taken: Collection[str] = ()) -> dict[str, Own]:
+def own_files(folder: Path, taken: Collection[str] = ()) -> dict[str, UserFile]:
     """What lies in ``folder``, models first, by names that differ from each other and from those that are ``taken``.
 
     A pickle is listed too, to be told what is wrong with it.
@@ -112,10 +112,10 @@ def own_files(folder: Path, taken: Collection[str] = ()) -> dict[str, Own]:
             name = (inside.with_suffix("") if path.suffix.lower() == ".safetensors" else inside).as_posix()
             listed.append((name, purpose, path))
     vaes = tuple(path for _, purpose, path in listed if purpose == "vae")
-    found: dict[str, Own] = {}
+    found: dict[str, UserFile] = {}
     for name, purpose, path in sorted(listed, key=lambda item: PURPOSES.index(item[1])):
         shown = _free(name, purpose, {*found, *taken})
-        found[shown] = Own(shown, purpose, path, vaes if purpose == "model" else ())
+        found[shown] = UserFile(shown, purpose, path, vaes if purpose == "model" else ())
     return dict(sorted(found.items(), key=lambda item: (PURPOSES.index(item[1].purpose), item[0].lower())))
 
 
@@ -144,7 +144,7 @@ def _kind_of(path: Path) -> str:
     """The kind of the file ``path``, "" where it cannot be told."""
     try:
         return _facts(path).found.kind
-    except Exception:  # said by Own.look
+    except Exception:  # said by UserFile.look
         return ""
 
 
@@ -187,7 +187,7 @@ def family_of(path: Path) -> str:
     return FAMILIES.get(width, "") if isinstance(width, int) else ""
 
 
-def for_depth(controls: list[Own]) -> Own | None:
+def for_depth(controls: list[UserFile]) -> UserFile | None:
     """That of ``controls`` which takes depth, as its name says; a well-known one before any other."""
     named = [control for control in controls if named_depth(control.name)]
     return min(named, key=lambda control: depth_rank(control.name), default=None)

@@ -1,4 +1,4 @@
-"""A model's layers by all the names that LoRAs give them. Standard library only; modules are handed in.
+"""Finds a model's layers by any name that LoRAs give them. Standard library only; modules are handed in.
 
 Tools name a layer after diffusers' modules or after the original checkpoint's, with dots or with underscores, behind
 prefixes of their own. So every layer is known by its name with underscores alone, in each of these languages, and

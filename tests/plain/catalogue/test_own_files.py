@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 from server.catalogue import Catalogue
 from server.catalogue.file_names import named_fast
-from server.catalogue.own import Own, for_depth
+from server.catalogue.own import UserFile, for_depth
 
 
 def test_the_users_own_files_are_listed_by_what_they_are(tmp_path: Path, repositories: dict[str, Path]) -> None:
@@ -140,7 +140,7 @@ def test_a_name_tells_that_a_checkpoint_needs_no_lcm_lora(name: str, fast: bool)
 
 def test_the_control_for_depth_is_the_one_that_says_so(tmp_path: Path) -> None:
     def chosen(*names: str) -> str | None:
-        found = for_depth([Own(name, "control", tmp_path / name) for name in names])
+        found = for_depth([UserFile(name, "control", tmp_path / name) for name in names])
         return found and found.name
 
     assert chosen("control_v11p_sd15_canny", "mine_depth", "control_v11f1p_sd15_depth") == "control_v11f1p_sd15_depth"
@@ -162,10 +162,10 @@ def test_metadata_tell_that_a_checkpoint_needs_no_lcm_lora(
     tmp_path: Path, metadata: dict[str, str] | None, fast: bool
 ) -> None:
     save_file({"x": np.zeros(1, np.float32)}, tmp_path / "mine.safetensors", metadata)
-    assert Own("mine", "model", tmp_path / "mine.safetensors").is_fast is fast
+    assert UserFile("mine", "model", tmp_path / "mine.safetensors").is_fast is fast
 
 
 def test_a_unet_that_takes_the_guidance_needs_no_lcm_lora(tmp_path: Path) -> None:
     name = "model.diffusion_model.time_embed.cond_proj.weight"
     save_file({name: np.zeros((4, 4), np.float32)}, tmp_path / "mine.safetensors")
-    assert Own("mine", "model", tmp_path / "mine.safetensors").is_fast
+    assert UserFile("mine", "model", tmp_path / "mine.safetensors").is_fast
