@@ -20,10 +20,12 @@ from mathutils import Matrix
 from numpy.typing import NDArray
 
 from ..live.alike import are_alike
-from .depth import inverse_depth
+from .capture_in_front import mend
+from .capture_surfaces import SurfaceDrawer
+from .capture_view import View
+from .depth import Rows, inverse_depth, moved_back
 from .spaces import any_space, colour_space, depth_space, is_plain, release, without_overlays
 
-Rows = tuple[tuple[float, ...], ...]
 LARGEST = 4096
 """Longest side of what is drawn for a picture, in pixels; any GPU's textures are as large."""
 
@@ -47,29 +49,13 @@ class OnlyInViewport(RuntimeError):
         self.engine = engine
 
 
-@dataclass(frozen=True)
-class View:
-    """What to draw: a scene seen through a projection, with the looks of ``space``.
-
-    Matrices as Blender names them: ``view_matrix`` world to view, ``projection_matrix`` view to clip space
-    (``RegionView3D.window_matrix``).
-    References into Blender's data: use at once, never keep over an undo or a file load.
-    """
-
-    scene: bpy.types.Scene
-    view_layer: bpy.types.ViewLayer
-    space: bpy.types.SpaceView3D
-    region: bpy.types.Region
-    view_matrix: Matrix
-    projection_matrix: Matrix
-
-
 @dataclass(frozen=True, eq=False)
 class Draft:
     """A captured view. Planes run from the top row down.
 
     ``image``: uint8, H x W x 3, display sRGB. ``inverse_depth``: uint16, H x W, see ``wire.Frame``, or None.
-    ``view``, ``projection``: row-major; the projection is that of the picture, after any cropping.
+    ``view``, ``projection``: row-major; the projection is that of the picture, after any cropping. An orthographic
+    eye is where ``inverse_depth`` is measured from: elsewhere on its axis than Blender has it.
     ``draw_ms``: Blender's own drawing; ``read_ms``: reading back and converting.
     """
 
@@ -97,6 +83,7 @@ class Capturer:
         self._colour: gpu.types.GPUOffScreen | None = None
         self._depth: gpu.types.GPUOffScreen | None = None
         self._size = (0, 0)
+        self._surfaces = SurfaceDrawer()
 
     def draw(self, view: View, width: int, height: int, depth: bool = True) -> Draft:
         """Draw ``view`` at ``width`` x ``height`` pixels, in true proportions.
@@ -142,19 +129,24 @@ class Capturer:
             _read("UBYTE", corner, colours)
         image = np.ascontiguousarray(colours[::-1])
         plane, near = None, 1.0
-        projection = _cropped(view.projection_matrix, full, (width, height))
+        seen, projection = rows(view.view_matrix), _cropped(view.projection_matrix, full, (width, height))
         if depth:
             buffer = np.empty((height, width), np.float32)
             with with_depth.bind():
                 _read("FLOAT", corner, buffer)
-            plane, near = inverse_depth(buffer[::-1], projection)
+            buffer = buffer[::-1]
+            mend(buffer, view, projection, self._surfaces)
+            plane, near, back = inverse_depth(buffer, projection)
+            if back:
+                seen, projection = moved_back(seen, projection, back)
         done = time.perf_counter()
         milliseconds = (drawn - started) * 1000, (done - drawn) * 1000
-        return Draft(image, plane, near, rows(view.view_matrix), projection, *milliseconds)
+        return Draft(image, plane, near, seen, projection, *milliseconds)
 
     def free(self) -> None:
         """Give back the GPU memory and the spaces drawn from; the next draw takes them again."""
         self._forget()
+        self._surfaces.free()
         release()
 
     def _forget(self) -> None:

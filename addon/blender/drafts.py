@@ -11,7 +11,8 @@ from ..live.errors import written
 from ..live.failures import Problem
 from ..wire import Frame, ProtocolError, Request, Style
 from . import changes
-from .capture import Capturer, Draft, OnlyInViewport, TooNarrow, View, ensure_gpu
+from .capture import Capturer, Draft, OnlyInViewport, TooNarrow, ensure_gpu
+from .capture_view import View
 from .framing import projection_of, size_of
 from .origin import origin_of
 from .properties import style_of

@@ -13,8 +13,8 @@ import bpy
 from .. import __version__
 from ..keeping import KeepError, Recipe, free_path, make_png, read_recipe, slug
 from . import live
+from .folders import pictures_folder
 from .origin import restore_group, restore_view
-from .server_process import user_folder
 from .shown import Shown
 from .viewports import Followed
 
@@ -45,7 +45,7 @@ def recipe_of(shown: Shown) -> Recipe:
 
 
 def keep_folder(scene: bpy.types.Scene) -> Path:
-    """Where pictures are kept: the scene's choice, else a folder beside the .blend, else in the user's own folder.
+    """Where pictures are kept: the scene's choice, else a folder beside the .blend, else in the user's Pictures.
 
     A choice that is no whole path is meant from there, too. Raises KeepError for a home folder that there is not.
     """
@@ -56,7 +56,7 @@ def keep_folder(scene: bpy.types.Scene) -> Path:
         raise KeepError(f"The folder {chosen!r} is of a user who is not on this machine: choose another.") from None
     if bpy.data.filepath:
         return Path(os.path.normpath(blend.parent / (path if chosen else f"{blend.stem}_{FOLDER}")))
-    return path if chosen and path.is_absolute() and not chosen.startswith("//") else user_folder() / FOLDER
+    return path if chosen and path.is_absolute() and not chosen.startswith("//") else pictures_folder()
 
 
 def stem_of(shown: Shown) -> str:

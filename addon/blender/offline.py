@@ -17,7 +17,8 @@ import numpy as np
 from mathutils import Matrix, Vector
 from numpy.typing import NDArray
 
-from .capture import Capturer, Draft, View, ensure_gpu, view_from_camera
+from .capture import Capturer, Draft, ensure_gpu, view_from_camera
+from .capture_view import View
 from .display import Display
 
 ELEVATION = math.radians(25)

@@ -75,6 +75,13 @@ class DraftglassPreferences(bpy.types.AddonPreferences):
         max=1440.0,
         precision=1,
     )
+    pictures_dir: StringProperty(
+        name="Pictures",
+        description="The folder for pictures and videos of files that are not saved yet; empty is Draftglass in your "
+        "own folder for pictures",
+        default="",
+        subtype="DIR_PATH",
+    )
     build: EnumProperty(
         name="PyTorch",
         description="The build of PyTorch that the set-up downloads",
@@ -112,6 +119,7 @@ class DraftglassPreferences(bpy.types.AddonPreferences):
         column.prop(self, "pip_options")
         column.prop(self, "requirements")
         column.prop(self, "server_python")
+        layout.prop(self, "pictures_dir", placeholder="Draftglass in your folder for pictures")
         draw_keys(layout, context)
 
 

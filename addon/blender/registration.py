@@ -3,6 +3,7 @@
 import bpy
 
 from . import (
+    folders,
     hud,
     keep_operators,
     keep_panel,
@@ -55,11 +56,13 @@ def register() -> None:
     hud.attach()
     keymap.attach()
     keep_operators.attach()
+    folders.attach()
 
 
 def unregister() -> None:
     """Stop live and take everything back."""
     live.stop()
+    folders.detach()
     keep_operators.detach()
     setup.detach()
     keymap.detach()

@@ -17,7 +17,8 @@ import bpy
 from bpy.app.handlers import persistent
 
 _VISIBILITY = "show_object_viewport_"
-_COPIED = ("clip_start", "clip_end", "lens", "camera", "use_local_camera")
+_COPIED = ("clip_start", "clip_end", "lens")
+_CAMERA, _LOCAL = "camera", "use_local_camera"
 
 _lent: dict[int, dict[tuple[str, str], Any]] = {}
 """By address of a twin: what it had, by owner ("shading", "overlay" or "") and name, in the order of change."""
@@ -113,8 +114,11 @@ def give_back(shown_only: bool = False) -> None:
         address = space.as_pointer()
         if address in _lent and address not in hidden:
             values = _lent.pop(address)
+            camera, local = values.pop(("", _CAMERA)), values.pop(("", _LOCAL))
             for (owner, name), value in sorted(values.items(), key=lambda item: _rank(item[0][1])):
                 _set(getattr(space, owner) if owner else space, name, value)
+            _set_camera(space, _found(camera))
+            _set(space, _LOCAL, local)
     if not shown_only:
         _lent.clear()
 
@@ -141,9 +145,13 @@ def _borrow(space: bpy.types.SpaceView3D) -> None:
     for handlers, handler in _handlers():
         if handler not in handlers:
             handlers.append(handler)
-    before = {("overlay", "show_overlays"): space.overlay.show_overlays, ("", "show_gizmo"): space.show_gizmo}
-    before |= {("shading", name): _kept(getattr(space.shading, name)) for name in _shading_names(space)}
-    before |= {("", name): _kept(getattr(space, name)) for name in _visibility_names()}
+    before: dict[tuple[str, str], Any] = {
+        ("overlay", "show_overlays"): space.overlay.show_overlays,
+        ("", "show_gizmo"): space.show_gizmo,
+    }
+    before |= {("shading", name): _plain(getattr(space.shading, name)) for name in _shading_names(space)}
+    before |= {("", name): _plain(getattr(space, name)) for name in _visibility_names()}
+    before |= {("", _CAMERA): _kept(space.camera), ("", _LOCAL): space.use_local_camera}
     _lent[space.as_pointer()] = before
 
 
@@ -173,8 +181,12 @@ def without_overlays(space: bpy.types.SpaceView3D, solid: bool = False) -> Itera
 
 def looks(space: bpy.types.SpaceView3D) -> tuple[Any, ...]:
     """All settings of ``space`` that change what a capture shows, as plain values that can be compared."""
-    values: list[Any] = [_plain(getattr(space.shading, name)) for name in _shading_names(space)]
-    values += [_plain(getattr(space, name)) for name in _visibility_names()]
+    return (*(_plain(getattr(space.shading, name)) for name in _shading_names(space)), *visibility(space))
+
+
+def visibility(space: bpy.types.SpaceView3D) -> tuple[Any, ...]:
+    """The part of :func:`looks` that chooses objects, and the camera."""
+    values: list[Any] = [_plain(getattr(space, name)) for name in (*_visibility_names(), _CAMERA, _LOCAL)]
     values.append(space.local_view is not None)
     values.append(space.use_local_collections)  # which of them are shown changes by an edit that Blender tells of
     return tuple(values)
@@ -201,6 +213,14 @@ def _copy_looks(source: bpy.types.SpaceView3D, target: bpy.types.SpaceView3D) ->
 def _copy_visibility(source: bpy.types.SpaceView3D, target: bpy.types.SpaceView3D) -> None:
     for name in _visibility_names():
         _set(target, name, getattr(source, name))
+    _set_camera(target, source.camera)
+
+
+def _set_camera(space: bpy.types.SpaceView3D, camera: bpy.types.Object | None) -> None:
+    """Have ``space`` look through ``camera``, as one of its own: else Blender gives that camera to the scene."""
+    if space.camera != camera:
+        _set(space, _LOCAL, True)
+        space.camera = camera
 
 
 def _rank(name: str) -> tuple[bool, bool]:
@@ -229,8 +249,6 @@ def _visibility_names() -> tuple[str, ...]:
 
 def _set(owner: Any, name: str, value: Any) -> None:
     """Set only what differs: each write redraws every viewport. An enum value that the twin can't take is left."""
-    if isinstance(value, _Object):
-        value = bpy.data.objects.get((value.name, value.library))
     if _plain(getattr(owner, name)) != _plain(value):
         try:
             setattr(owner, name, set(value) if isinstance(value, frozenset) else value)
@@ -245,14 +263,18 @@ class _Object(NamedTuple):
     library: str | None
 
 
-def _kept(value: Any) -> Any:
-    """``value`` as it may be kept: vectors and colours are views of what is about to change."""
-    if isinstance(value, bpy.types.ID):
-        return _Object(value.name, value.library.filepath if value.library is not None else None)
-    return _plain(value)
+def _kept(thing: bpy.types.Object | None) -> _Object | None:
+    if thing is None:
+        return None
+    return _Object(thing.name, thing.library.filepath if thing.library is not None else None)
+
+
+def _found(kept: _Object | None) -> bpy.types.Object | None:
+    return bpy.data.objects.get((kept.name, kept.library)) if kept is not None else None
 
 
 def _plain(value: Any) -> Any:
+    """``value`` as it may be kept: vectors and colours are views of what is about to change."""
     if isinstance(value, bpy.types.ID):
         return value.name_full
     if isinstance(value, (str, int, float, bool, frozenset, type(None))):

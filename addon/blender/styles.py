@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..keeping import encode
 from ..presets import LIMITS, Library, Listed, Preset, PresetError
 from ..presets.preset import JPEG
-from .server_process import user_folder
+from .folders import styles_folder
 from .shown import Shown
 
 THUMBNAIL = 128
@@ -27,10 +27,10 @@ _items: list[tuple[str, str, str, int, int]] = []  # Blender keeps no reference 
 
 
 def library() -> Library:
-    """The styles there are; the user's own are files in a folder of the extension's."""
+    """The styles there are; the user's own are files beside Blender's settings."""
     global _library
     if _library is None:
-        _library = Library(user_folder() / "styles")
+        _library = Library(styles_folder())
     return _library
 
 

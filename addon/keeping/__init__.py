@@ -1,6 +1,7 @@
 """Pictures kept as files that know how they were made, and recordings. Standard library and numpy only; no bpy."""
 
 from .files import free_path, slug
+from .folders import carry_over, pictures_home
 from .png import NotAPng, decode_size, encode, read_chunks, read_texts
 from .recipe import KeepError, Recipe, make_png, read_recipe, read_request
 from .recording import Recording, timeline
@@ -10,10 +11,12 @@ __all__ = [
     "NotAPng",
     "Recipe",
     "Recording",
+    "carry_over",
     "decode_size",
     "encode",
     "free_path",
     "make_png",
+    "pictures_home",
     "read_chunks",
     "read_recipe",
     "read_request",

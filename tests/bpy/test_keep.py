@@ -93,9 +93,9 @@ def test_where_pictures_go_by_default(addon: Any, tmp_path: Path) -> None:
     from addon.blender.keep import keep_folder
 
     addon.draftglass_keep.folder = ""
-    assert keep_folder(addon).name == "pictures" and keep_folder(addon).is_absolute()
+    assert keep_folder(addon).name == "Draftglass" and keep_folder(addon).is_absolute()
     addon.draftglass_keep.folder = "//here"
-    assert keep_folder(addon).name == "pictures", "there is no file yet to be beside of"
+    assert keep_folder(addon).name == "Draftglass", "there is no file yet to be beside of"
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "town.blend"))
     assert keep_folder(addon) == tmp_path / "here"
     for nothing in ("", " \n "):
