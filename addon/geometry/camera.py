@@ -64,9 +64,14 @@ class Camera:
         return np.stack([self.projection[0], self.projection[1], [0.0, 0.0, -1.0, 0.0], self.projection[3]]) @ self.view
 
     def turned(self, other: Camera) -> float:
-        """By how many radians the view axes of both differ."""
-        cosine = float(np.dot(_axis(self), _axis(other)))
-        return float(np.arccos(np.clip(cosine, -1.0, 1.0)))
+        """By how many radians the one is turned against the other, whichever way."""
+        return rotation(self.view @ np.linalg.inv(other.view))
+
+
+def rotation(matrix: NDArray[np.float64]) -> float:
+    """The angle in radians by which a 4 x 4 matrix of movement, turning and scaling turns."""
+    left, _, right = np.linalg.svd(matrix[:3, :3])
+    return float(np.arccos(np.clip((np.trace(left @ right) - 1) / 2, -1.0, 1.0)))
 
 
 def between(now: Camera, then: Camera, motion: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
@@ -74,19 +79,21 @@ def between(now: Camera, then: Camera, motion: NDArray[np.float64] | None = None
 
     ``motion``: where what the pixel shows was ``then``, as a matrix from its place in the world now; None: the same.
     """
-    if motion is not None:
-        return then.from_world @ motion @ now.to_world
-    if now.is_orthographic and then.is_orthographic and np.allclose(now.view[:3, :3], then.view[:3, :3], atol=1e-9):
-        # parallel rays have one direction for all of the background: it is where it was on the screen
-        matrix = then.from_world @ now.to_world
-        matrix[3] = [0.0, 0.0, 0.0, 1.0]
-        return matrix
-    return then.from_world @ now.to_world
+    return then.from_world @ (now.to_world if motion is None else motion @ now.to_world)
+
+
+def shares_background(now: Camera, then: Camera) -> bool:
+    """Whether two orthographic views look the same way.
+
+    Their parallel rays have one direction for all of the background, which stands still on the screen then; where
+    they look another way, or one of two views is orthographic, nothing can be said about it.
+    """
+    return now.is_orthographic and then.is_orthographic and np.allclose(now.view[:3, :3], then.view[:3, :3], atol=1e-6)
 
 
 def inverse_distances(plane: NDArray[np.uint16], near: float) -> NDArray[np.float32]:
-    """An inverse depth plane (``65535 * near / distance``, 0 for background) as 1 / distance, float32."""
-    return plane * np.float32(1.0 / (FULL * near))
+    """An inverse depth plane (``65535 * near / distance``, 0 for background) as 1 / distance, float32, H x W."""
+    return plane.astype(np.float32) * np.float32(1.0 / (FULL * near))
 
 
 def numbers(camera: Camera, inverse: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -95,9 +102,8 @@ def numbers(camera: Camera, inverse: NDArray[np.float32]) -> NDArray[np.float32]
     x = (np.arange(width, dtype=np.float32) + np.float32(0.5)) * np.float32(2 / width) - 1
     y = 1 - (np.arange(height, dtype=np.float32) + np.float32(0.5)) * np.float32(2 / height)
     one = np.ones_like(inverse)
-    if camera.is_orthographic:
-        return np.stack([x[None] * inverse, y[:, None] * inverse, one, inverse])
-    return np.stack([x[None] * one, y[:, None] * one, one, inverse])
+    scale = inverse if camera.is_orthographic else one
+    return np.stack([x[None] * scale, y[:, None] * scale, one, inverse])
 
 
 def positions(camera: Camera, inverse: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -108,8 +114,3 @@ def positions(camera: Camera, inverse: NDArray[np.float32]) -> NDArray[np.float3
     height, width = inverse.shape
     flat = camera.to_world @ numbers(camera, inverse).reshape(4, -1).astype(np.float64)
     return flat.T.reshape(height, width, 4).astype(np.float32)
-
-
-def _axis(camera: Camera) -> NDArray[np.float64]:
-    axis = camera.view[2, :3]
-    return axis / np.linalg.norm(axis)
