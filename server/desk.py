@@ -79,7 +79,7 @@ class Desk:
                 case _:
                     await self._start(VERBS[type(message)], message.name)
         except EngineError as error:
-            asker.deliver(Failure(sentence(error), "bad_request"))
+            asker.deliver(Failure("bad_request", sentence=sentence(error)))
 
     def leave(self, asker: Asker) -> None:
         """``asker`` has left; its downloads go on."""

@@ -76,7 +76,7 @@ class Holder:
         on_status: Callable[[Status], None],
         wake: Callable[[], None],
     ) -> None:
-        self.status = Status("loading", 0, line(model, 400), "The model is being loaded.")
+        self.status = Status("loading", 0, line(model, 400), sentence="The model is being loaded.")
         self.stopping = False
         self.used = time.perf_counter()
         """When a frame or a load was last begun or ended, by ``time.perf_counter``."""
@@ -131,7 +131,7 @@ class Holder:
             # later frame. A status of "failed" would have no client ask for one.
             self._released, self._next_try = True, time.perf_counter() + RETRY_SECONDS
             words = f"{self._now.model} could not be loaded again, which a later frame will try: {self.status.sentence}"
-            self._set(Status("ready", 0, line(self._now.model, 400), line(words, 4000)))
+            self._set(Status("ready", 0, line(self._now.model, 400), sentence=line(words, 4000)))
         return self._engine
 
     def follow(self) -> bool:
@@ -167,7 +167,7 @@ class Holder:
         words = (
             f"The memory of {name} was given back after {seconds:g} seconds without a frame; the next loads it again."
         )
-        self._set(Status("ready", 0, line(name, 400), line(words, 4000)))
+        self._set(Status("ready", 0, line(name, 400), sentence=line(words, 4000)))
 
     def close(self) -> None:
         """Close the engine. A load that is under way is left to end with the process."""
@@ -192,7 +192,7 @@ class Holder:
         elif isinstance(result, EngineError) and result.code == "out_of_memory" and _would_fit(result, old):
             name = self._close()
             first = f"There is too little memory for both: {name} is released before {wish.model} is loaded."
-            self._set(Status("loading", 0, line(wish.model, 400), line(first, 4000)))
+            self._set(Status("loading", 0, line(wish.model, 400), sentence=line(first, 4000)))
             before = self._now
             if not self._load_here(wish) and not self.stopping:
                 words = self.status.sentence
@@ -230,7 +230,7 @@ class Holder:
         if not self._load_here(wish) and not self.stopping:
             words = f"{wish.model} could not be loaded, so {before.model} stays: {self.status.sentence}"
             self._now, self._released = before, True
-            self._set(Status("ready", 0, line(before.model, 400), line(words, 4000)))
+            self._set(Status("ready", 0, line(before.model, 400), sentence=line(words, 4000)))
 
     def _load_here(self, wish: _Wish) -> bool:
         """Load in this thread, with nothing to serve meanwhile. Returns whether that went well."""
@@ -240,7 +240,7 @@ class Holder:
             if self.stopping:
                 raise Abandoned
             percent = round(100 * min(max(fraction, 0.0), 1.0))
-            self._set(Status("loading", percent, line(wish.model, 400), line(words, 4000)))
+            self._set(Status("loading", percent, line(wish.model, 400), sentence=line(words, 4000)))
 
         try:
             engine = wish.load(report)
@@ -248,7 +248,7 @@ class Holder:
             return False
         except Exception as error:  # the server stays up to say what went wrong
             _log(error)
-            self._set(Status("failed", self.status.percent, line(wish.model, 400), sentence(error)))
+            self._set(Status("failed", self.status.percent, line(wish.model, 400), sentence=sentence(error)))
             return False
         self._adopt(wish, engine)
         return True
@@ -259,7 +259,7 @@ class Holder:
         self._say(engine, getattr(engine, "left_out", "") or LOADED)  # an engine of few words leaves nothing out
 
     def _say(self, engine: Engine, words: str) -> None:
-        self._set(Status("ready", 100, line(engine.name, 400), line(words, 4000)))
+        self._set(Status("ready", 100, line(engine.name, 400), sentence=line(words, 4000)))
 
     def _set(self, status: Status) -> None:
         if status == self.status:

@@ -19,6 +19,7 @@ from addon.wire import (
     PROTOCOL,
     Dropped,
     Failure,
+    Fields,
     Hello,
     Message,
     Picture,
@@ -127,11 +128,12 @@ class Session:
             await self._refuse(f"the first message is a {kind}, but must be a hello", "bad_message")
             return False
         if hello.protocol != PROTOCOL:
-            older = "the add-on" if hello.protocol < PROTOCOL else "the server"
+            older = "the client" if hello.protocol < PROTOCOL else "the server"
             await self._refuse(
-                f"the add-on speaks version {hello.protocol} of the protocol and the server version {PROTOCOL}: "
+                f"the client speaks version {hello.protocol} of the protocol and the server version {PROTOCOL}: "
                 f"update {older}",
                 "protocol_version",
+                {"client": hello.protocol, "server": PROTOCOL},
             )
             return False
         if hello.memory:
@@ -160,12 +162,13 @@ class Session:
                     await self._outbox.room()
                     continue
                 if not isinstance(message, Request):
-                    kind = type(message).__name__.lower()
-                    raise ProtocolError(f"a {kind} message came, but a client sends only requests after its hello")
+                    kind, number = type(message).__name__.lower(), getattr(message, "id", None)
+                    raise ProtocolError(f"a {kind} message came, but no client sends one after its hello", id=number)
+                self._check_encoding(message)
                 picture = self._style_picture(message)
             except ProtocolError as error:
                 self._metrics.failures.labels(error.code).inc()
-                self._post(Failure(str(error)[:4000], error.code, error.id))
+                self._post(Failure(error.code, id=error.id, sentence=str(error)[:4000]))
             else:
                 if message.picture_at is not None:
                     self._places[message.frame.id] = message.picture_at
@@ -184,18 +187,25 @@ class Session:
             )
         self._upload = upload
 
+    def _check_encoding(self, request: Request) -> None:
+        if request.picture_as != "rgb8" and request.picture_as not in self._encodings:
+            raise ProtocolError(
+                f"picture_as is {request.picture_as!r}, which was not agreed on: name it in the hello's encodings",
+                "bad_request",
+                request.frame.id,
+            )
+
     def _style_picture(self, request: Request) -> NDArray[np.uint8] | None:
         """The style picture that ``request`` asks for, uint8 H x W x 3, if any."""
         reference = request.style.reference
         if reference is None or reference.weight == 0:
             return None
         if reference.sha256 != self._upload.sha256:
-            error = ProtocolError(
+            raise ProtocolError(
                 f"the style picture {reference.sha256[:12]} was not sent on this connection: upload it first",
                 "bad_request",
+                request.frame.id,
             )
-            error.id = request.frame.id
-            raise error
         return self._upload.image
 
     async def _write(self) -> None:
@@ -234,7 +244,7 @@ class Session:
             return pack(message, squeeze=squeeze)
         return pack(message) if at is None else pack(message, self._memory, at)
 
-    async def _refuse(self, sentence: str, code: str) -> None:
+    async def _refuse(self, sentence: str, code: str, fields: Fields | None = None) -> None:
         self._metrics.failures.labels(code).inc()
-        await self._send(Failure(sentence[:4000], code))
+        await self._send(Failure(code, fields or {}, sentence=sentence[:4000]))
         await self._socket.close(REFUSED, sentence.encode()[:120].decode("utf-8", "ignore"))

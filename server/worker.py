@@ -161,7 +161,7 @@ class Worker:
         for (client, letter), answer in zip(taken, answers, strict=True):
             if isinstance(answer, Failure):
                 self._metrics.failures.labels(answer.code).inc()
-                answer = Failure(answer.sentence, answer.code, letter.request.frame.id)
+                answer = replace(answer, id=letter.request.frame.id)
             else:
                 self._metrics.pictures.inc()
                 self._metrics.observe(answer.timings)
@@ -174,7 +174,7 @@ class Worker:
             if self.status.state == "ready"
             else f"The model could not be loaded: {self.status.sentence}"
         )
-        return Failure(words[:4000], "model_failed")
+        return Failure("model_failed", sentence=words[:4000])
 
     def _render(self, engine: Engine, taken: Sequence[tuple[Client, Letter]]) -> list[Picture]:
         started = time.perf_counter()
@@ -221,6 +221,6 @@ def _picture(engine: Engine, letter: Letter, rendered: Rendered, started: float,
 
 def _failure_of(error: Exception) -> Failure:
     if isinstance(error, EngineError):
-        return Failure(sentence(error), error.code)
+        return Failure(error.code, sentence=sentence(error))
     traceback.print_exception(error, file=sys.stderr)
-    return Failure(f"The engine failed: {sentence(error)}"[:4000], "internal")
+    return Failure("internal", sentence=f"The engine failed: {sentence(error)}"[:4000])

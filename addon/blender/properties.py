@@ -12,8 +12,8 @@ from bpy.props import (
 )
 
 from ..wire import Control, Lora, Style
-from ..wire.messages import MAX_SEED
 from ..wire.models import MAX_LORAS
+from ..wire.style import MAX_SEED
 
 ASPECTS = (
     ("VIEWPORT", "Viewport", "The picture has the 3D View's proportions and shows all of it"),

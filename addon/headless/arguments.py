@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from .. import __version__
 from ..wire import MAX_SIDE
-from ..wire.messages import MAX_SEED, MAX_STEPS
+from ..wire.style import MAX_SEED, MAX_STEPS
 
 MOST_SHOTS = 10_000
 MOST_PROMPT = 4000

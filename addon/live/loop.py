@@ -237,8 +237,6 @@ class LiveLoop:
             return
         if isinstance(message, Failure) and message.id is None:
             self._refusal = message.sentence
-            if message.code == "protocol_version":
-                raise errors.refused(message.sentence, FAILED)
             if self._pace.newest is not None:  # it could not even read which frame it was: the last one sent
                 self._take_failure(replace(message, id=self._pace.newest))
         elif self._welcome is None:

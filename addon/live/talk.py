@@ -182,6 +182,8 @@ class Talk:
             raise errors.not_draftglass(self.place, str(error)) from None
         if isinstance(message, Picture):
             self._statistics.add("unpack", (time.perf_counter() - begun) * 1e3)
+        if isinstance(message, Failure) and message.code == "protocol_version":  # before version 3 without fields
+            raise errors.protocol_version(self.place, int(message.fields.get("server", 2)), PROTOCOL)
         if isinstance(message, Welcome) and self.welcome is None:
             self._take_welcome(message)
         if isinstance(message, Status) and message.state == "ready" and self.speed is not None:

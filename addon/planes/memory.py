@@ -29,7 +29,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +39,8 @@ POSIX = os.name == "posix"
 SLOTS = 2
 """As many as a client has frames under way."""
 SLOT_BYTES = MEMORY_BYTES // SLOTS
-PICTURE_AT = MAX_SIDE * MAX_SIDE * 5
-"""Where in a slot the picture goes, behind the largest draft with depth."""
+PICTURE_AT = SLOT_BYTES - MAX_SIDE * MAX_SIDE * 3
+"""Where in a slot the picture goes, behind the largest frame with all its planes."""
 PREFIX = "draftglass-"
 STALE_SECONDS = 60.0
 """No greeting takes so long: an older file that still has its name belongs to nobody."""
@@ -104,13 +103,13 @@ class SharedMemory:
         """What a hello says."""
         return self._path.name.removeprefix(PREFIX)
 
-    def write(self, at: int, planes: Sequence[NDArray[Any]]) -> bool:
-        """Write the bytes of ``planes``, contiguous arrays, one behind the other. False where they can't be held."""
+    def write(self, at: int, planes: Sequence[NDArray[np.uint8]]) -> bool:
+        """Write ``planes``, one-dimensional and contiguous, one behind the other. False where they can't be held."""
         if at < 0 or at + sum(plane.nbytes for plane in planes) > MEMORY_BYTES:
             return False
         try:
             for plane in planes:
-                rest = plane.data.cast("B")
+                rest = plane.data
                 while rest:
                     written = self._write_some(rest, at)
                     rest, at = rest[written:], at + written

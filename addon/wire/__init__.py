@@ -5,20 +5,19 @@
 
 from .codec import MAX_MESSAGE_BYTES, pack, unpack
 from .errors import ProtocolError
+from .frame import Frame
 from .greeting import MAX_SIDE, MEMORY_BYTES, MEMORY_NAME, PROTOCOL, Hello, Probe, Welcome
 from .messages import (
     LOADED,
-    Control,
     Dropped,
     Failure,
-    Frame,
+    Fields,
     Message,
     Picture,
     Progress,
     Request,
     Shown,
     Status,
-    Style,
 )
 from .models import (
     CancelPull,
@@ -34,20 +33,24 @@ from .models import (
     Upload,
     VerifyModel,
 )
-from .planes import Shelf, Squeeze, Stretch
+from .planes import PLANES, Plane, Shelf, Squeeze, Stretch
+from .style import CONTROLS, Control, Region, Style
 
 __all__ = [
+    "CONTROLS",
     "LOADED",
     "MAX_MESSAGE_BYTES",
     "MAX_SIDE",
     "MEMORY_BYTES",
     "MEMORY_NAME",
+    "PLANES",
     "PROTOCOL",
     "CancelPull",
     "Control",
     "Dropped",
     "Entry",
     "Failure",
+    "Fields",
     "Frame",
     "Hello",
     "ListModels",
@@ -57,11 +60,13 @@ __all__ = [
     "ModelProgress",
     "Models",
     "Picture",
+    "Plane",
     "Probe",
     "Progress",
     "ProtocolError",
     "PullModel",
     "Reference",
+    "Region",
     "RemoveModel",
     "Request",
     "Shelf",

@@ -6,12 +6,13 @@ import math
 import numbers
 import reprlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from .errors import ProtocolError
 
+T = TypeVar("T")
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = 60
 
@@ -112,10 +113,31 @@ def check_image(name: str, value: object, longest_side: int) -> None:
     check_whole(f"width of {name}", value.shape[1], 8, longest_side)
 
 
-def check_inverse_depth(name: str, value: object, shape: tuple[int, ...]) -> None:
-    """Raise ProtocolError unless ``value`` is uint16 of exactly ``shape`` (height, width)."""
-    if not isinstance(value, np.ndarray) or value.dtype != np.uint16 or value.shape != tuple(shape):
-        raise ProtocolError(f"{name} is {_array(value)}, but must be uint16 of the image's shape {tuple(shape)}")
+def check_array(name: str, value: object, dtype: Any, shape: tuple[int, ...]) -> None:
+    """Raise ProtocolError unless ``value`` is an array of ``dtype`` and exactly ``shape``, the image's."""
+    if not isinstance(value, np.ndarray) or value.dtype != dtype or value.shape != shape:
+        raise ProtocolError(f"{name} is {_array(value)}, but must be {np.dtype(dtype)} of the image's shape {shape}")
+
+
+def check_each(name: str, value: object, kind: type[T], what: str, most: int) -> tuple[T, ...]:
+    """Return ``value``, a list of at most ``most`` objects of ``kind``, as a tuple, or raise ProtocolError."""
+    if not isinstance(value, (tuple, list)) or not all(isinstance(one, kind) for one in value):
+        raise ProtocolError(f"{name} is {show(value)}, but must be a list of {what}")
+    check_whole(f"number of {what}", len(value), 0, most)
+    return tuple(value)
+
+
+def check_fields(name: str, value: object) -> None:
+    """Raise ProtocolError unless ``value`` is a dict of at most 32 names and short texts or finite numbers."""
+    if not isinstance(value, dict):
+        raise ProtocolError(f"{name} is {show(value)}, but must be an object of names and texts or numbers")
+    check_whole(f"number of {name}", len(value), 0, 32)
+    for field, entry in value.items():
+        check_text(f"name of one of {name}", field, 40)
+        if isinstance(entry, str):
+            check_text(f"{name} {show(field)}", entry, 4000)
+        else:
+            check_number(f"{name} {show(field)}", entry, -1e300, 1e300)
 
 
 def _real(entry: object) -> float:

@@ -18,21 +18,18 @@ from numpy.typing import NDArray
 
 from .checks import check_choice, check_whole, show
 from .errors import ProtocolError
+from .frame import MAX_ID, Frame
 from .greeting import MAX_SIDE, Hello, Probe, Welcome
 from .messages import (
-    MAX_CONTROLS,
-    MAX_ID,
-    Control,
+    MAX_REGIONS,
     Dropped,
     Failure,
-    Frame,
     Message,
     Picture,
     Progress,
     Request,
     Shown,
     Status,
-    Style,
 )
 from .models import (
     MAX_ENTRIES,
@@ -50,17 +47,24 @@ from .models import (
     Upload,
     VerifyModel,
 )
-from .planes import PLANES, Shelf, Squeeze, Stretch, lay, read
+from .planes import PIXEL_PLANES, PLANES, Shelf, Squeeze, Stretch, lay, read
+from .style import MAX_CONTROLS, Control, Region, Style
 
 MAX_HEADER_BYTES = 1024 * 1024
-MAX_MESSAGE_BYTES = 4 + MAX_HEADER_BYTES + MAX_SIDE * MAX_SIDE * 5
-"""The longest message: a header and, at the largest size, an RGB image (3 bytes) and depth (2 bytes a pixel)."""
+_PIXEL_BYTES = sum(PLANES[name].pixel_bytes for name in PIXEL_PLANES)
+_ROW_BYTES = sum(plane.rows * plane.pixel_bytes for plane in PLANES.values())
+MAX_MESSAGE_BYTES = 4 + MAX_HEADER_BYTES + MAX_SIDE * MAX_SIDE * _PIXEL_BYTES + _ROW_BYTES
+"""The longest message: a header and, at the largest size, every plane of the table."""
 
 T = TypeVar("T")
 _LENGTH = struct.Struct("<I")
-_IMAGE = frozenset({"image"})
-# message with planes -> the planes it may have
-_CARRIES = {"request": frozenset(PLANES), "picture": _IMAGE, "upload": _IMAGE, "probe": _IMAGE}
+# messages with planes: all have an image
+_CARRIERS: dict[str, Callable[..., Message]] = {
+    "request": Request,
+    "picture": Picture,
+    "upload": Upload,
+    "probe": Probe,
+}
 # has a default for whoever builds the message here, but must be said in the bytes
 _ALWAYS = ("protocol",)
 _NOTHING: Mapping[str, Any] = {}
@@ -81,7 +85,7 @@ _PLAIN: dict[str, Callable[..., Message]] = {
     "verify_model": VerifyModel,
     "model_progress": ModelProgress,
 }
-_TYPE_OF = {kind: name for name, kind in _PLAIN.items()} | {Picture: "picture", Upload: "upload", Probe: "probe"}
+_TYPE_OF = {kind: name for name, kind in (_CARRIERS | _PLAIN).items()}
 
 
 def pack(message: Message, shelf: Shelf | None = None, at: int = 0, squeeze: Squeeze | None = None) -> bytes:
@@ -92,9 +96,7 @@ def pack(message: Message, shelf: Shelf | None = None, at: int = 0, squeeze: Squ
     """
     planes: dict[str, NDArray[Any]] = {}
     if isinstance(message, Request):
-        header, planes = _request_header(message), {"image": message.frame.image}
-        if message.frame.inverse_depth is not None:
-            planes["inverse_depth"] = message.frame.inverse_depth
+        header, planes = _request_header(message), message.frame.planes
     elif isinstance(message, Picture | Upload | Probe):
         fields = {f.name: getattr(message, f.name) for f in dataclasses.fields(message) if f.name != "image"}
         header, planes = {"type": _TYPE_OF[type(message)], **fields}, {"image": message.image}
@@ -117,7 +119,7 @@ def unpack(data: bytes | bytearray | memoryview, shelf: Shelf | None = None, str
     """
     header, rest = _split(memoryview(data))
     try:
-        return _read(header, lambda listed: read(listed, rest, shelf, stretch))
+        return _read(header, lambda kind, listed: read(kind, listed, rest, shelf, stretch))
     except ProtocolError as error:
         frame = header.get("id")
         if isinstance(frame, int) and not isinstance(frame, bool) and 0 <= frame <= MAX_ID:
@@ -125,23 +127,16 @@ def unpack(data: bytes | bytearray | memoryview, shelf: Shelf | None = None, str
         raise
 
 
-def _read(header: dict[str, Any], read_planes: Callable[[object], dict[str, NDArray[Any]]]) -> Message:
+def _read(header: dict[str, Any], read_planes: Callable[[str, object], dict[str, NDArray[Any]]]) -> Message:
     kind = header.pop("type", None)
-    check_choice("type of message", kind, [*_CARRIES, *_PLAIN])
-    planes = read_planes(header.pop("planes", []))
-    extra = sorted(planes.keys() - _CARRIES.get(kind, ()))
-    if extra:
-        raise ProtocolError(f"a {kind} message has the plane {extra[0]!r}, which belongs to no {kind}")
-    if kind in _CARRIES and "image" not in planes:
+    check_choice("type of message", kind, [*_CARRIERS, *_PLAIN])
+    planes = read_planes(kind, header.pop("planes", []))
+    if kind in _CARRIERS and "image" not in planes:
         raise ProtocolError(f"a {kind} message has no plane 'image'")
     if kind == "request":
         return _read_request(header, planes)
-    if kind == "picture":
-        return _build(Picture, kind, header, planes)
-    if kind == "upload":
-        return _build(Upload, kind, header, planes)
-    if kind == "probe":
-        return _build(Probe, kind, header, planes)
+    if kind in _CARRIERS:
+        return _build(_CARRIERS[kind], kind, header, planes)
     if kind == "models":
         entries = _build_each(Entry, "model", "entries", header.pop("entries", []), MAX_ENTRIES)
         return _build(Models, kind, header, {"entries": entries})
@@ -149,7 +144,7 @@ def _read(header: dict[str, Any], read_planes: Callable[[object], dict[str, NDAr
 
 
 def _request_header(message: Request) -> dict[str, Any]:
-    frame, style = message.frame, dataclasses.asdict(message.style)
+    frame = message.frame
     return {
         "type": "request",
         "id": frame.id,
@@ -158,7 +153,10 @@ def _request_header(message: Request) -> dict[str, Any]:
         "near": frame.near,
         "view": frame.view,
         "projection": frame.projection,
-        "style": style,
+        "style": dataclasses.asdict(message.style),
+        "after": message.after,
+        "regions": [dataclasses.asdict(region) for region in message.regions],
+        "panorama": message.panorama,
         **({} if message.picture_at is None else {"picture_at": message.picture_at}),
         **({} if message.picture_as == "rgb8" else {"picture_as": message.picture_as}),
     }
@@ -177,9 +175,11 @@ def _read_request(header: dict[str, Any], planes: dict[str, NDArray[Any]]) -> Re
         if not isinstance(reference, dict):
             raise ProtocolError(f"reference is {show(reference)}, but must be an object")
         built["reference"] = _build(Reference, "reference", reference)
-    rest = {name: header.pop(name) for name in ("settle", "picture_at", "picture_as") if name in header}
-    frame = _build(Frame, "request", header, planes)
-    return Request(frame, _build(Style, "style", style, built), **rest)
+    regions = _build_each(Region, "region", "regions", header.pop("regions", []), MAX_REGIONS)
+    of_view = {name: value for name, value in header.items() if name not in PLANES}
+    of_request = {f.name: header[f.name] for f in dataclasses.fields(Request) if f.name in header}
+    frame = _build(Frame, "request", of_view, planes)
+    return Request(**(of_request | {"frame": frame, "style": _build(Style, "style", style, built), "regions": regions}))
 
 
 def _split(data: memoryview) -> tuple[dict[str, Any], memoryview]:
@@ -195,7 +195,8 @@ def _split(data: memoryview) -> tuple[dict[str, Any], memoryview]:
     if length > len(data) - 4:
         raise ProtocolError(f"the header's length is {length}, but only {len(data) - 4} bytes follow it")
     try:
-        header = json.loads(bytes(data[4 : 4 + length]).decode("utf-8"), parse_constant=_no_constant)
+        text = bytes(data[4 : 4 + length]).decode("utf-8")
+        header = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_name_twice)
     except (ValueError, RecursionError) as error:  # bad UTF-8 and bad JSON are both ValueErrors
         raise ProtocolError(f"the header is no JSON in UTF-8: {show(str(error))}") from None
     if not isinstance(header, dict):
@@ -205,6 +206,15 @@ def _split(data: memoryview) -> tuple[dict[str, Any], memoryview]:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
+
+
+def _no_name_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in found if names.count(name) > 1)
+        raise ValueError(f"the name {twice!r} is there twice in an object")
+    return found
 
 
 def _build_each(kind: Callable[..., T], name: str, field: str, listed: Any, most: int) -> tuple[T, ...]:
@@ -217,7 +227,7 @@ def _build_each(kind: Callable[..., T], name: str, field: str, listed: Any, most
 def _build(kind: Callable[..., T], name: str, values: dict[str, Any], given: Mapping[str, Any] = _NOTHING) -> T:
     """A ``kind`` of ``given`` and those of ``values`` that it has fields for: what newer peers add is skipped."""
     fields = dataclasses.fields(kind)  # type: ignore[arg-type]
-    known = {f.name: values[f.name] for f in fields if f.name in values and f.name not in PLANES} | dict(given)
+    known = {f.name: values[f.name] for f in fields if f.name in values} | dict(given)
     for f in fields:
         needed = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
         if f.name not in known and (needed or f.name in _ALWAYS):

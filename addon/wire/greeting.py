@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from .checks import check_flag, check_image, check_number, check_text, check_whole, check_words, show
 from .errors import ProtocolError
 
-PROTOCOL = 2
+PROTOCOL = 3
 """The version of the protocol that this package speaks."""
 
 MAX_SIDE = 2048
 """The longest side of a plane, in pixels."""
 
-MEMORY_BYTES = 64 * 1024 * 1024
+MEMORY_BYTES = 128 * 1024 * 1024
 """Size of the memory that a client and a server on one machine may share for planes."""
 
 MEMORY_NAME = "[0-9a-f]{32}"

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from addon.planes.squeeze import QUALITY, squeeze
+from addon.planes.squeeze import QUALITY, make_jpeg
 from server.engine.devices import choose
 from server.engine.images import Transfer
 
@@ -45,7 +45,7 @@ def codecs(device: torch.device) -> dict[str, Codec]:
         Image.fromarray(fetch(picture)).save(file, "JPEG", quality=QUALITY, subsampling="4:4:4")
         return file.getvalue()
 
-    found: dict[str, Codec] = {"simplejpeg": lambda picture: squeeze("image", fetch(picture))[1], "Pillow": pillow}
+    found: dict[str, Codec] = {"simplejpeg": lambda picture: make_jpeg(fetch(picture)), "Pillow": pillow}
     if device.type == "cuda":
         try:
             from torchvision.io import encode_jpeg

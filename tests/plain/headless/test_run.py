@@ -20,7 +20,7 @@ from addon.headless.run import Outcome, Run, wait_until_live
 from addon.headless.server import OwnServer
 from addon.live import Address, LiveLoop
 from addon.wire import Dropped, Failure, Status, pack
-from addon.wire.messages import IDENTITY
+from addon.wire.frame import IDENTITY
 from tests.plain.live.servers import free_port, greet, inverted, inverter, requests, script
 
 SIDE = 64
@@ -174,7 +174,7 @@ def test_a_shot_that_the_server_dropped_is_drawn_anew(lost: set[int]) -> None:
 
 
 def test_a_failure_ends_the_run_in_the_servers_words() -> None:
-    failure = Failure("the model has no depth adapter", "bad_request", 2)
+    failure = Failure("bad_request", id=2, sentence="the model has no depth adapter")
     with (
         script(answering(lambda number: pack(failure) if number == 2 else None)) as address,
         pytest.raises(HeadlessError, match=r"^The model has no depth adapter\.$"),
@@ -210,7 +210,7 @@ def test_localhost_is_tried_at_both_its_addresses() -> None:
 
 def test_a_model_that_failed_is_told_and_one_that_loads_is_waited_for() -> None:
     def failed(connection: ServerConnection) -> None:
-        greet(connection, Status("failed", 0, "m", "there is no unet"))
+        greet(connection, Status("failed", 0, "m", sentence="there is no unet"))
         for _ in connection:
             pass
 

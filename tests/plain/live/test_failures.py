@@ -16,7 +16,7 @@ def test_a_failed_frame_is_told_and_not_sent_again_before_the_view_changes() -> 
         greet(connection)
         for request in requests(connection):
             if request.frame.id == 1:
-                connection.send(pack(Failure("the prompt has no words", "bad_request", 1)))
+                connection.send(pack(Failure("bad_request", id=1, sentence="the prompt has no words")))
             else:
                 connection.send(pack(inverted(request)))
 
@@ -37,7 +37,7 @@ def test_a_failure_without_id_does_not_block_the_loop() -> None:
         greet(connection)
         for number, request in enumerate(requests(connection)):
             bad = number < 3
-            connection.send(pack(Failure("not readable", "bad_message") if bad else inverted(request)))
+            connection.send(pack(Failure("bad_message", sentence="not readable") if bad else inverted(request)))
 
     with script(handler) as address:
         viewer = Viewer(LiveLoop(address, settle=False))
@@ -54,7 +54,7 @@ def test_the_loading_of_the_model_is_told_in_per_cent_and_frames_wait_for_it() -
     go = threading.Event()
 
     def handler(connection: ServerConnection) -> None:
-        greet(connection, Status("loading", 40, "m", "reading the UNet"))
+        greet(connection, Status("loading", 40, "m", sentence="reading the UNet"))
         go.wait(10)
         connection.send(pack(Status("ready", 100, "m")))
         for request in requests(connection):
@@ -75,7 +75,7 @@ def test_a_model_that_failed_is_told_and_one_that_comes_later_is_used() -> None:
     go = threading.Event()
 
     def handler(connection: ServerConnection) -> None:
-        greet(connection, Status("failed", 0, "m", "the folder /models/x has no unet"))
+        greet(connection, Status("failed", 0, "m", sentence="the folder /models/x has no unet"))
         go.wait(10)
         connection.send(pack(READY))
         for request in requests(connection):

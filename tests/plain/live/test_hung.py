@@ -107,7 +107,10 @@ def test_a_slow_picture_is_no_hung_server(seconds: int) -> None:
 
 @pytest.mark.parametrize(
     "status",
-    [Status("loading", 30, "a model", "Loading"), Status("ready", 100, "a model", "Loading another model: 30 %")],
+    [
+        Status("loading", 30, "a model", sentence="Loading"),
+        Status("ready", 100, "a model", sentence="Loading another model: 30 %"),
+    ],
     ids=["its model", "another one beside"],
 )
 def test_a_server_that_loads_may_keep_silent_for_longer(status: Status) -> None:

@@ -161,7 +161,7 @@ def test_answers_to_frames_that_were_never_sent_change_nothing() -> None:
         greet(connection)
         for request in requests(connection):
             image = np.zeros((8, 8, 3), np.uint8)
-            for nonsense in (Picture(999, image), Dropped(998), Failure("no", "internal", 997)):
+            for nonsense in (Picture(999, image), Dropped(998), Failure("internal", id=997)):
                 connection.send(pack(nonsense))
             connection.send(pack(inverted(request)))
             connection.send(pack(inverted(request)))

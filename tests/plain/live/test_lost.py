@@ -107,7 +107,7 @@ def test_a_view_that_ends_every_connection_is_not_sent_many_times_a_second() -> 
     def handler(connection: ServerConnection) -> None:
         greet(connection)
         connection.recv()
-        connection.send(pack(Failure("this frame is more than I can take", "too_large")))
+        connection.send(pack(Failure("too_large", sentence="this frame is more than I can take")))
         connection.close(1009)
 
     now = 0.0

@@ -56,14 +56,18 @@ class Shop:
             return [Models((ENTRY,))]
         if isinstance(message, PullModel):
             if message.name != ENTRY.name:
-                return [Failure(f"there is no model {message.name!r}", "bad_request")]
+                return [Failure("bad_request", sentence=f"there is no model {message.name!r}")]
             return [ModelProgress("sd15", "pulling", part, 4) for part in range(4)] + [
                 ModelProgress("sd15", "done", 4, 4)
             ]
         if message == LoadModel("nothing"):
-            return [Failure("there is no model 'nothing'", "bad_request")]
+            return [Failure("bad_request", sentence="there is no model 'nothing'")]
         if message == LoadModel("broken"):
-            return [Status("ready", 100, "simulated", "broken could not be loaded, so simulated stays: it is cut off")]
+            return [
+                Status(
+                    "ready", 100, "simulated", sentence="broken could not be loaded, so simulated stays: it is cut off"
+                )
+            ]
         if isinstance(message, LoadModel):
             return [Status("ready", 100, message.name)]
         return []

@@ -15,7 +15,7 @@ from addon.wire import Frame, ProtocolError, Request, Style, pack
 from tests.plain.live.links import link as throttled
 from tests.plain.live.real_server import inverting
 from tests.plain.live.servers import Viewer, inverter, script
-from tests.plain.wire.strategies import split
+from tests.plain.wire.samples import split
 
 SIDE = 256
 
@@ -112,7 +112,7 @@ def test_a_jpeg_that_was_not_agreed_on_is_refused(monkeypatch: pytest.MonkeyPatc
     _, jpeg = squeeze.squeeze("image", np.zeros((16, 24, 3), np.uint8))
     monkeypatch.setattr(squeeze, "simplejpeg", None)
     with pytest.raises(ProtocolError, match="not agreed on"):
-        stretch("jpeg", jpeg, 16, 24)
+        stretch("image", "jpeg", jpeg, 16, 24)
 
 
 def test_on_this_machine_nothing_is_measured_and_nothing_small(server: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +172,7 @@ def test_depth_keeps_twelve_bits_exactly() -> None:
     depth = np.random.default_rng(1).integers(0, 65536, (40, 24), np.uint16)
     depth[0, :2] = 0, 65535
     encoding, data = squeeze.squeeze("inverse_depth", depth)
-    back = stretch(encoding, data, 40, 24)
+    back = stretch("inverse_depth", encoding, data, 40, 24)
     assert (back >> 4 == depth >> 4).all() and back[0, :2].tolist() == [0, 65535] and back.dtype == np.uint16
 
 
@@ -182,4 +182,4 @@ def test_what_lies_about_its_size_is_refused_before_it_is_made() -> None:
     assert len(depth) < 50_000, "eight megabytes in a few"
     for encoding, data in (("jpeg", jpeg), ("jpeg", jpeg[:40]), ("jpeg", b"no"), ("u12z", depth), ("u12z", depth[:9])):
         with pytest.raises(ProtocolError):
-            stretch(encoding, data, 16, 16)
+            stretch("inverse_depth", encoding, data, 16, 16)

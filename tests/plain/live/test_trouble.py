@@ -17,7 +17,7 @@ from websockets.sync.server import ServerConnection
 
 from addon.live import CONNECTING, FAILED, LIVE, WAITING, Address, LiveLoop
 from addon.live.connection import FLOOD, PATIENCE
-from addon.wire import MAX_MESSAGE_BYTES, PROTOCOL, Failure, Hello, Status, Welcome, pack, unpack
+from addon.wire import MAX_MESSAGE_BYTES, PROTOCOL, Failure, Fields, Hello, Status, Welcome, pack, unpack
 from tests.plain.live.servers import (
     Clock,
     Viewer,
@@ -122,16 +122,22 @@ def test_another_version_of_the_protocol_is_told_with_the_side_to_update(theirs:
         viewer.loop.stop()
 
 
-def test_a_server_that_refuses_our_version_says_so_itself() -> None:
+@pytest.mark.parametrize(
+    ("fields", "theirs", "older"), [({"server": PROTOCOL + 1}, PROTOCOL + 1, "the add-on"), ({}, 2, "the server")]
+)
+def test_a_server_that_refuses_our_version_is_told_with_both(fields: Fields, theirs: int, older: str) -> None:
+    """A server of version 2 says no more than the code."""
+
     def handler(connection: ServerConnection) -> None:
         assert isinstance(unpack(connection.recv()), Hello)
-        connection.send(pack(Failure("the server is newer than the add-on: update the add-on", "protocol_version")))
+        connection.send(pack(Failure("protocol_version", fields, sentence="whatever it says")))
         connection.close(4400, "update")
 
     with script(handler) as address:
         viewer = Viewer(LiveLoop(address))
         viewer.until(lambda: viewer.loop.state == FAILED)
-        assert viewer.loop.sentence.startswith("The server is newer than the add-on: update the add-on. Trying again")
+        expected = f"speaks version {theirs} of the protocol, this add-on version {PROTOCOL}: update {older}."
+        assert expected in viewer.loop.sentence
         viewer.loop.stop()
 
 

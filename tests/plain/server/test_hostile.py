@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 
 from addon.wire import MAX_MESSAGE_BYTES, Failure, Picture, ProtocolError, pack, unpack
 from tests.plain.server.rig import PATIENCE, Address, Client, RawClient, make_request
-from tests.plain.wire.strategies import join, one_of_each, split
+from tests.plain.wire.samples import join, one_of_each, split
 
 CODES = {"bad_message", "bad_request", "too_large"}
 REQUEST = pack(make_request(5))

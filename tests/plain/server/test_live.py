@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -53,13 +54,14 @@ def test_hello_is_answered_by_welcome_then_status(address: Address) -> None:
         assert welcome == Welcome(PROTOCOL, f"draftglass-server {__version__}", 2048, 2)
 
 
-@pytest.mark.parametrize(("version", "to_update"), [(PROTOCOL + 1, "server"), (0, "add-on")])
+@pytest.mark.parametrize(("version", "to_update"), [(PROTOCOL + 1, "server"), (2, "client"), (0, "client")])
 def test_another_version_is_told_which_side_to_update(address: Address, version: int, to_update: str) -> None:
     with address.connect() as connection:
         failure, code = closed_with(connection, pack(Hello(protocol=version)))
     assert failure.code == "protocol_version"
     assert failure.sentence.endswith(f"update the {to_update}")
-    assert str(version) in failure.sentence
+    assert f"version {version} " in failure.sentence and f"version {PROTOCOL}:" in failure.sentence
+    assert failure.fields == {"client": version, "server": PROTOCOL}
     assert code == 4400
 
 
@@ -121,14 +123,32 @@ def test_the_same_request_gives_the_same_bytes_and_another_seed_or_prompt_others
 
 @pytest.mark.parametrize(
     "wrong",
-    [b"", b"\2\0\0\0[]", "text", pack(Hello()), pack(Welcome()), pack(Picture(7, np.zeros((8, 8, 3), np.uint8)))],
+    [
+        b"",
+        b"\2\0\0\0[]",
+        "text",
+        pack(Hello()),
+        pack(Welcome()),
+        pack(Picture(7, np.zeros((8, 8, 3), np.uint8))),
+        pack(Dropped(7)),
+    ],
 )
 def test_a_wrong_message_is_answered_and_the_connection_stays(address: Address, wrong: bytes | str) -> None:
     with address.client() as client:
         client.connection.send(wrong)
-        assert client.until(Failure).code == "bad_message"
+        failure = client.until(Failure)
+        assert failure.code == "bad_message"
+        assert failure.id == (7 if isinstance(wrong, bytes) and b'"id":7' in wrong else None)
         client.send(make_request(2))
         assert client.until(Picture).id == 2
+
+
+def test_a_picture_in_an_encoding_that_was_not_agreed_on_is_refused(address: Address) -> None:
+    with address.client() as client:
+        client.send(replace(make_request(5), picture_as="jpeg"))
+        failure = client.until(Failure)
+        assert (failure.code, failure.id) == ("bad_request", 5)
+        assert "picture_as is 'jpeg', which was not agreed on" in failure.sentence
 
 
 def test_a_failure_names_its_request(address: Address) -> None:
@@ -171,8 +191,8 @@ def test_the_server_outlives_whatever_a_frame_does_to_the_engine(
             client.send(make_request(number))
             answers.append(client.answer())
     assert [type(answer) for answer in answers] == [Picture, Failure, Picture, Failure, Picture]
-    assert answers[1] == Failure("the memory is full: use a smaller size", "out_of_memory", 1)
-    assert answers[3] == Failure("The engine failed: division by zero", "internal", 3)
+    assert answers[1] == Failure("out_of_memory", id=1, sentence="the memory is full: use a smaller size")
+    assert answers[3] == Failure("internal", id=3, sentence="The engine failed: division by zero")
     assert "ZeroDivisionError" in capfd.readouterr().err
 
 
@@ -189,7 +209,7 @@ def test_a_request_before_the_model_is_there_waits_for_it(engine: StableDiffusio
         wait_for(lambda: gate.started)
         while (status := client.until(Status)).percent < 50:  # what was told as it came in, maybe
             pass
-        assert status == Status("loading", 50, str(worker.status.model), "at 0.5")
+        assert status == Status("loading", 50, str(worker.status.model), sentence="at 0.5")
         for number in (1, 2, 3):
             client.send(make_request(number))
         assert [client.answer(), client.answer()] == [Dropped(1), Dropped(2)]

@@ -79,7 +79,7 @@ def test_an_outbox_has_room_until_its_answers_are_many() -> None:
         outbox = Outbox()
         for number in range(ROOM):
             await outbox.room()
-            outbox.put(Failure("no", id=number))
+            outbox.put(Failure("internal", id=number))
         waiting = asyncio.ensure_future(outbox.room())
         await asyncio.sleep(0)
         assert not waiting.done()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import struct
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from addon.wire import (
+    CONTROLS,
     CancelPull,
     Control,
     Dropped,
@@ -30,6 +28,7 @@ from addon.wire import (
     Progress,
     PullModel,
     Reference,
+    Region,
     RemoveModel,
     Request,
     Shown,
@@ -39,6 +38,7 @@ from addon.wire import (
     VerifyModel,
     Welcome,
 )
+from addon.wire.frame import OBJECT
 
 ids = st.integers(0, 2**53 - 1)
 sides = st.integers(8, 40)
@@ -79,8 +79,20 @@ matrices = st.lists(
 
 
 @st.composite
+def objects(draw: st.DrawFn) -> np.ndarray:
+    """Up to five of them, each id once."""
+    numbers = draw(st.lists(st.integers(1, 65535), max_size=5, unique=True))
+    finite = st.floats(allow_nan=False, allow_infinity=False, width=32)
+    rows = np.zeros(len(numbers), OBJECT)
+    rows["id"] = numbers
+    rows["world"] = draw(st_numpy.arrays(np.float32, (len(numbers), 4, 4), elements=finite))
+    return rows
+
+
+@st.composite
 def frames(draw: st.DrawFn) -> Frame:
     height, width = draw(sides), draw(sides)
+    drawn_ids = draw(st.none() | arrays(np.uint16, (height, width)))
     return Frame(
         id=draw(ids),
         image=draw(arrays(np.uint8, (height, width, 3))),
@@ -89,6 +101,10 @@ def frames(draw: st.DrawFn) -> Frame:
         view=draw(matrices),
         projection=draw(matrices),
         captured=draw(numbers(-1e15, 1e15)),
+        ids=drawn_ids,
+        strength=draw(st.none() | arrays(np.uint8, (height, width))),
+        normals=draw(st.none() | arrays(np.uint8, (height, width, 3))),
+        objects=draw(objects()) if drawn_ids is not None else (),
     )
 
 
@@ -98,11 +114,18 @@ loras = st.builds(Lora, name=names, weight=numbers(-2, 2))
 references = st.builds(Reference, sha256=sha256s, weight=numbers(0, 2))
 
 
+kinds_and_planes = st.sampled_from([(kind, plane) for kind, planes in CONTROLS.items() for plane in planes])
+
+
 @st.composite
 def requests(draw: st.DrawFn) -> Request:
     frame = draw(frames())
-    weight = numbers(0, 2) if frame.inverse_depth is not None else st.just(0.0)
-    controls = st.just(()) | weight.map(lambda value: (Control("depth", value),))
+    controls = [
+        Control(kind, draw(numbers(0, 2)) if plane in frame.planes else 0, plane)
+        for kind, plane in draw(st.lists(kinds_and_planes, max_size=3, unique_by=lambda pair: pair[0]))
+    ]
+    weights = numbers(0, 2) if frame.ids is not None else st.just(0)
+    regions = st.builds(Region, id=st.integers(1, 65535), prompt=texts(4000), weight=weights)
     style = st.builds(
         Style,
         prompt=texts(4000),
@@ -113,7 +136,8 @@ def requests(draw: st.DrawFn) -> Request:
         seed=st.integers(0, 2**32 - 1),
         width=st.integers(8, 256).map(lambda eighths: eighths * 8),
         height=st.integers(8, 256).map(lambda eighths: eighths * 8),
-        controls=controls,
+        controls=st.just(controls),
+        steady=numbers(0, 1),
         loras=st.lists(loras, max_size=8).map(tuple),
         reference=st.none() | references,
     )
@@ -121,8 +145,10 @@ def requests(draw: st.DrawFn) -> Request:
         frame,
         draw(style),
         draw(st.booleans()),
-        picture_as=draw(st.sampled_from(["rgb8", "jpeg"])),
-        picture_at=draw(st.none() | st.integers(0, 2**26)),
+        **draw(st.sampled_from([{}, {"picture_as": "jpeg"}, {"picture_at": 0}, {"picture_at": 2**27}])),
+        after=draw(st.none() | ids),
+        regions=draw(st.lists(regions, max_size=4, unique_by=lambda region: region.id)),
+        panorama=draw(st.booleans()),
     )
 
 
@@ -141,6 +167,7 @@ def pictures(draw: st.DrawFn) -> Picture:
         timings=draw(timings),
         arrived=draw(numbers(-1e15, 1e15)),
         made=draw(numbers(-1e15, 1e15)),
+        after=draw(st.none() | ids),
     )
 
 
@@ -167,15 +194,18 @@ welcomes = st.builds(
     memory=st.booleans(),
     encodings=words,
 )
+fields = st.dictionaries(texts(40), texts(4000) | numbers(-1e300, 1e300), max_size=4)
 statuses = st.builds(
     Status,
     state=st.sampled_from(["loading", "ready", "failed"]),
     percent=numbers(0, 100),
     model=texts(400),
+    code=texts(100),
+    fields=fields,
     sentence=texts(4000),
 )
 droppeds = st.builds(Dropped, id=ids)
-failures = st.builds(Failure, sentence=texts(4000), code=texts(100), id=st.none() | ids)
+failures = st.builds(Failure, code=texts(100), fields=fields, id=st.none() | ids, sentence=texts(4000))
 
 byte_counts = st.integers(0, 2**53 - 1)
 entries = st.builds(
@@ -225,44 +255,3 @@ def probes(draw: st.DrawFn) -> Probe:
 plain_messages = hellos | probes() | showns | welcomes | statuses | progresses() | droppeds | failures
 model_messages = st.just(ListModels()) | models | wishes | model_progresses | uploads()
 messages: st.SearchStrategy[Message] = plain_messages | requests() | pictures() | model_messages
-
-
-def one_of_each() -> dict[str, Message]:
-    """A message of every type, small, each with every field said."""
-    image = np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3)
-    depth = (np.arange(64, dtype=np.uint16) * 1000).reshape(8, 8)
-    style = Style("a castle 🏰", "blur", 0.6, 4, 1.5, 7, 512, 256, (Control("depth", 0.5),))
-    style = replace(style, loras=(Lora("ink", 0.5),), reference=Reference("0" * 64, 0.5))
-    return {
-        "hello": Hello(client="test"),
-        "welcome": Welcome(server="test"),
-        "status": Status("loading", 12.5, "embedded", "reading"),
-        "request": Request(Frame(3, image, depth, near=2.0, captured=1.5), style, settle=True),
-        "picture": Picture(3, image, 1.5, True, "embedded", {"engine": 20.5}),
-        "progress": Progress(3, 1, 4),
-        "shown": Shown({"display": 2.5}),
-        "probe": Probe(image, 2.5),
-        "dropped": Dropped(3),
-        "failure": Failure("it broke", "internal", 3),
-        "upload": Upload("0" * 64, image),
-        "list_models": ListModels(),
-        "models": Models((Entry("sd15", "SD 1.5", download_bytes=5),), "models"),
-        "load_model": LoadModel("sd15"),
-        "pull_model": PullModel("sd15"),
-        "cancel_pull": CancelPull("sd15"),
-        "remove_model": RemoveModel("sd15"),
-        "verify_model": VerifyModel("sd15"),
-        "model_progress": ModelProgress("sd15", "pulling", 1, 5, "downloading"),
-    }
-
-
-def split(data: bytes) -> tuple[dict[str, Any], bytes]:
-    """The header and the planes' bytes of a packed message."""
-    length = struct.unpack_from("<I", data)[0]
-    return json.loads(data[4 : 4 + length]), data[4 + length :]
-
-
-def join(header: Any, planes: bytes = b"") -> bytes:
-    """The bytes of any header, valid or not, and any planes. ``header``: bytes stay as they are."""
-    text = header if isinstance(header, bytes) else json.dumps(header).encode()
-    return struct.pack("<I", len(text)) + text + planes

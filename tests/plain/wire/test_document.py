@@ -16,6 +16,7 @@ import pytest
 
 from addon.wire import (
     MAX_MESSAGE_BYTES,
+    PLANES,
     Control,
     Dropped,
     Entry,
@@ -32,6 +33,7 @@ from addon.wire import (
     Probe,
     Progress,
     Reference,
+    Region,
     Request,
     Shown,
     Status,
@@ -123,6 +125,17 @@ def test_the_limits_are_the_codes() -> None:
     assert f"{MAX_MESSAGE_BYTES:,} bytes" in text
 
 
+def test_the_table_of_planes_is_the_codes() -> None:
+    lines = DOCUMENT.read_text(encoding="utf-8").split("<!-- table: planes -->\n")[1].split("\n\n")[0].splitlines()
+    order = ["request", "picture", "probe", "upload"]
+    expected = [
+        f"| `{name}` | `{plane.encoding}` | {f'`{plane.small}`' if plane.small else 'none'} | "
+        f"{', '.join(sorted(plane.messages, key=order.index))} | {plane.meaning} |"
+        for name, plane in PLANES.items()
+    ]
+    assert lines[2:] == expected
+
+
 SECTIONS: dict[str, tuple[type, ...]] = {
     "### Hello": (Hello,),
     "### Welcome": (Welcome,),
@@ -134,6 +147,7 @@ SECTIONS: dict[str, tuple[type, ...]] = {
     "### Dropped": (Dropped,),
     "### Failure": (Failure,),
     "### Probe": (Probe,),
+    "### Region": (Region,),
     "### LoRA": (Lora,),
     "### Reference": (Reference,),
     "### Upload": (Upload,),
@@ -149,12 +163,17 @@ SECTIONS: dict[str, tuple[type, ...]] = {
 def test_every_field_is_described_with_its_default(title: str) -> None:
     """The rows of a section's tables are the classes' fields, and the defaults are theirs."""
     section = DOCUMENT.read_text(encoding="utf-8").split(f"\n{title}\n")[1].split("\n## ")[0].split("\n### ")[0]
-    rows = dict.fromkeys(["frame", "image", "inverse_depth"], "")  # planes, and Request's own Frame
+    rows: dict[str, str] = {}
     for names, default in re.findall(r"^\| (`[^|]+`) \| [^|]+ \| ([^|]+) \|", section, re.M):
         rows.update(dict.fromkeys(re.findall(r"`(\w+)`", names), default.strip("` ")))
-    described = set(rows) - {"type", "planes", "frame", "image", "inverse_depth"}
-    fields = {field.name: field for kind in SECTIONS[title] for field in dataclasses.fields(kind)}
-    assert described == set(fields) - {"frame", "image", "inverse_depth"}
+    described = set(rows) - {"type", "planes"}
+    fields = {
+        field.name: field
+        for kind in SECTIONS[title]
+        for field in dataclasses.fields(kind)
+        if field.name != "frame" and not ("planes" in rows and kind is not Style and field.name in PLANES)
+    }
+    assert described == set(fields)
     for name in described:
         assert rows[name] == spelled(fields[name]), f"default of {name}"
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from addon.wire import MAX_MESSAGE_BYTES, ProtocolError, pack, unpack
 from addon.wire.codec import MAX_HEADER_BYTES
 from tests.plain.wire.refusal import fair, refusal
-from tests.plain.wire.strategies import join, one_of_each, split
+from tests.plain.wire.samples import join, one_of_each, split
 
 NAMES = list(one_of_each())
 HUGE = 10**9

@@ -16,13 +16,16 @@ from addon.wire import (
     Frame,
     Message,
     Picture,
+    Region,
     Request,
     Status,
     Style,
     pack,
     unpack,
 )
-from tests.plain.wire.strategies import join, messages, one_of_each, split
+from addon.wire.frame import OBJECT
+from tests.plain.wire.samples import join, one_of_each, split
+from tests.plain.wire.strategies import messages
 
 SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
@@ -40,8 +43,7 @@ def arrays_of(message: Message) -> list[np.ndarray]:
     if isinstance(message, Picture):
         return [message.image]
     if isinstance(message, Request):
-        depth = message.frame.inverse_depth
-        return [message.frame.image] if depth is None else [message.frame.image, depth]
+        return list(message.frame.planes.values())
     return []
 
 
@@ -73,13 +75,30 @@ def test_the_longest_headers_fit() -> None:
     nul = "\0"
     tiny = np.zeros((8, 8, 3), np.uint8)
     matrix = [[-1.2345678901234567e-300] * 4] * 4
-    frame = Frame(2**53 - 1, tiny, np.zeros((8, 8), np.uint16), 1.2345678901234567e-9, matrix, matrix, -1e15 / 3)
+    frame = Frame(
+        2**53 - 1,
+        tiny,
+        np.zeros((8, 8), np.uint16),
+        1.2345678901234567e-9,
+        matrix,
+        matrix,
+        -1e15 / 3,
+        np.zeros((8, 8), np.uint16),
+    )
+    regions = tuple(Region(65535 - n, nul * 4000, 1 / 3) for n in range(32))
     style = Style(nul * 4000, nul * 4000, 0.1 + 0.2, 50, 30, 2**32 - 1, 2048, 2048, (Control("depth", 1 / 3),))
     timings = {nul * 98 + f"{n:02}": 1.2345678901234567e-100 for n in range(100)}
     for message in (
-        Request(frame, style, True),
-        Status("loading", 1e-300 / 3, nul * 400, nul * 4000),
-        Failure(nul * 4000, nul * 100, 2**53 - 1),
+        Request(frame, style, True, 2**27, after=2**53 - 1, regions=regions, panorama=True),
+        Status(
+            "loading",
+            1e-300 / 3,
+            nul * 400,
+            nul * 100,
+            {nul * 38 + f"{n:02}": nul * 4000 for n in range(32)},
+            nul * 4000,
+        ),
+        Failure(nul * 100, {nul * 38 + f"{n:02}": nul * 4000 for n in range(32)}, 2**53 - 1, nul * 4000),
         Picture(2**53 - 1, tiny, -1e15 / 3, False, nul * 400, timings),
     ):
         assert values(unpack(pack(message))) == values(message)
@@ -87,7 +106,13 @@ def test_the_longest_headers_fit() -> None:
 
 def test_the_largest_frame_fits_and_one_pixel_more_does_not() -> None:
     image, depth = np.full((2048, 2048, 3), 7, np.uint8), np.full((2048, 2048), 9, np.uint16)
-    back = unpack(pack(Request(Frame(1, image, depth), Style())))
+    objects = np.zeros(65535, OBJECT)
+    objects["id"] = 1 + np.arange(65535)
+    back = unpack(
+        pack(
+            Request(Frame(1, image, depth, ids=depth, strength=image[..., 0], normals=image, objects=objects), Style())
+        )
+    )
     assert isinstance(back, Request) and back.frame.image.shape == (2048, 2048, 3)
     assert back.frame.inverse_depth is not None and back.frame.inverse_depth[-1, -1] == 9
     with pytest.raises(ValueError, match="height of image is 2049, but must be a whole number from 8 to 2048"):
@@ -134,9 +159,12 @@ def test_fields_left_out_get_their_defaults() -> None:
     assert message.frame.near == 1.0 and message.frame.captured == 0.0
 
 
-def test_planes_may_come_in_either_order() -> None:
+def test_planes_may_come_in_any_order() -> None:
     message = one_of_each()["request"]
     header, planes = split(pack(message))
+    sizes = [8 * 8 * 3, 8 * 8 * 2, 8 * 8 * 2, 8 * 8, 8 * 8 * 3, 2 * 66]
+    ends = np.cumsum(sizes)
+    pieces = [planes[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+    assert ends[-1] == len(planes)
     header["planes"].reverse()
-    image, depth = planes[: 8 * 8 * 3], planes[8 * 8 * 3 :]
-    assert values(unpack(join(header, depth + image))) == values(message)
+    assert values(unpack(join(header, b"".join(reversed(pieces))))) == values(message)
