@@ -22,12 +22,14 @@ class Recipe:
     """What the denoising of a (size, steps, strength, seed) needs, on the device.
 
     ``signal``: how much of the encoded draft the start has, fp32, 0-d, or None where it has nothing of it.
-    ``start``: the noise of the start, fp32, 1 x channels x height x width of the latent.
+    ``start``: the noise of the start, fp32, 1 x channels x height x width of the latent. ``levels``: how much of a
+    clean latent belongs into the one before each call, fp32, 0-d.
     """
 
     signal: torch.Tensor | None
     start: torch.Tensor
     calls: tuple[Call, ...]
+    levels: tuple[torch.Tensor, ...]
 
 
 class Inputs:
@@ -95,4 +97,5 @@ class Inputs:
             Call(timestep(step.timestep), self.number(step.keep), self.number(step.use), noise)
             for step, noise in zip(plan.steps, noises, strict=True)
         )
-        return Recipe(self.number(plan.signal) if plan.signal else None, start, calls)
+        levels = tuple(self.number(step.signal) for step in plan.steps)
+        return Recipe(self.number(plan.signal) if plan.signal else None, start, calls, levels)
