@@ -17,10 +17,10 @@ venv: $(READY)
 machine:
 	@$(PYTHON) -c "" 2>/dev/null || { \
 	  echo "Python 3.11 is needed, and $(PYTHON) does not run: install it (apt-get install python3.11 python3.11-venv) or say make PYTHON=/path/to/python3.11" >&2; exit 2; }
-	@$(PYTHON) scripts/make_venv.py --check
+	@$(PYTHON) tools/make_venv.py --check
 
-$(READY): server/requirements.txt tests/requirements.txt constraints.txt scripts/make_venv.py | machine
-	@$(PYTHON) scripts/make_venv.py
+$(READY): server/requirements.txt tests/requirements.txt constraints.txt tools/make_venv.py | machine
+	@$(PYTHON) tools/make_venv.py
 
 test: machine $(READY)
 	$(BIN)/python -m pytest tests/plain tests/bpy -m "not slow"
@@ -29,10 +29,10 @@ test-blender: $(READY)
 	$(BIN)/python -m pytest tests/blender -v -m "not slow"
 
 bench: $(READY)
-	$(BIN)/python -m server.bench $(BENCH)
+	$(BIN)/python -m tools.bench $(BENCH)
 
 zip:
-	@$(PYTHON) scripts/make_zip.py
+	@$(PYTHON) tools/make_zip.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,7 +1,5 @@
 """Draftglass, the Blender extension. No bpy here: the server imports this package without Blender."""
 
-__version__ = "0.1.0"
-
 
 def register() -> None:
     """Register the add-on; Blender calls this when the extension is enabled."""

@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from addon import __version__
+from addon.version import VERSION
 
 from .catalogue import Catalogue
 from .config import DEFAULT_PORT, DEVICES, EMBEDDED, Config, default_models_dir, expanded
 from .engine import EngineError
-from .token_file import TokenFile, default_token_file
-from .worker import Engine, Load
+from .net.token_file import TokenFile, default_token_file
+from .serving.worker import Engine, Load
 
 
 class _Parser(argparse.ArgumentParser):
@@ -77,7 +77,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[Config, int | None]:
         action="store_true",
         help="on CUDA, have torch.compile make frames faster, minutes after the start",
     )
-    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--version", action="version", version=VERSION)
     given = parser.parse_args(arguments)
     models_dir = expanded(given.models_dir)
     if models_dir.is_file():
@@ -111,7 +111,7 @@ def load_from(config: Config) -> Load:
 
     def load(progress: Callable[[float, str], None]) -> Engine:
         progress(0.0, "The engine is being started.")
-        from .engine.cpu import give_way, wait_less
+        from .engine.acceleration.priority import give_way, wait_less
 
         wait_less()
         from .engine import StableDiffusionLcm  # here, as importing torch takes seconds
@@ -135,8 +135,8 @@ def main(arguments: Sequence[str] | None = None, load: Load | None = None) -> in
     config, parent = parse(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s: %(message)s")
     logging.getLogger("uvicorn.error").addFilter(_is_news)
-    from .app import create_app
-    from .process import Process, bind
+    from .net.app import create_app
+    from .net.process import Process, bind
 
     try:
         listener = bind(config.host, config.port)
@@ -163,7 +163,7 @@ def main(arguments: Sequence[str] | None = None, load: Load | None = None) -> in
         url=f"ws://{f'[{reachable}]' if ':' in reachable else reachable}:{port}/live",
         token_file=str(token_file.path),
         pid=os.getpid(),
-        version=__version__,
+        version=VERSION,
     )
     try:
         with contextlib.redirect_stdout(sys.stderr):  # whatever a library prints: standard output has just the line
@@ -174,6 +174,6 @@ def main(arguments: Sequence[str] | None = None, load: Load | None = None) -> in
 
 
 if __name__ == "__main__":
-    from .process import end
+    from .net.process import end
 
     end(main())

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from .token_file import default_token_file
+from .net.token_file import default_token_file
 
 EMBEDDED = "embedded"
 DEFAULT_PORT = 8765

@@ -2,25 +2,24 @@
 
 import bpy
 
-from . import (
-    folders,
-    hud,
+from . import properties
+from .display import hud, overlay
+from .live import models
+from .live import switch as live
+from .pictures import folders
+from .server import setup
+from .ui import (
     keep_operators,
     keep_panel,
     keymap,
-    live,
+    live_operators,
+    main_panel,
     model_operators,
     model_panel,
-    models,
-    operators,
-    overlay,
     overlay_tools,
-    panel,
     preferences,
-    properties,
-    server_buttons,
+    server_operators,
     server_panel,
-    setup,
     style_operators,
     styles,
 )
@@ -28,12 +27,12 @@ from . import (
 CLASSES = (
     *properties.CLASSES,
     *preferences.CLASSES,
-    *operators.CLASSES,
+    *live_operators.CLASSES,
     *styles.CLASSES,
     *style_operators.CLASSES,
-    *server_buttons.CLASSES,
+    *server_operators.CLASSES,
     *keep_operators.CLASSES,
-    *panel.CLASSES,
+    *main_panel.CLASSES,
     *model_operators.CLASSES,
     *model_panel.CLASSES,
     *server_panel.CLASSES,
@@ -48,7 +47,7 @@ def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     properties.attach()
-    panel.attach()
+    main_panel.attach()
     styles.attach()
     models.attach()
     style_operators.attach()
@@ -71,7 +70,7 @@ def unregister() -> None:
     style_operators.detach()
     models.detach()
     styles.detach()
-    panel.detach()
+    main_panel.detach()
     properties.detach()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

@@ -1,4 +1,1 @@
-"""Geometry that the viewport knows exactly: where a pixel lies in the world, and where and whether another view has it.
-
-numpy and plain arithmetic only. Both ends use it; the engine's version in torch is held to it by a test.
-"""
+"""Plain arithmetic on what Blender knows of a view: distances, matrices, comparison. numpy only: no bpy."""

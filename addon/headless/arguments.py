@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .. import __version__
+from ..version import VERSION
 from ..wire import MAX_SIDE
 from ..wire.style import MAX_SEED, MAX_STEPS
 
@@ -103,7 +103,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     add("--token-file", type=Path, metavar="PATH", help="where that server's token lies")
     add("--model", help="for the server that is started: a name that it knows, a diffusers folder or .safetensors file")
     add("--device", help=f"for the server that is started: {', '.join(DEVICES)}")
-    add("--version", action="version", version=__version__)
+    add("--version", action="version", version=VERSION)
     given = parser.parse_args(arguments)
     try:
         return _checked(given, defaults)

@@ -1,4 +1,4 @@
-"""One run from the command line to the files it leaves. Imports no torch; bpy only through addon.blender.offline."""
+"""One run from the command line to the files it leaves. Imports no torch; bpy only through scene_file."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .. import __version__
 from ..live import Address, AddressError, LiveLoop
+from ..version import VERSION
 from .arguments import Options, parse
 from .errors import HeadlessError
 from .plan import Shot, shots
@@ -23,7 +23,7 @@ from .run import Outcome, Run, Shown, wait_until_live
 from .server import OwnServer
 
 if TYPE_CHECKING:
-    from ..blender.offline import OfflineScene
+    from ..blender.capture.scene_file import OfflineScene
 
 INTERRUPTED = 130
 PACKAGES = ("numpy", "websockets", "pillow", "torch", "diffusers", "transformers", "peft")
@@ -69,7 +69,7 @@ def perform(options: Options) -> None:
         with serving(options) as (address, check):
             with _blender():
                 scene.ready()
-            loop = LiveLoop(address, client=f"draftglass-headless {__version__}", settle=False)
+            loop = LiveLoop(address, client=f"draftglass-headless {VERSION}", settle=False)
             try:
                 drive(loop, planned, options, scene, check, outcome)
             finally:
@@ -86,7 +86,7 @@ def open_scene(options: Options) -> OfflineScene:
         what = "is a folder" if options.scene.is_dir() else "does not exist"
         raise HeadlessError(f"{options.scene} {what}: give a .blend file")
     try:
-        from ..blender.offline import OfflineScene
+        from ..blender.capture.scene_file import OfflineScene
     except ImportError as error:
         raise HeadlessError(_lacking(error)) from None
     with _blender():

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__
 from ..live.statistics import is_step
+from ..version import VERSION
 from ..wire import PROTOCOL
 from .arguments import Options
 from .run import HEARTBEAT, PACING, Outcome, Shown
@@ -97,7 +97,7 @@ def report(
         },
         "settings": options.settings(),
         "versions": {
-            "draftglass": __version__,
+            "draftglass": VERSION,
             "protocol": PROTOCOL,
             "server": outcome.server,
             "blender": blender["version"],

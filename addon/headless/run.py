@@ -31,7 +31,7 @@ PACING = (
 
 
 class Draft(Protocol):
-    """What a capture gives: ``addon.blender.capture.Draft``."""
+    """What a capture gives: ``addon.blender.capture.offscreen.Draft``."""
 
     image: NDArray[np.uint8]
     inverse_depth: NDArray[np.uint16] | None

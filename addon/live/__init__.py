@@ -13,8 +13,8 @@
             loop.shown()
 """
 
-from .address import Address
-from .errors import CONNECTING, FAILED, LIVE, LOADING, STATES, STOPPED, WAITING, AddressError, LiveError
+from ..problems.errors import CONNECTING, FAILED, LIVE, LOADING, STATES, STOPPED, WAITING, AddressError, LiveError
+from ..transport.address import Address
 from .loop import LiveLoop
 from .pace import Pace, Want
 from .statistics import Statistics

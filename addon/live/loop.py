@@ -6,18 +6,18 @@ import time
 from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import replace
 
+from ..problems import errors
+from ..problems.errors import CONNECTING, FAILED, LIVE, LOADING, STOPPED, Trouble
+from ..problems.failures import Problem
+from ..transport.address import Address
+from ..transport.connection import PATIENCE
+from ..transport.retry import LONGEST_PAUSE, SOUND_AFTER, Retry
 from ..wire import Dropped, Failure, Message, ModelProgress, Models, Picture, Progress, Request, Status, Welcome
 from ..wire.models import ModelMessage
-from . import errors
-from .address import Address
-from .connection import PATIENCE
-from .errors import CONNECTING, FAILED, LIVE, LOADING, STOPPED, Trouble
-from .failures import Problem
+from .channel import Talk
+from .model_wishes import Wishes
 from .pace import Pace, Want
-from .retry import LONGEST_PAUSE, SOUND_AFTER, Retry
 from .statistics import Statistics, Times
-from .talk import Talk
-from .wishes import Wishes
 
 
 class LiveLoop:

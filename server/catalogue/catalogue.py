@@ -12,8 +12,8 @@ from addon.wire.models import Kind
 
 from ..config import EMBEDDED, MODELS, expanded
 from ..engine import EngineError, LoraFile, ModelSpec
-from ..engine.files import read_json
-from ..engine.look import OPTIONAL
+from ..engine.loading.files import read_json
+from ..engine.loading.inspection import OPTIONAL
 from .own import Own, Purpose, for_depth, named_lcm, own_files
 from .presets import Preset, read_presets
 from .records import Records

@@ -18,10 +18,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..cancel import listen
 from ..config import default_models_dir, expanded
 from . import pull as tasks
 from .cache import HubError
+from .cancel import listen
 from .catalogue import Catalogue, UnknownModel
 from .records import cancelled
 

@@ -12,10 +12,10 @@ from typing import Literal
 from addon.wire.models import MAX_NAME
 
 from ..engine import EngineError, ModelSpec
-from ..engine.control_files import control_weights, ip_adapter_weights
-from ..engine.files import PICKLES, read_json
-from ..engine.look import LORA_NAMES, look
-from ..engine.recognise import FAMILIES, recognise
+from ..engine.loading.control_files import control_weights, ip_adapter_weights
+from ..engine.loading.files import PICKLES, read_json
+from ..engine.loading.inspection import LORA_NAMES, look
+from ..engine.loading.recognise import FAMILIES, recognise
 
 Purpose = Literal["model", "lora", "control", "style"]
 """What a file is for; "style" is an IP-Adapter, which follows a style picture."""

@@ -18,29 +18,29 @@ from numpy.typing import NDArray
 
 from addon.wire import Frame, Request, Style
 
-from .compiled import Compiler
-from .conditions import Conditions
-from .crowded import Threads
+from .acceleration.compiled import Compiler
+from .acceleration.fast import quicken, quicken_autoencoder
+from .acceleration.graphs import CudaGraphs, RecordedPipeline
+from .acceleration.threads import Threads
+from .beginning import Beginning
+from .conditioning.conditions import Conditions
+from .conditioning.guides import Guides
+from .conditioning.inputs import Inputs
+from .conditioning.style_picture import StylePicture
+from .conditioning.text import PromptEncoder
 from .devices import Stopwatch, choose, cpu_threads, give_back_freed
 from .errors import EngineError
-from .fast import quicken, quicken_autoencoder
-from .fit import check_request
-from .graphs import CudaGraphs, RecordedPipeline
-from .guides import Guides
-from .images import Transfer, as_picture
-from .inputs import Inputs, Recipe
-from .loading import Parts, Progress, load_parts
-from .look import look
-from .memory import check_memory, loading_dtype, shortage_told
-from .pipeline import Call, Depth, Pipeline
-from .quiet import quiet
+from .images import Transfer
+from .loading.compatibility import check_request
+from .loading.inspection import look
+from .loading.load import Progress, load_parts
+from .loading.memory import check_memory, loading_dtype, shortage_told
+from .loading.parts import Parts
+from .loading.quiet_libraries import quiet
+from .sampling.batching import join_calls, join_depths
 from .sampling.history import History
-from .sampling.making import Making
-from .sampling.repaint import Held
+from .sampling.pipeline import Call, Pipeline
 from .spec import LoraFile, ModelSpec
-from .style_picture import StylePicture
-from .text import PromptEncoder
-from .together import join_calls, join_depths
 
 OnStep = Callable[[int, int], None]
 
@@ -51,24 +51,13 @@ STAGES = ("upload", "text", "recall", "encode", "depth", "unet", "decode", "down
 class Rendered:
     """A picture, uint8 height x width x 3 (sRGB, top row first), and the milliseconds of each stage.
 
-    ``timings`` has the keys upload, text, recall, encode, depth, unet, decode, download, ``step 1`` and so on for each of
-    the unet's steps, and engine for the whole. ``after``: the earlier picture that it builds on, None for none.
+    ``timings`` has the keys upload, text, recall, encode, depth, unet, decode, download, ``step 1`` and so on for each
+    of the unet's steps, and engine for the whole. ``after``: the earlier picture that it builds on, None for none.
     """
 
     image: NDArray[np.uint8]
     timings: dict[str, float]
     after: int | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class _Begun:
-    """All of one picture that comes before the UNet."""
-
-    recipe: Recipe
-    latent: torch.Tensor
-    depth: Depth
-    making: Making | None = None
-    held: Held | None = None
 
 
 class StableDiffusionLcm:
@@ -124,6 +113,7 @@ class StableDiffusionLcm:
         self._transfer, self._watch = Transfer(self._device), Stopwatch(self._device)
         channels = self._pipeline.unet.config.in_channels
         self._inputs = Inputs(parts.schedule, channels, parts.latent_scale, self._device, self._dtype)
+        self._beginning = Beginning(self._inputs, self._transfer, self._watch)
         width = self._pipeline.unet.config.time_cond_proj_dim
         self._guides = Guides(self._text, self._inputs, width, self._style)
 
@@ -237,9 +227,7 @@ class StableDiffusionLcm:
         give_back_freed()
 
     @torch.inference_mode()
-    def _render(
-        self, requests: Sequence[Request], on_step: OnStep, history: History | None = None
-    ) -> list[Rendered]:
+    def _render(self, requests: Sequence[Request], on_step: OnStep, history: History | None = None) -> list[Rendered]:
         style = requests[0].style
         pipeline, watch = self._sums, self._watch
         watch.start()
@@ -251,7 +239,7 @@ class StableDiffusionLcm:
         if guide is None:  # a longer text would have the shorter ones' pictures changed
             return [rendered for request in requests for rendered in self._render([request], on_step)]
         rows = guide.text.shape[0] // len(requests)
-        begun = [self._prepare(request, slot, rows, watch, history) for slot, request in enumerate(requests)]
+        begun = [self._beginning.of(pipeline, request, slot, rows, history) for slot, request in enumerate(requests)]
         making, held = begun[0].making, begun[0].held  # there is one alone then
         with watch.stage("text"):
             calls: Sequence[Call] = begun[0].recipe.calls
@@ -288,37 +276,6 @@ class StableDiffusionLcm:
                 making.remember(picture, history)
         timings = watch.read(STAGES)
         return [Rendered(image, dict(timings), None if making is None else making.after) for image in images]
-
-    def _prepare(self, request: Request, slot: int, rows: int, watch: Stopwatch, history: History | None) -> _Begun:
-        """All of one frame that comes before the UNet."""
-        frame, style, pipeline = request.frame, request.style, self._sums
-        weight = sum(control.weight for control in style.controls if control.kind == "depth")
-        builds = history is not None or frame.strength is not None
-        with watch.stage("upload"):
-            recipe = self._inputs.recipe(style)
-            needed = builds or recipe.signal is not None
-            image = self._transfer.upload_image(frame.image, slot) if needed else None
-            plane = frame.inverse_depth if weight > 0 else None
-            near = None if plane is None else self._transfer.upload_depth(plane, slot)
-        making = held = None
-        if image is not None and builds:
-            with watch.stage("recall"):
-                making = Making.begin(request, as_picture(image, style.height, style.width), history)
-        latent, depth = recipe.start, Depth()
-        over = None if making is None else making.over
-        if over is not None:
-            with watch.stage("encode"):
-                size = style.height, style.width
-                clean = self._inputs.number(1.0), torch.zeros_like(recipe.start)
-                held = Held(over, pipeline.encode(over.picture, *size, *clean), recipe)
-                latent = held.start()
-        elif image is not None and recipe.signal is not None:
-            with watch.stage("encode"):
-                latent = pipeline.encode(image, style.height, style.width, recipe.signal, recipe.start)
-        if near is not None:
-            with watch.stage("depth"):
-                depth = pipeline.look(near, style.height, style.width, self._inputs.number(weight), rows)
-        return _Begun(recipe, latent, depth, making, held)
 
     def _place(self, module: Any, dtype: torch.dtype | None = None) -> Any:
         return module.to(device=self._device, dtype=dtype or self._dtype, memory_format=torch.channels_last)

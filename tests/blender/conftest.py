@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts import make_zip
 from tests.blender.places import RELEASES, ROOT, CannotPrepare, Place, chroot, installed
 from tests.blender.screen import Screen
 from tests.blender.window import install
+from tools import make_zip
 
 #: Debian's sid rolls on and may not install on a given day; this version must run.
 GATE = "4.3"

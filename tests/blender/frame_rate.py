@@ -17,12 +17,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from scripts import make_zip
 from tests.blender.live_session import Live
 from tests.blender.places import chroot, installed
 from tests.blender.screen import Screen
 from tests.blender.serving import STAND_IN, Server
 from tests.blender.window import Window, install
+from tools import make_zip
 
 COUNT = """
 import time

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy
 from PIL import Image
 
-from scripts import make_zip
 from tests.blender.live_session import Live
 from tests.blender.places import ROOT, chroot
 from tests.blender.screen import Screen
 from tests.blender.serving import SERVER, Server
 from tests.blender.sidebar import Sidebar, unfold
 from tests.blender.window import Window, install
+from tools import make_zip
 
 PIXELS = (1640, 860)
 SCENE = ROOT / "docs" / "demo" / "castle_town.blend"

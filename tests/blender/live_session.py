@@ -13,7 +13,7 @@ PATIENCE_S = 300.0
 EXTENSION = "bl_ext.user_default.draftglass"
 BEGIN = f"""
 import importlib
-live = importlib.import_module("{EXTENSION}.addon.blender.live")
+live = importlib.import_module("{EXTENSION}.addon.blender.live.switch")
 settings = bpy.context.scene.draftglass
 preferences = bpy.context.preferences.addons["{EXTENSION}"].preferences
 """

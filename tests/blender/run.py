@@ -24,10 +24,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from scripts import make_zip
 from tests.blender.places import CannotPrepare, chroot, installed
 from tests.blender.screen import Screen
 from tests.blender.window import InBlender, Window, install
+from tools import make_zip
 
 
 def perform(window: Window, step: object, out: Path) -> None:

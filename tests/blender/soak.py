@@ -14,12 +14,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from scripts import make_zip
 from tests.blender.live_session import Live
 from tests.blender.places import chroot
 from tests.blender.screen import Screen
 from tests.blender.serving import STAND_IN, Server
 from tests.blender.window import Window, install
+from tools import make_zip
 
 STALL_S = 180.0
 """After a change a picture must come within this, whatever the machine is doing besides."""
@@ -27,8 +27,8 @@ LEAK_MB = 150.0
 """What Blender may grow by over the second half of the time: drivers and Blender's undo keep some."""
 BEGIN = """
 import random, pathlib
-gallery = importlib.import_module(live.__package__ + ".gallery")
-spaces = importlib.import_module(live.__package__ + ".spaces")
+gallery = importlib.import_module("bl_ext.user_default.draftglass.addon.blender.pictures.gallery")
+spaces = importlib.import_module("bl_ext.user_default.draftglass.addon.blender.capture.spaces")
 def cube():
     return bpy.context.scene.objects[chosen % len(bpy.context.scene.objects)] if bpy.context.scene.objects else None
 def style():

@@ -15,7 +15,7 @@ from PIL import Image
 
 from addon.wire import Request
 from server.__main__ import main
-from server.process import end
+from server.net.process import end
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from tests.blender.window import Window
 
 PROMPT = "bpy.context.scene.draftglass.prompt"
 STYLES = f"""
-styles = importlib.import_module("{EXTENSION}.addon.blender.styles")
-models = importlib.import_module("{EXTENSION}.addon.blender.models")
+styles = importlib.import_module("{EXTENSION}.addon.blender.ui.styles")
+models = importlib.import_module("{EXTENSION}.addon.blender.live.models")
 """
 # From the middle of the panel's first button to that of the chosen style's thumbnail, in pixels.
 TO_THUMBNAIL = 98

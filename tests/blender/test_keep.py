@@ -14,8 +14,8 @@ from tests.blender.serving import STAND_IN, Server
 from tests.blender.window import Window
 
 BEGIN = """
-gallery = importlib.import_module(live.__package__ + ".gallery")
-record = importlib.import_module(live.__package__ + ".record")
+gallery = importlib.import_module("bl_ext.user_default.draftglass.addon.blender.pictures.gallery")
+record = importlib.import_module("bl_ext.user_default.draftglass.addon.blender.pictures.record")
 def matrix():
     return [list(row) for row in bpy.context.space_data.region_3d.view_matrix]
 """

@@ -19,7 +19,7 @@ from tests.plain.checkpoints import make_sd15
 CHANGED = 0.1
 DIES = """
 import importlib, os, signal, time
-wire = importlib.import_module(live.__package__.rpartition(".")[0] + ".wire")
+wire = importlib.import_module("bl_ext.user_default.draftglass.addon.wire")
 os.kill({pid}, signal.SIGKILL)
 time.sleep(1)
 for _ in range(5):

@@ -15,7 +15,7 @@ from tests.blender.window import InBlender, Window
 
 EMBEDDED = ROOT / "server" / "models" / "embedded"
 BEGIN = f"""
-models = importlib.import_module("{EXTENSION}.addon.blender.models")
+models = importlib.import_module("{EXTENSION}.addon.blender.live.models")
 import zlib
 def checksum():
     return zlib.crc32(live.picture().image)

@@ -12,7 +12,7 @@ __all__ = ["artist"]  # a fixture
 
 OTHERS = f"""
 import importlib
-spaces = importlib.import_module("{EXTENSION}.addon.blender.spaces")
+spaces = importlib.import_module("{EXTENSION}.addon.blender.capture.spaces")
 def others():
     '''The 3D Views of all workspaces but the first one's, as their owner sees them.'''
     mine = bpy.context.window_manager.windows[0].screen.name if not globals().get("home") else home

@@ -18,8 +18,8 @@ BACKGROUND = f"""
 import bpy, importlib
 before = {{name: len(getattr(bpy.app.handlers, name)) for name in dir(bpy.app.handlers)
           if isinstance(getattr(bpy.app.handlers, name), list)}}
-live = importlib.import_module("{EXTENSION}.addon.blender.live")
-editors = importlib.import_module("{EXTENSION}.addon.blender.editors")
+live = importlib.import_module("{EXTENSION}.addon.blender.live.switch")
+editors = importlib.import_module("{EXTENSION}.addon.blender.display.editors")
 assert not bpy.ops.draftglass.start.poll(), "live can be started where there is nothing to be seen"
 assert not live.running() and live.state() == "stopped"
 assert not bpy.app.timers.is_registered(live._heartbeat)

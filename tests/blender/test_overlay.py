@@ -194,8 +194,8 @@ def test_it_stays_aligned(live: Live) -> None:
 def test_numbers_old_pictures_and_progress(live: Live) -> None:
     run = live.window.run
     run(
-        "hud = importlib.import_module(live.__package__ + '.hud')\n"
-        "words = importlib.import_module(hud.__package__ + '.hud_words')"
+        "hud = importlib.import_module('bl_ext.user_default.draftglass.addon.blender.display.hud')\n"
+        "words = importlib.import_module('bl_ext.user_default.draftglass.addon.live.hud_words')"
     )
     run("overlay().show = overlay().hud = True\nsettings.settle_steps = 8\nsaid = set()")
     run("live.on_beat.append(lambda: said.add(words.status(hud.facts()).words))")

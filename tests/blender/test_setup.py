@@ -16,8 +16,8 @@ from tests.blender.wheels import make_index, make_wheel
 from tests.blender.window import Window
 
 BEGIN = """
-setup = importlib.import_module(live.__package__ + ".setup")
-process = importlib.import_module(live.__package__ + ".server_process")
+setup = importlib.import_module("bl_ext.user_default.draftglass.addon.blender.server.setup")
+process = importlib.import_module("bl_ext.user_default.draftglass.addon.blender.server.process")
 import ctypes
 libc = ctypes.CDLL(None)
 def mount(flags, data):

@@ -31,7 +31,7 @@ def pytest_unconfigure() -> None:
 def blender() -> Any:
     """The bpy module, able to draw."""
     bpy = pytest.importorskip("bpy")
-    from addon.blender.capture import ensure_gpu
+    from addon.blender.capture.offscreen import ensure_gpu
 
     bpy.ops.wm.read_factory_settings(use_empty=True)
     ensure_gpu()
@@ -41,7 +41,7 @@ def blender() -> Any:
 @pytest.fixture
 def scene(blender: Any) -> Iterator[Any]:
     """The scene of an empty file, with a camera at (0, -10, 0) that looks along +Y."""
-    from addon.blender import spaces
+    from addon.blender.capture import spaces
 
     blender.ops.wm.read_factory_settings(use_empty=True)
     scene = blender.context.scene

@@ -14,15 +14,15 @@ RANDOM = np.random.default_rng(5)
 
 def view_of() -> Any:
     """The 3D View that live follows."""
-    from addon.blender.viewports import Followed
+    from addon.blender.capture.viewports import Followed
 
     return Followed().find()
 
 
 def shown(settle: bool = True, prompt: str = "a castle", width: int = 96, height: int = 64, number: int = 1) -> Any:
     """A picture as live shows it, of the viewport as it is now."""
-    from addon.blender.origin import origin_of
-    from addon.blender.shown import Shown
+    from addon.blender.capture.origin import origin_of
+    from addon.live.shown import Shown
 
     viewport = view_of()
     matrices = [
@@ -37,7 +37,7 @@ def shown(settle: bool = True, prompt: str = "a castle", width: int = 96, height
 
 def show(picture: Any) -> Any:
     """Let live show ``picture``."""
-    from addon.blender import live
+    from addon.blender.live import switch as live
 
     live._tell(picture)
     return picture

@@ -79,7 +79,7 @@ def test_a_view_from_nowhere(live: Any, scene: Any, monkeypatch: pytest.MonkeyPa
     """Blender itself never takes such a place for a view; an object's matrix may still hold one."""
     from mathutils import Matrix
 
-    from addon.blender import drafts
+    from addon.blender.capture import drafts
 
     start(live)
     sent = rest(live)["frames_sent"]
@@ -111,7 +111,7 @@ def narrow(scene: Any) -> Iterator[Any]:
 
     from mathutils import Matrix
 
-    from addon.blender.capture import view_from_camera
+    from addon.blender.capture.offscreen import view_from_camera
 
     cube(scene, (0, 0, 0))
     view = view_from_camera(scene, 512, 512)
@@ -119,9 +119,9 @@ def narrow(scene: Any) -> Iterator[Any]:
 
 
 def test_of_a_very_narrow_view_only_the_middle_is_drawn(narrow: Any) -> None:
-    from addon.blender import capture
+    from addon.blender.capture import offscreen
 
-    capturer = capture.Capturer()
+    capturer = offscreen.Capturer()
     draft = capturer.draw(narrow, 512, 512)
     assert capturer._size == (512, 512)
     assert draft.image.shape == (512, 512, 3)
@@ -136,11 +136,11 @@ def test_of_a_very_narrow_view_only_the_middle_is_drawn(narrow: Any) -> None:
 
 
 def test_one_that_can_only_be_drawn_whole_says_so(narrow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from addon.blender import capture
+    from addon.blender.capture import offscreen
 
-    monkeypatch.setattr(capture, "takes_only_its_own", lambda space: True)
-    capturer = capture.Capturer()
-    with pytest.raises(capture.TooNarrow, match="512 x 10240"):
+    monkeypatch.setattr(offscreen, "takes_only_its_own", lambda space: True)
+    capturer = offscreen.Capturer()
+    with pytest.raises(offscreen.TooNarrow, match="512 x 10240"):
         capturer.draw(narrow, 512, 512)
     assert capturer._size == (0, 0), "something was made for it"
 

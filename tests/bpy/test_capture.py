@@ -15,7 +15,7 @@ from tests.bpy.shapes import GREEN, RED, ball, cube
 
 def draft_of(scene: Any, width: int = 128, height: int = 128, **named: Any) -> Any:
     """The scene through its camera."""
-    from addon.blender.capture import Capturer, view_from_camera
+    from addon.blender.capture.offscreen import Capturer, view_from_camera
 
     capturer = Capturer()
     try:
@@ -55,7 +55,7 @@ def test_depth_lies_on_the_colours(scene: Any) -> None:
 
 @pytest.mark.parametrize(("width", "height"), [(128, 128), (256, 128), (64, 192)])
 def test_a_ball_is_round_at_each_aspect(scene: Any, width: int, height: int) -> None:
-    from addon.blender.capture import Capturer, view_from_camera
+    from addon.blender.capture.offscreen import Capturer, view_from_camera
 
     ball(scene, (0, 0, 0), radius=0.45)
     view = view_from_camera(scene, 1920, 1080)
@@ -66,7 +66,7 @@ def test_a_ball_is_round_at_each_aspect(scene: Any, width: int, height: int) -> 
 
 
 def test_the_projection_is_that_of_the_cropped_picture(scene: Any) -> None:
-    from addon.blender.capture import Capturer, view_from_camera
+    from addon.blender.capture.offscreen import Capturer, view_from_camera
 
     ball(scene, (0.8, 0, 0.5), radius=0.1)
     draft = Capturer().draw(view_from_camera(scene, 1920, 1080), 256, 256)
@@ -121,7 +121,7 @@ def test_rendered_and_wireframe_shading_have_the_depth_of_solid(scene: Any) -> N
 
 
 def test_overlays_and_xray_change_neither_colours_nor_depth(scene: Any) -> None:
-    from addon.blender.capture import Capturer, view_from_camera
+    from addon.blender.capture.offscreen import Capturer, view_from_camera
 
     cube(scene, (0, 0, 0)).select_set(True)
     view = view_from_camera(scene, 128, 128)
@@ -142,7 +142,7 @@ def test_a_camera_that_a_borrowed_space_had_may_go(scene: Any) -> None:
     """As an undo or a click lets it go: references to it are dead then."""
     import bpy
 
-    from addon.blender import spaces
+    from addon.blender.capture import spaces
 
     other = bpy.data.objects.new("Other", bpy.data.cameras.new("Other"))
     scene.collection.objects.link(other)
@@ -158,8 +158,8 @@ def test_a_camera_that_a_borrowed_space_had_may_go(scene: Any) -> None:
 
 
 def test_borrowed_spaces_are_given_back_as_they_were(scene: Any) -> None:
-    from addon.blender import spaces
-    from addon.blender.capture import Capturer, view_from_camera
+    from addon.blender.capture import spaces
+    from addon.blender.capture.offscreen import Capturer, view_from_camera
 
     view = view_from_camera(scene, 64, 64)
     view.space.shading.type = "WIREFRAME"
@@ -176,7 +176,7 @@ def test_borrowed_spaces_are_given_back_as_they_were(scene: Any) -> None:
 
 
 def test_the_same_view_gives_the_same_bytes(scene: Any) -> None:
-    from addon.blender.capture import Capturer, view_from_camera
+    from addon.blender.capture.offscreen import Capturer, view_from_camera
 
     ball(scene, (0, 0, 0))
     capturer, view = Capturer(), view_from_camera(scene, 128, 128)
@@ -209,7 +209,7 @@ def test_other_handlers_are_not_skipped(scene: Any, tmp_path: Path) -> None:
     """One that leaves Blender's list while Blender goes through it takes the place of the next, which is not called."""
     import bpy
 
-    from addon.blender import spaces
+    from addon.blender.capture import spaces
 
     called = []
 

@@ -14,7 +14,8 @@ import pytest
 @pytest.fixture
 def addon(scene: Any, tmp_path: Path) -> Iterator[Any]:
     """The add-on, registered, with the shipped styles and an empty folder for the user's own."""
-    from addon.blender import registration, styles
+    from addon.blender import registration
+    from addon.blender.ui import styles
     from addon.presets import Library
 
     registration.register()
@@ -61,7 +62,7 @@ def test_what_the_settings_can_hold_can_be_sent(addon: Any, scene: Any) -> None:
 
 @pytest.mark.parametrize(("aspect", "size"), [("VIEWPORT", (512, 256)), ("SQUARE", (512, 512)), ("CAMERA", (320, 512))])
 def test_the_picture_has_the_aspect_asked_for(addon: Any, scene: Any, aspect: str, size: tuple[int, int]) -> None:
-    from addon.blender.framing import size_of
+    from addon.blender.capture.framing import size_of
 
     scene.draftglass.size, scene.draftglass.aspect = 512, aspect
     scene.render.resolution_x, scene.render.resolution_y = 1080, 1920
@@ -71,7 +72,7 @@ def test_the_picture_has_the_aspect_asked_for(addon: Any, scene: Any, aspect: st
 def test_the_cameras_aspect_shows_the_cameras_frame(addon: Any, scene: Any) -> None:
     import bpy
 
-    from addon.blender.framing import projection_of, size_of
+    from addon.blender.capture.framing import projection_of, size_of
 
     scene.draftglass.aspect = "CAMERA"
     scene.camera.data.shift_x = 0.2
@@ -88,7 +89,7 @@ def test_the_cameras_aspect_shows_the_cameras_frame(addon: Any, scene: Any) -> N
 def test_where_a_picture_lies() -> None:
     from mathutils import Matrix
 
-    from addon.blender.framing import place_of
+    from addon.blender.capture.framing import place_of
 
     view = viewport(SimpleNamespace(view_layers=[None]))
     window = view.view.window_matrix
@@ -127,7 +128,7 @@ def test_dice_and_lock(addon: Any, scene: Any) -> None:
 
 
 def test_small_pictures_keep_nearer_to_the_aspect(addon: Any) -> None:
-    from addon.blender.framing import picture_size
+    from addon.blender.capture.framing import picture_size
 
     assert picture_size(256, 16, 10) == (256, 160)
     assert picture_size(512, 16, 9) == (512, 320), "the whole of the frame, and more"
@@ -137,7 +138,7 @@ def test_small_pictures_keep_nearer_to_the_aspect(addon: Any) -> None:
 def test_loras_go_with_the_style(addon: Any, scene: Any) -> None:
     import bpy
 
-    from addon.blender.origin import dump, restore_group
+    from addon.blender.capture.origin import dump, restore_group
     from addon.blender.properties import style_of
     from addon.wire import Lora
 
@@ -161,7 +162,7 @@ def test_loras_go_with_the_style(addon: Any, scene: Any) -> None:
 def test_a_model_brings_what_suits_it(addon: Any, scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import bpy
 
-    from addon.blender import models
+    from addon.blender.live import models
     from addon.wire import Entry
 
     suiting = Entry("sd15", family="SD1.5", installed=True, steps=4, guidance=1.5, strength=0.6)
@@ -253,7 +254,7 @@ def test_an_operator_has_a_label_and_a_tooltip(addon: Any) -> None:
 def test_everything_in_the_menu_is_there(addon: Any) -> None:
     import bpy
 
-    from addon.blender.panel import DRAFTGLASS_MT_menu
+    from addon.blender.ui.main_panel import DRAFTGLASS_MT_menu
 
     known = {f"draftglass.{name}" for name in dir(bpy.ops.draftglass)}
     assert {name for name in DRAFTGLASS_MT_menu.operators if name} <= known
@@ -262,12 +263,14 @@ def test_everything_in_the_menu_is_there(addon: Any) -> None:
 def test_the_key_says_why_live_cannot_start_as_the_button_does(addon: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import bpy
 
-    from addon.blender import live, operators, setup
+    from addon.blender.live import switch as live
+    from addon.blender.server import setup
+    from addon.blender.ui import live_operators
 
     chosen = SimpleNamespace(server_url="ws://127.0.0.1:8765/live", token="", token_file="", server_python="")
     monkeypatch.setattr(live, "preferences", lambda: chosen)
     monkeypatch.setattr(setup, "is_needed", lambda: False)
-    monkeypatch.setattr(operators.DRAFTGLASS_OT_play, "poll", classmethod(lambda cls, context: True))
+    monkeypatch.setattr(live_operators.DRAFTGLASS_OT_play, "poll", classmethod(lambda cls, context: True))
     with pytest.raises(RuntimeError) as error:
         bpy.ops.draftglass.play()
     setup.manager.problem = None

@@ -34,8 +34,8 @@ def test_damaged_values_leave_what_is_there(
 ) -> None:
     import bpy
 
-    from addon.blender import gallery
-    from addon.blender.keep import recipe_of, restore
+    from addon.blender.pictures import gallery
+    from addon.blender.pictures.keep import recipe_of, restore
 
     viewport = view_of()
     viewport.view.update()

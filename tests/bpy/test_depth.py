@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from addon.blender.depth import inverse_depth, moved_back, to_buffer
+from addon.geometry.inverse_depth import inverse_depth, moved_back, to_buffer
 
 PERSPECTIVE = ((2.0, 0, 0, 0), (0, 2.0, 0, 0), (0, 0, -1000.01 / 999.99, -2 * 0.01 * 1000 / 999.99), (0, 0, -1.0, 0))
 """Clipped at 0.01 and 1000, as Blender's viewport is."""

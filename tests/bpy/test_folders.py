@@ -12,7 +12,7 @@ import pytest
 @pytest.fixture
 def places(blender: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The folders of a user whose home and settings are the test's, with version 0.1.0's folder beside them."""
-    from addon.blender import folders
+    from addon.blender.pictures import folders
 
     extension = tmp_path / "extension"
     extension.mkdir()
@@ -25,7 +25,7 @@ def places(blender: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any
 def test_pictures_of_files_that_are_not_saved_go_to_the_users_pictures(
     places: Any, scene: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from addon.blender import folders
+    from addon.blender.pictures import folders
 
     assert folders.pictures_folder() == places.home / "Pictures" / "Draftglass"
     monkeypatch.setattr(folders, "preferences", lambda: SimpleNamespace(pictures_dir=str(tmp_path / "mine")))
@@ -33,7 +33,7 @@ def test_pictures_of_files_that_are_not_saved_go_to_the_users_pictures(
 
 
 def test_styles_of_the_first_version_are_found_beside_blenders_settings(places: Any) -> None:
-    from addon.blender import folders
+    from addon.blender.pictures import folders
     from addon.presets import Library, Preset
 
     Library(places.extension / "styles").save(Preset("Mine", prompt="a keep on a hill"))
@@ -46,7 +46,7 @@ def test_styles_of_the_first_version_are_found_beside_blenders_settings(places: 
 
 
 def test_pictures_of_the_first_version_are_carried_over(places: Any) -> None:
-    from addon.blender import folders
+    from addon.blender.pictures import folders
 
     (places.extension / "pictures" / "town").mkdir(parents=True)
     (places.extension / "pictures" / "town_001.png").write_bytes(b"picture")
@@ -65,7 +65,7 @@ def test_pictures_of_the_first_version_are_carried_over(places: Any) -> None:
 def test_a_folder_that_cannot_be_written_to_is_said_and_loses_nothing(
     places: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from addon.blender import folders
+    from addon.blender.pictures import folders
 
     (places.extension / "pictures").mkdir()
     (places.extension / "pictures" / "town_001.png").write_bytes(b"picture")

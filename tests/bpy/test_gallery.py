@@ -25,7 +25,7 @@ def addon(scene: Any, tmp_path: Path) -> Iterator[Any]:
 def test_the_gallery_holds_what_settled_and_what_was_kept(addon: Any) -> None:
     import bpy
 
-    from addon.blender import gallery
+    from addon.blender.pictures import gallery
 
     show(shown(settle=False))
     assert gallery.entries() == ()
@@ -54,7 +54,7 @@ def test_the_gallery_holds_what_settled_and_what_was_kept(addon: Any) -> None:
 def test_an_image_of_the_same_name_in_another_file_is_left_alone(addon: Any) -> None:
     import bpy
 
-    from addon.blender import gallery
+    from addon.blender.pictures import gallery
 
     show(shown())
     bpy.ops.draftglass.keep()
@@ -69,7 +69,7 @@ def test_an_image_of_the_same_name_in_another_file_is_left_alone(addon: Any) -> 
 def test_deleting_the_file_too(addon: Any) -> None:
     import bpy
 
-    from addon.blender import gallery
+    from addon.blender.pictures import gallery
 
     show(shown())
     bpy.ops.draftglass.keep()
@@ -79,7 +79,7 @@ def test_deleting_the_file_too(addon: Any) -> None:
 
 
 def test_the_gallery_has_room_for_so_much(addon: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from addon.blender import gallery
+    from addon.blender.pictures import gallery
 
     kept = gallery.add(shown())
     kept.kept = True
@@ -98,7 +98,7 @@ def press(operator: Any, **values: Any) -> set[str]:
 def test_a_button_without_a_number_does_not_take_that_of_the_last_press(addon: Any, tmp_path: Path) -> None:
     import bpy
 
-    from addon.blender import gallery
+    from addon.blender.pictures import gallery
 
     older, newest = show(shown()), show(shown(prompt="a tower"))
     assert press(bpy.ops.draftglass.keep, number=gallery.find(older).number) == {"FINISHED"}

@@ -23,13 +23,15 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="on
 @pytest.fixture
 def live(scene: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     """Live with a server of its own that gives the draft back."""
-    from addon.blender import live, registration, server_process
+    from addon.blender import registration
+    from addon.blender.live import switch as live
+    from addon.blender.server import process
     from addon.setup import ServerProcess, pulse
 
     registration.register()
     scene.draftglass.size = 64
-    monkeypatch.setattr(server_process, "Child", functools.partial(ServerProcess, program=STAND_IN))
-    monkeypatch.setattr(server_process, "user_folder", lambda: tmp_path)
+    monkeypatch.setattr(process, "Child", functools.partial(ServerProcess, program=STAND_IN))
+    monkeypatch.setattr(process, "user_folder", lambda: tmp_path)
     monkeypatch.setattr(pulse, "HUNG_SECONDS", 3.0)  # no less: a machine may stand still for a second
     chosen = SimpleNamespace(server_url="", token="", token_file="", server_python=sys.executable)
     monkeypatch.setattr(live, "preferences", lambda: chosen)
@@ -64,11 +66,11 @@ def test_it_is_ended_and_started_again(live: Any, scene: Any) -> None:
 
 
 def test_busy_with_a_slow_picture_it_is_let_be(live: Any, scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from addon.blender import server_process
+    from addon.blender.server import process
     from addon.setup import ServerProcess
 
     slow = (*STAND_IN, "--delay", "6")
-    monkeypatch.setattr(server_process, "Child", functools.partial(ServerProcess, program=slow))
+    monkeypatch.setattr(process, "Child", functools.partial(ServerProcess, program=slow))
     start(live)
     beat_until(live, lambda stats: stats["frames_sent"] > 0)
     pid = live.process().pid

@@ -81,7 +81,7 @@ def test_things_without_triangles_are_left_out_of_near(scene: Any, hidden: Any) 
 def test_a_mesh_edited_and_moved_while_in_front_is_followed(scene: Any, hidden: Any) -> None:
     import bpy
 
-    from addon.blender.capture import Capturer, view_from_camera
+    from addon.blender.capture.offscreen import Capturer, view_from_camera
 
     in_front(hidden)
     capturer = Capturer()

@@ -80,7 +80,7 @@ def test_keeping_twice_keeps_once_and_writes_over_nothing(addon: Any, tmp_path: 
 def test_nothing_to_keep(addon: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import bpy
 
-    from addon.blender import live
+    from addon.blender.live import switch as live
 
     monkeypatch.setattr(live, "_newest", None)
     assert not bpy.ops.draftglass.keep.poll()
@@ -90,7 +90,7 @@ def test_nothing_to_keep(addon: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_where_pictures_go_by_default(addon: Any, tmp_path: Path) -> None:
     import bpy
 
-    from addon.blender.keep import keep_folder
+    from addon.blender.pictures.keep import keep_folder
 
     addon.draftglass_keep.folder = ""
     assert keep_folder(addon).name == "Draftglass" and keep_folder(addon).is_absolute()
@@ -113,7 +113,7 @@ def test_where_pictures_go_by_default(addon: Any, tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_to(addon: Any, tmp_path: Path) -> None:
     import bpy
 
-    from addon.blender import gallery
+    from addon.blender.pictures import gallery
 
     (tmp_path / "file").write_text("in the way")
     addon.draftglass_keep.folder = str(tmp_path / "file" / "kept")
@@ -217,7 +217,7 @@ def test_what_cannot_be_restored_is_said(
 
 
 def test_settings_of_another_version_are_named(addon: Any) -> None:
-    from addon.blender.origin import dump, restore_group
+    from addon.blender.capture.origin import dump, restore_group
 
     values = dump(addon.draftglass)
     assert values["steps"] == addon.draftglass.steps and "rna_type" not in values
@@ -227,7 +227,7 @@ def test_settings_of_another_version_are_named(addon: Any) -> None:
 @pytest.mark.parametrize("told", [{}, {"matrix": 3}, {"matrix": [[1, 2], [3]]}, {"matrix": [["a"] * 4] * 4},
                                   {"matrix": [[float("inf")] * 4] * 4}])  # fmt: skip
 def test_a_view_that_is_none_moves_nothing(addon: Any, told: dict[str, Any]) -> None:
-    from addon.blender.origin import restore_view
+    from addon.blender.capture.origin import restore_view
 
     viewport = view_of()
     before = [list(row) for row in viewport.view.view_matrix]
@@ -239,7 +239,7 @@ def test_a_full_disk_is_said(addon: Any, tmp_path: Path, monkeypatch: pytest.Mon
     import errno
     import io
 
-    from addon.blender.keep import keep
+    from addon.blender.pictures.keep import keep
 
     class Full(io.BytesIO):
         def write(self, data: Any) -> int:
@@ -264,8 +264,8 @@ def test_the_view_goes_to_the_one_that_live_follows(addon: Any, monkeypatch: pyt
     """From the Image Editor's sidebar, that is; there the context has no 3D View."""
     import bpy
 
-    from addon.blender import live
-    from addon.blender.viewports import Followed
+    from addon.blender.capture.viewports import Followed
+    from addon.blender.live import switch as live
 
     screen = bpy.context.window.screen
     small = next(area for area in screen.areas if area.type == "OUTLINER")

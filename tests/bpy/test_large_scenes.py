@@ -65,7 +65,7 @@ def test_a_camera_that_was_scaled_to_nothing_leaves_its_view(addon: Any) -> None
 
 
 def test_a_projection_of_next_to_nothing_is_left_out(addon: Any) -> None:
-    from addon.blender.origin import restore_view
+    from addon.blender.capture.origin import restore_view
 
     viewport = view_of()
     viewport.view.view_distance = 7

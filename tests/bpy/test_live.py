@@ -36,7 +36,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def addon(scene: Any) -> Iterator[Any]:
     """The add-on, registered, and its ``live`` module."""
-    from addon.blender import live, registration
+    from addon.blender import registration
+    from addon.blender.live import switch as live
 
     registration.register()
     scene.draftglass.size, scene.draftglass.settle_steps = 128, 2
@@ -86,7 +87,7 @@ def beats(live: Any, count: int = 100) -> dict[str, Any]:
 
 def view_of() -> Any:
     """The 3D View that live follows: the largest."""
-    from addon.blender.viewports import Followed
+    from addon.blender.capture.viewports import Followed
 
     return Followed().find()
 
@@ -132,7 +133,7 @@ def test_a_view_is_sent_again_for_another_model_though_it_looks_the_same(session
 def test_the_image_holds_the_picture_row_for_row(addon: Any, scene: Any) -> None:
     import bpy
 
-    from addon.blender.display import Display
+    from addon.blender.display.live_view import Display
 
     ramp = np.zeros((64, 128, 3), np.uint8)
     ramp[..., 0] = np.arange(128)[None, :] * 2
@@ -157,7 +158,7 @@ def test_the_image_holds_the_picture_row_for_row(addon: Any, scene: Any) -> None
 def test_each_change_changes_the_key(addon: Any, scene: Any, action: str) -> None:
     import bpy
 
-    from addon.blender import changes
+    from addon.blender.capture import changes
 
     block = cube(scene, (0, 0, 0))
     material = bpy.data.materials.new("Paint")
@@ -193,8 +194,8 @@ def test_each_change_changes_the_key(addon: Any, scene: Any, action: str) -> Non
 def test_pictures_of_our_own_do_not_change_the_key(addon: Any, scene: Any) -> None:
     import bpy
 
-    from addon.blender import changes
-    from addon.blender.display import Display
+    from addon.blender.capture import changes
+    from addon.blender.display.live_view import Display
 
     cube(scene, (0, 0, 0))
     changes.watch()

@@ -117,7 +117,7 @@ def test_a_save_in_mid_movement_has_what_is_seen_in_the_image(live: Any, scene: 
 
 
 def test_packed_once_a_picture_and_not_in_the_loop(live: Any, scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from addon.blender import live_image
+    from addon.blender.display import live_image
 
     packed = []
     pack = live_image.pack
@@ -143,7 +143,7 @@ def test_packed_once_a_picture_and_not_in_the_loop(live: Any, scene: Any, monkey
 def test_the_pin_is_taken_out_where_live_had_set_it(live: Any, scene: Any) -> None:
     import bpy
 
-    from addon.blender import live_image
+    from addon.blender.display import live_image
 
     areas = [area for area in bpy.context.window.screen.areas if area.type != "VIEW_3D"][:2]
     for area in areas:

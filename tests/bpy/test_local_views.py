@@ -24,7 +24,7 @@ def context_of(space: Any) -> Any:
 def test_without_a_window_a_view_of_the_whole_scene_is_taken(scene: Any) -> None:
     import bpy
 
-    from addon.blender.spaces import any_space
+    from addon.blender.capture.spaces import any_space
 
     cube(scene, (-1.5, 0, 0))
     alone = cube(scene, (1.5, 0, 0), GREEN)
@@ -42,8 +42,8 @@ def test_without_a_window_a_view_of_the_whole_scene_is_taken(scene: Any) -> None
 def test_a_space_with_collections_of_its_own_is_not_borrowed(scene: Any, shading: str) -> None:
     import bpy
 
-    from addon.blender.capture import Capturer, view_from_camera
-    from addon.blender.spaces import view_spaces
+    from addon.blender.capture.offscreen import Capturer, view_from_camera
+    from addon.blender.capture.spaces import view_spaces
 
     blocks, alone = bpy.data.collections.new("Blocks"), bpy.data.collections.new("Shown alone in some views")
     scene.collection.children.link(blocks)

@@ -24,7 +24,9 @@ def shop() -> Iterator[Shop]:
 @pytest.fixture
 def live(scene: Any, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Registered, with that server named."""
-    from addon.blender import live, models, registration
+    from addon.blender import registration
+    from addon.blender.live import models
+    from addon.blender.live import switch as live
 
     registration.register()
     scene.draftglass.size = 64
@@ -75,7 +77,7 @@ def test_choosing_a_model_again_asks_again(live: Any, scene: Any, shop: Shop) ->
 
 
 def test_the_scenes_model_is_asked_for_once_it_is_downloaded(live: Any, scene: Any, shop: Shop) -> None:
-    from addon.blender import models
+    from addon.blender.live import models
 
     scene.draftglass.models.model = "nothing"
     start(live)
@@ -90,7 +92,7 @@ def test_the_scenes_model_is_asked_for_once_it_is_downloaded(live: Any, scene: A
 
 
 def test_a_model_that_the_server_does_not_have_is_said(live: Any, scene: Any, shop: Shop) -> None:
-    from addon.blender import models
+    from addon.blender.live import models
 
     scene.draftglass.models.model = "nothing"
     start(live)

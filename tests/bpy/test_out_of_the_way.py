@@ -24,7 +24,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def live(scene: Any, server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The module, registered, with a server named; not started."""
-    from addon.blender import live, registration
+    from addon.blender import registration
+    from addon.blender.live import switch as live
 
     registration.register()
     scene.draftglass.size = 64
@@ -148,7 +149,7 @@ def test_no_view_open(live: Any, scene: Any) -> None:
 
 def test_while_blender_renders(live: Any, scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether a render really is seen as one: tests/blender/test_out_of_the_way.py."""
-    from addon.blender import session
+    from addon.blender.live import session
 
     start(live)
     sent = rest(live)["frames_sent"]

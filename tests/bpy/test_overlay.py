@@ -15,7 +15,9 @@ from addon.wire import Frame, Request, Style
 @pytest.fixture
 def addon(scene: Any) -> Iterator[Any]:
     """The add-on, registered."""
-    from addon.blender import live, overlay, registration
+    from addon.blender import registration
+    from addon.blender.display import overlay
+    from addon.blender.live import switch as live
 
     registration.register()
     yield SimpleNamespace(live=live, overlay=overlay, settings=scene.draftglass_overlay)
@@ -25,7 +27,7 @@ def addon(scene: Any) -> Iterator[Any]:
 @pytest.fixture
 def view() -> Any:
     """The 3D View that live follows."""
-    from addon.blender.viewports import Followed
+    from addon.blender.capture.viewports import Followed
 
     return Followed().find()
 
@@ -33,7 +35,7 @@ def view() -> Any:
 @pytest.fixture
 def following(addon: Any, view: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """As in a session that follows ``view`` and has just shown a picture of the whole of it."""
-    from addon.blender.shown import Shown
+    from addon.live.shown import Shown
 
     monkeypatch.setattr(addon.live, "_session", SimpleNamespace(region=view.region.as_pointer(), pictures_shown=1))
     image = np.zeros((64, 96, 3), np.uint8)
@@ -156,8 +158,8 @@ def test_registering_twice_leaves_nothing_behind(addon: Any) -> None:
 def test_an_undo_to_before_the_image_leaves_the_editor_its_picture(addon: Any) -> None:
     import bpy
 
-    from addon.blender.display import Display
-    from addon.blender.live_image import NAME
+    from addon.blender.display.live_image import NAME
+    from addon.blender.display.live_view import Display
 
     editor = next(area for area in bpy.context.window.screen.areas if area.type == "OUTLINER")
     editor.type = "IMAGE_EDITOR"

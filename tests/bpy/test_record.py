@@ -22,7 +22,8 @@ TIMES = (0.0, 0.5, 0.6)
 @pytest.fixture
 def recorder(scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The recorder of the registered add-on, with a clock of the test's; it keeps to the test's folder."""
-    from addon.blender import record, registration
+    from addon.blender import registration
+    from addon.blender.pictures import record
 
     registration.register()
     scene.draftglass_keep.folder = str(tmp_path)
@@ -37,8 +38,8 @@ clock = [0.0]
 
 def play(recorder: Any, scene: Any, kind: str, seconds: float = 900) -> None:
     """Record the greys, and wait for what is made of them."""
-    from addon.blender import live
-    from addon.blender.shown import Shown
+    from addon.blender.live import switch as live
+    from addon.live.shown import Shown
 
     scene.draftglass_keep.record_as = kind
     recorder.start(scene)
@@ -114,8 +115,8 @@ def test_nothing_recorded(recorder: Any, scene: Any, tmp_path: Path) -> None:
 
 
 def test_the_picture_on_show_is_the_first(recorder: Any, scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from addon.blender import live
-    from addon.blender.shown import Shown
+    from addon.blender.live import switch as live
+    from addon.live.shown import Shown
 
     request = Request(Frame(1, np.zeros((32, 32, 3), np.uint8)), Style("a castle", width=64, height=64))
     live._tell(Shown(np.zeros((64, 64, 3), np.uint8), request))
@@ -129,8 +130,8 @@ def test_the_picture_on_show_is_the_first(recorder: Any, scene: Any, monkeypatch
 
 
 def test_stopping_live_ends_the_recording(recorder: Any, scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from addon.blender import live
-    from addon.blender.shown import Shown
+    from addon.blender.live import switch as live
+    from addon.live.shown import Shown
 
     scene.draftglass_keep.record_as = "SEQUENCE"
     with monkeypatch.context() as patch:
@@ -164,8 +165,8 @@ def test_a_folder_that_cannot_be_written_to(recorder: Any, scene: Any, tmp_path:
 def test_a_folder_that_vanishes_ends_the_recording(recorder: Any, scene: Any, tmp_path: Path) -> None:
     import shutil
 
-    from addon.blender import live
-    from addon.blender.shown import Shown
+    from addon.blender.live import switch as live
+    from addon.live.shown import Shown
 
     recorder.start(scene)
     shutil.rmtree(tmp_path / "recording_001.draftglass")
@@ -178,7 +179,7 @@ def test_a_folder_that_vanishes_ends_the_recording(recorder: Any, scene: Any, tm
 def test_a_folder_that_cannot_be_looked_into_at_the_end_is_said(
     recorder: Any, scene: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from addon.blender import record
+    from addon.blender.pictures import record
 
     def refused(*_: Any) -> Path:
         raise PermissionError(13, "Permission denied")
@@ -191,7 +192,7 @@ def test_a_folder_that_cannot_be_looked_into_at_the_end_is_said(
 
 
 def test_what_fails_while_making_is_said(recorder: Any, scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from addon.blender import record
+    from addon.blender.pictures import record
 
     monkeypatch.setattr(record, "command", lambda told: ["false"])
     with pytest.raises(AssertionError, match="its pictures and log are in"):

@@ -21,22 +21,24 @@ def addon(scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     """The add-on registered, with a user folder and preferences of its own."""
     import bpy
 
-    from addon.blender import live, registration, server_process, setup
+    from addon.blender import registration
+    from addon.blender.live import switch as live
+    from addon.blender.server import process, setup
 
     chosen = SimpleNamespace(
         server_url="", token="", token_file="", server_python="", build="pip", pip_options="", requirements=""
     )
     home = tmp_path / "user folder"  # with a space, as on Windows
     home.mkdir()
-    for module in (live, server_process):
+    for module in (live, process):
         monkeypatch.setattr(module, "preferences", lambda: chosen)
-    for module in (server_process, setup):
+    for module in (process, setup):
         monkeypatch.setattr(module, "user_folder", lambda: home)
     was = bpy.context.preferences.system.use_online_access
     bpy.context.preferences.system.use_online_access = True
     registration.register()
     scene.draftglass.size, scene.draftglass.settle_steps = 128, 2
-    yield SimpleNamespace(live=live, setup=setup, process=server_process, chosen=chosen, home=home)
+    yield SimpleNamespace(live=live, setup=setup, process=process, chosen=chosen, home=home)
     registration.unregister()
     setup.manager.__init__()
     bpy.context.preferences.system.use_online_access = was

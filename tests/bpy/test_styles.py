@@ -15,7 +15,7 @@ __all__ = ["addon"]  # a fixture
 def test_saving_the_chosen_style_anew_replaces_no_other(addon: Any, scene: Any) -> None:
     import bpy
 
-    from addon.blender.style_operators import DRAFTGLASS_OT_save_style as Save
+    from addon.blender.ui.style_operators import DRAFTGLASS_OT_save_style as Save
 
     for name in ("Night", "Day"):
         scene.draftglass.prompt = name

@@ -30,12 +30,12 @@ def use(image: Any) -> None:
 @pytest.fixture
 def textures(blender: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Told of draws by hand, as nothing is drawn without a window."""
-    from addon.blender import textures
+    from addon.blender.capture import painted_images
 
-    monkeypatch.setattr(textures, "LEAST_PAUSE", 0.0)
-    monkeypatch.setattr(textures, "SHARE", float("inf"))
+    monkeypatch.setattr(painted_images, "LEAST_PAUSE", 0.0)
+    monkeypatch.setattr(painted_images, "SHARE", float("inf"))
     blender.ops.wm.read_factory_settings(use_empty=True)
-    watching = textures.Textures()
+    watching = painted_images.Textures()
     yield watching
     watching.close()
 
@@ -91,8 +91,8 @@ def test_written_and_kept_in_one_go(
 def test_what_cannot_be_seen_is_not_read(textures: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import bpy
 
-    from addon.blender import live_image
-    from addon.blender import textures as module
+    from addon.blender.capture import painted_images as module
+    from addon.blender.display import live_image
 
     monkeypatch.setattr(module, "_look", lambda image: pytest.fail(f"{image.name} was read"))
     paint(bpy.data.images.new("nobody's", 64, 64), 0.5)
@@ -108,7 +108,7 @@ def test_what_cannot_be_seen_is_not_read(textures: Any, monkeypatch: pytest.Monk
 
 
 def test_a_large_image_is_read_seldom(textures: Any, image: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from addon.blender import textures as module
+    from addon.blender.capture import painted_images as module
 
     monkeypatch.setattr(module, "SHARE", 1e-9)
     paint(image, 0.5)
@@ -132,7 +132,7 @@ def test_live_follows_and_comes_to_rest(live: Any, scene: Any) -> None:
     counted = live._session._textures
     edits = []
 
-    from addon.blender import changes
+    from addon.blender.capture import changes
 
     key = changes._edits
     paint(block, 0.9)

@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from server.training.attributes import ATTRIBUTES, is_held_out
-from server.training.dataset import load_samples
+from tools.training.attributes import ATTRIBUTES, is_held_out
+from tools.training.dataset import load_samples
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = (
@@ -43,9 +43,9 @@ def run(*words: str) -> str:
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight samples of shard 77, rendered by the command in two goes."""
     folder = tmp_path_factory.mktemp("rendered")
-    run("server.training.render", "77", "3", "--out", str(folder))
+    run("tools.training.render", "77", "3", "--out", str(folder))
     before = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.jpg")}
-    run("server.training.render", "77", "8", "--out", str(folder))
+    run("tools.training.render", "77", "8", "--out", str(folder))
     after = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.jpg")}
     assert before and before.items() <= after.items(), "what was there is passed over"
     return folder
@@ -69,7 +69,7 @@ def test_a_sample_is_draft_depth_and_finished_picture_of_one_view(rendered: Path
 
 
 def test_the_same_shard_gives_the_same_samples(rendered: Path, tmp_path: Path) -> None:
-    run("server.training.render", "77", "2", "--out", str(tmp_path))
+    run("tools.training.render", "77", "2", "--out", str(tmp_path))
     for path in tmp_path.glob("*_depth.png"):
         assert path.read_bytes() == (rendered / path.name).read_bytes()
     first = (tmp_path / "077.jsonl").read_text().splitlines()
@@ -81,7 +81,7 @@ def test_train_goes_on_where_it_was_cut_off_and_export_writes_a_model_that_draws
 ) -> None:
     work, out = tmp_path / "work", tmp_path / "model"
     stages = ("--stage", "autoencoder", "sharpen", "diffusion", "distill")  # the classifier's lie in the checkout
-    words = ("server.training.train", "--data", str(rendered), "--work", str(work), *stages)
+    words = ("tools.training.train", "--data", str(rendered), "--work", str(work), *stages)
     run(*words, *STEPS)
     first = torch.load(work / "diffusion.pt", weights_only=True)["model"]
     more = ("--sharpen-steps", "3", "--diffusion-steps", "3", "--distill-steps", "2")
@@ -92,8 +92,8 @@ def test_train_goes_on_where_it_was_cut_off_and_export_writes_a_model_that_draws
     largest = max(float((first[name].float() - second[name].float()).abs().max()) for name in moved)
     assert largest < 0.1, "from the checkpoint on, not from new weights"
 
-    assert "MiB" in run("server.training.export", "--work", str(work), "--out", str(out))
-    from server.training.sampler import Sampler
+    assert "MiB" in run("tools.training.export", "--work", str(work), "--out", str(out))
+    from tools.training.stages.sampler import Sampler
 
     samples = load_samples([str(rendered)])
     pictures = Sampler(out).pictures(["a stone castle"], samples.depths[:1], steps=2)

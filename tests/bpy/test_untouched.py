@@ -19,7 +19,7 @@ LIGHTS = ("STUDIO", "MATCAP", "FLAT")
 @pytest.fixture
 def two_cameras(blender: Any) -> Iterator[Any]:
     """Blender's default file, all of its workspaces, and a second camera."""
-    from addon.blender import spaces
+    from addon.blender.capture import spaces
 
     blender.ops.wm.read_factory_settings()
     scene = blender.context.scene
@@ -42,7 +42,7 @@ def captured(scene: Any, capturer: Any, shading: str) -> None:
     """Draw the window's own 3D View, as live does."""
     import bpy
 
-    from addon.blender.capture import View
+    from addon.blender.capture.view import View
 
     space, region = shown(bpy.context.window.screen)
     space.shading.type = shading
@@ -62,7 +62,7 @@ def as_in_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the window's own 3D Views taken for shown ones, which no capture may borrow, as where there is a screen."""
     import bpy
 
-    from addon.blender import spaces
+    from addon.blender.capture import spaces
 
     def hidden() -> list[Any]:
         mine = {area.spaces.active.as_pointer() for area in bpy.context.window.screen.areas}
@@ -76,7 +76,7 @@ def as_in_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_captures_leave_all_data_as_it_was(two_cameras: Any, as_in_a_window: None, shading: str, local: bool) -> None:
     import bpy
 
-    from addon.blender.capture import Capturer, ensure_gpu
+    from addon.blender.capture.offscreen import Capturer, ensure_gpu
 
     ensure_gpu()
     scene = two_cameras
@@ -102,7 +102,7 @@ def test_the_scene_keeps_the_camera_that_is_chosen_while_spaces_are_borrowed(
 ) -> None:
     import bpy
 
-    from addon.blender.capture import Capturer, ensure_gpu
+    from addon.blender.capture.offscreen import Capturer, ensure_gpu
 
     ensure_gpu()
     scene, capturer = two_cameras, Capturer()
@@ -121,7 +121,7 @@ def test_a_camera_with_an_eye_of_its_own_is_looked_through_by_what_is_borrowed(
 ) -> None:
     import bpy
 
-    from addon.blender import spaces
+    from addon.blender.capture import spaces
 
     mine, _ = shown(bpy.context.window.screen)
     twin = spaces.colour_space(mine)
@@ -137,7 +137,7 @@ def test_what_is_saved_holds_the_camera_and_the_spaces_as_they_were(
 ) -> None:
     import bpy
 
-    from addon.blender.capture import Capturer, ensure_gpu
+    from addon.blender.capture.offscreen import Capturer, ensure_gpu
 
     ensure_gpu()
     cube(two_cameras, (0, 0, 0))

@@ -13,7 +13,7 @@ def screen(scene: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Areas of the screen made 3D Views, the smallest first; ``show`` says which of them are on the screen."""
     import bpy
 
-    from addon.blender import viewports
+    from addon.blender.capture import viewports
 
     areas = sorted(bpy.context.window.screen.areas, key=lambda area: area.width * area.height)
     areas = [area for area in areas if area.height > 50]
@@ -45,7 +45,7 @@ def maximised(area: Any) -> Any:
 
 @pytest.mark.parametrize("part", [main_region, sidebar])
 def test_one_that_was_maximised_is_followed_afterwards(screen: Any, part: Any) -> None:
-    from addon.blender.viewports import Followed
+    from addon.blender.capture.viewports import Followed
 
     small, large = screen.areas[0], screen.areas[-1]
     followed = Followed(small, part(small))
@@ -62,7 +62,7 @@ def test_one_that_was_maximised_is_followed_afterwards(screen: Any, part: Any) -
 
 
 def test_one_that_is_in_another_workspace_is_followed_when_it_is_back(screen: Any) -> None:
-    from addon.blender.viewports import Followed
+    from addon.blender.capture.viewports import Followed
 
     small, other, large = screen.areas[0], screen.areas[1], screen.areas[-1]
     followed = Followed(small, main_region(small))
@@ -79,7 +79,7 @@ def test_one_that_is_in_another_workspace_is_followed_when_it_is_back(screen: An
 
 
 def test_started_elsewhere_the_largest_is_followed_from_then_on(screen: Any) -> None:
-    from addon.blender.viewports import Followed
+    from addon.blender.capture.viewports import Followed
 
     small, large = screen.areas[0], screen.areas[-1]
     followed = Followed()
@@ -90,7 +90,7 @@ def test_started_elsewhere_the_largest_is_followed_from_then_on(screen: Any) -> 
 
 
 def test_one_that_moved_into_another_area_is_followed_there(screen: Any) -> None:
-    from addon.blender.viewports import Followed
+    from addon.blender.capture.viewports import Followed
 
     small, other, large = screen.areas[0], screen.areas[1], screen.areas[-1]
     followed = Followed(other, main_region(other))
@@ -115,7 +115,7 @@ def made(area: Any, address: int) -> Any:
 @pytest.mark.parametrize("address", [8, 9])
 def test_one_that_was_closed_is_not_taken_for_another_at_its_address(screen: Any, address: int) -> None:
     """Blender gives what it has freed to what it makes next: the area itself, or its region to the header."""
-    from addon.blender.viewports import Followed
+    from addon.blender.capture.viewports import Followed
 
     large = screen.areas[-1]
     followed, first = Followed(made(large, 8)), made(large, 8)

@@ -20,7 +20,7 @@ from transformers import (
     CLIPVisionModelWithProjection,
 )
 
-from server.engine.clip_tokenizer import clip_tokenizer
+from server.engine.loading.clip_tokenizer import clip_tokenizer
 from tests.plain.checkpoints import make_vae, scheduler_config, text_config
 
 TEXT, SECOND_TEXT = 64, 128

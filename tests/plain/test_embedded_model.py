@@ -14,10 +14,10 @@ import torch
 from PIL import Image
 
 from addon.wire import Control, Frame, Request, Style
-from server.training.attributes import ATTRIBUTES, HELD_OUT
-from server.training.captions import FILLERS, WAYS, compose, nonsense, plain
-from server.training.dataset import is_for_training, load_samples, scene_of
-from server.training.measures import accuracies, frechet, structure
+from tools.training.attributes import ATTRIBUTES, HELD_OUT
+from tools.training.captions import FILLERS, WAYS, compose, nonsense, plain
+from tools.training.dataset import is_for_training, load_samples, scene_of
+from tools.training.measures import accuracies, frechet, structure
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "server" / "models" / "embedded"

@@ -3,139 +3,60 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.plain.layers import BLENDER, IO_OF_WEBSOCKETS, LAYERS, MODELS, NUMPY, SERVER, SOCKETS, THREADS, Layer
+
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST = 300
 
-BLENDER = frozenset({"bpy", "bpy_extras", "bmesh", "mathutils", "gpu", "gpu_extras", "blf", "bl_ext", "addon_utils"})
-HUB = frozenset({"huggingface_hub", "tqdm"})
-MODELS = frozenset("torch diffusers transformers tokenizers peft safetensors accelerate huggingface_hub".split())
-THREADS = frozenset({"threading", "_thread", "concurrent", "multiprocessing", "queue", "asyncio"})
-SOCKETS = frozenset({"socket", "socketserver", "select", "selectors", "ssl", "http", "websockets", "httpx", "requests"})
-SERVER = frozenset({"fastapi", "starlette", "uvicorn", "pydantic", "prometheus_client"})
-FILES = frozenset("os io pathlib shutil tempfile subprocess signal sys logging mmap glob".split())
-PICKLES = frozenset({"pickle", "cPickle", "dill", "joblib", "shelve", "marshal"})
-# The modules of websockets that do I/O of their own, by threads or by asyncio.
-IO_OF_WEBSOCKETS = ("websockets.sync", "websockets.asyncio", "websockets.legacy", "websockets.server")
-
-
-@dataclass(frozen=True)
-class Layer:
-    """What the modules under ``path`` may import: packages of others, parts of ours; and what of all they may not."""
-
-    path: str
-    others: frozenset[str]
-    ours: tuple[str, ...]
-    forbidden: frozenset[str] = PICKLES
-
-
-NUMPY = frozenset({"numpy"})
-# The longest path that fits a module is its layer.
-LAYERS = (
-    Layer("addon/__init__.py", frozenset(), ("addon.blender",), THREADS | SOCKETS | FILES | PICKLES),
-    Layer("addon/wire", NUMPY, ("addon.wire",), THREADS | SOCKETS | FILES | PICKLES | {"time", "urllib"}),
-    # How planes get to the other end beside the socket.
-    Layer("addon/planes", NUMPY | {"simplejpeg"}, ("addon.planes", "addon.wire"), THREADS | SOCKETS | PICKLES),
-    Layer(
-        "addon/live",
-        NUMPY | {"websockets"},
-        ("addon", "addon.live", "addon.planes", "addon.wire"),
-        THREADS | PICKLES | {"subprocess"},
-    ),
-    Layer("addon/keeping", NUMPY, ("addon.keeping", "addon.wire"), THREADS | SOCKETS | PICKLES),
-    Layer("addon/presets", frozenset(), ("addon.presets",), THREADS | SOCKETS | PICKLES),
-    # Its work is done in processes of its own.
-    Layer("addon/setup", frozenset(), ("addon.setup",), SOCKETS | PICKLES),
-    Layer(
-        "addon/blender",
-        NUMPY | BLENDER | {"rna_keymap_ui"},
-        ("addon", "addon.blender", "addon.keeping", "addon.live", "addon.presets", "addon.setup", "addon.wire"),
-        THREADS | SOCKETS | PICKLES,
-    ),
-    Layer(
-        "addon/headless",
-        NUMPY | {"tqdm", "PIL"},
-        ("addon", "addon.headless", "addon.blender", "addon.live", "addon.wire"),
-        SOCKETS | PICKLES | (THREADS - {"threading", "queue"}),
-    ),
-    Layer("addon/__main__.py", frozenset(), ("addon", "addon.headless"), THREADS | SOCKETS | PICKLES),
-    Layer(
-        "server", NUMPY | SERVER, ("addon", "addon.planes", "addon.wire", "server", "server.engine", "server.catalogue")
-    ),
-    Layer("server/catalogue", HUB, ("addon.wire", "server", "server.engine", "server.catalogue"), THREADS | SOCKETS),
-    Layer(
-        "server/engine",
-        NUMPY | MODELS | {"PIL", "compel", "psutil"},
-        ("addon.wire", "server.engine"),
-        THREADS - {"threading"} | SOCKETS | PICKLES,
-    ),
-    Layer(
-        "server/training",
-        NUMPY | MODELS | {"PIL", "tqdm"},
-        ("addon.wire", "server.training", "server.engine"),
-        SOCKETS | PICKLES,
-    ),
-    # It measures the whole way of a frame, so that it may use both ends of it.
-    Layer(
-        "server/bench",
-        NUMPY | MODELS | {"PIL", "prometheus_client", "psutil", "simplejpeg", "streamdiffusion", "torchvision"},
-        tuple("addon.headless addon.live addon.planes addon.wire server".split())
-        + tuple("server.bench server.catalogue server.engine".split()),
-        SOCKETS | PICKLES,
-    ),
-    # Its pictures come from Blender, drawn by the very code that draws the drafts.
-    Layer(
-        "server/training/render",
-        NUMPY | BLENDER | {"PIL", "tqdm"},
-        ("addon.wire", "addon.blender", "server.training"),
-        SOCKETS | PICKLES,
-    ),
-)
+MOST_MODULES = 16
+"""In one folder: more, and a newcomer finds nothing in it."""
 
 
 def modules() -> list[str]:
-    found = [path for package in ("addon", "server") for path in (ROOT / package).rglob("*.py")]
+    found = [path for package in ("addon", "server", "tools") for path in (ROOT / package).rglob("*.py")]
     return sorted(path.relative_to(ROOT).as_posix() for path in found)
 
 
 def layer_of(module: str) -> Layer:
-    fits = [layer for layer in LAYERS if f"{module}/".startswith(f"{layer.path}/") or is_named(module, layer.path)]
+    fits = [layer for layer in LAYERS if f"{module}/".startswith(f"{layer.path}/")]
     assert fits, f"{module} belongs to no layer: say in LAYERS what it may import"
     return max(fits, key=lambda layer: len(layer.path))
 
 
-def is_named(module: str, path: str) -> bool:
-    # render.py, render_scene.py, render/...: all of them are the layer "server/training/render"
-    return path == "server/training/render" and module.startswith(path)
-
-
+@functools.cache
 def tree_of(module: str) -> ast.Module:
     return ast.parse((ROOT / module).read_text(encoding="utf-8"), module)
 
 
-def imports(module: str) -> Iterator[tuple[str, int]]:
-    """The full name and line of everything that ``module`` imports, wherever in it, dynamic imports too."""
+def imports_with_nodes(module: str) -> Iterator[tuple[str, int, ast.AST]]:
+    """The full name, line and node of everything that ``module`` imports, wherever in it, dynamic imports too."""
     package = module.removesuffix(".py").split("/")[:-1]
     for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, node.lineno) for alias in node.names)
+            yield from ((alias.name, node.lineno, node) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
             name = ".".join([*base, *([node.module] if node.module else [])])
-            yield name, node.lineno
-            yield from ((f"{name}.{alias.name}", node.lineno) for alias in node.names)
+            yield name, node.lineno, node
+            yield from ((f"{name}.{alias.name}", node.lineno, node) for alias in node.names)
         elif isinstance(node, ast.Call) and called(node) in ("__import__", "importlib.import_module", "import_module"):
             first = node.args[0] if node.args else None
             assert isinstance(first, ast.Constant), f"{module}:{node.lineno} imports what nobody can read off"
-            yield str(first.value), node.lineno
+            yield str(first.value), node.lineno, node
+
+
+def imports(module: str) -> Iterator[tuple[str, int]]:
+    """The full name and line of everything that ``module`` imports."""
+    yield from ((name, line) for name, line, _ in imports_with_nodes(module))
 
 
 def called(node: ast.Call) -> str:
@@ -145,7 +66,12 @@ def called(node: ast.Call) -> str:
 def test_the_rules_see_what_is_there() -> None:
     """Without this, a moved folder would let every test below pass over nothing."""
     found = modules()
-    assert {"addon/wire/codec.py", "addon/live/loop.py", "addon/blender/capture.py", "server/app.py"} <= set(found)
+    assert {
+        "addon/wire/codec.py",
+        "addon/live/loop.py",
+        "addon/blender/capture/offscreen.py",
+        "server/net/app.py",
+    } <= set(found)
     assert "addon.wire.errors.ProtocolError" in dict(imports("addon/wire/codec.py"))
     assert {"torch", "bpy", "websockets.client", "fastapi"} <= {name for module in found for name, _ in imports(module)}
 
@@ -155,7 +81,7 @@ def test_imports_stay_in_their_layer(module: str) -> None:
     layer = layer_of(module)
     for name, line in imports(module):
         top, where = name.split(".")[0], f"{module}:{line} imports {name}"
-        if top in ("addon", "server"):
+        if top in ("addon", "server", "tools"):
             part = ".".join(name.split(".")[:2])
             ours = {known for known in layer.ours if known.count(".") == 1}
             parts_of_root = {known for other in LAYERS for known in other.ours if known.count(".") == 1}
@@ -193,9 +119,9 @@ def test_the_wire_does_no_io(module: str) -> None:
             assert called(node) not in ("open", "print", "input", "exec", "eval"), f"{module}:{node.lineno}"
 
 
-@pytest.mark.parametrize("module", [module for module in modules() if module.startswith(("addon/", "server/"))])
+@pytest.mark.parametrize("module", modules())
 def test_nothing_loads_pickles(module: str) -> None:
-    if module.startswith("server/training"):  # its own checkpoints, on the machine that wrote them
+    if module.startswith("tools/training"):  # its own checkpoints, on the machine that wrote them
         return
     for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.Call):
@@ -214,7 +140,7 @@ def test_the_first_line_states_the_restriction_and_keeps_it(module: str) -> None
     line = docstring.splitlines()[0]
     assert RESTRICTION.search(line), f"{module}'s first line says nothing of what it may import: {line!r}"
     tops = {name.split(".")[0] for name, _ in imports(module)}
-    foreign = {top for top in tops if top not in sys.stdlib_module_names and top not in ("addon", "server")}
+    foreign = {top for top in tops if top not in sys.stdlib_module_names and top not in ("addon", "server", "tools")}
     claims = line.lower()
     if "standard library only" in claims:
         assert not foreign, f"{module} says {line!r}, but imports {sorted(foreign)}"
@@ -233,7 +159,7 @@ def test_the_first_line_states_the_restriction_and_keeps_it(module: str) -> None
 
 
 def sources() -> list[str]:
-    found = [path for part in ("addon", "server", "tests", "scripts") for path in (ROOT / part).rglob("*.py")]
+    found = [path for part in ("addon", "server", "tests", "tools") for path in (ROOT / part).rglob("*.py")]
     return sorted(path.relative_to(ROOT).as_posix() for path in found)
 
 
@@ -255,6 +181,43 @@ def tops(loaded: set[str]) -> set[str]:
     return {name.split(".")[0] for name in loaded}
 
 
+def imported(module: str) -> set[str]:
+    """The modules of ours that ``module`` imports, but for what only a type checker reads."""
+    typed = {
+        id(inner)
+        for node in ast.walk(tree_of(module))
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
+    known = {name.removesuffix(".py").removesuffix("/__init__").replace("/", "."): name for name in modules()}
+    found = [(name, id(node)) for name, _, node in imports_with_nodes(module) if name in known]
+    # What a module of a package is imported from is not imported by that: "from . import a_module".
+    inner = {(name.rpartition(".")[0], node) for name, node in found}
+    return {known[name] for name, node in found if node not in typed and (name, node) not in inner} - {module}
+
+
+def test_no_imports_run_in_circles() -> None:
+    """But for addon/__init__.py, which Blender calls: it registers what it holds."""
+    reached: dict[str, set[str]] = {module: imported(module) for module in modules() if module != "addon/__init__.py"}
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " -> ".join((*path[path.index(module) :], module))
+        if module not in done:
+            for other in sorted(reached.get(module, ())):
+                visit(other, (*path, module))
+            done.add(module)
+
+    for module in reached:
+        visit(module, ())
+
+
+@pytest.mark.parametrize("folder", sorted({module.rpartition("/")[0] for module in modules()}))
+def test_folders_stay_small(folder: str) -> None:
+    inside = [module for module in modules() if module.rpartition("/")[0] == folder]
+    assert len(inside) <= MOST_MODULES + 1, f"{folder} holds {len(inside)} modules"  # + 1: its __init__.py
+
+
 def test_the_wire_really_loads_numpy_and_nothing_that_does_io() -> None:
     before = loaded_by("import numpy, numpy.typing, json, dataclasses, struct, numbers, reprlib")
     new = loaded_by("import addon.wire") - before
@@ -271,15 +234,21 @@ def test_the_live_loop_really_loads_no_bpy_torch_or_server() -> None:
 
 def test_the_server_really_starts_without_torch_and_bpy() -> None:
     """Its address is printed at once; importing torch takes seconds, so that comes with loading the model."""
-    names = [module[:-3].replace("/", ".") for module in modules() if re.fullmatch(r"server/[^/]+\.py", module)]
+    names = [
+        module[:-3].replace("/", ".")
+        for module in modules()
+        if re.fullmatch(r"server/((net|serving)/)?[^/]+\.py", module)
+    ]
     loaded = loaded_by("\n".join(f"import {name.removesuffix('.__init__')}" for name in names))
-    assert {"server.app", "server.__main__", "fastapi"} <= loaded
+    assert {"server.net.app", "server.__main__", "fastapi"} <= loaded
     assert not tops(loaded) & (BLENDER | MODELS)
     assert not [name for name in loaded if name.startswith(("addon.live", "addon.blender"))]
 
 
 def test_the_engines_errors_and_files_really_load_without_torch() -> None:
-    assert not tops(loaded_by("import server.engine, server.engine.errors, server.engine.files")) & (BLENDER | MODELS)
+    assert not tops(loaded_by("import server.engine, server.engine.errors, server.engine.loading.files")) & (
+        BLENDER | MODELS
+    )
 
 
 def test_the_root_is_an_extension_under_any_name() -> None:

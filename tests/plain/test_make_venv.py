@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import make_venv
+from tools import make_venv
 
 ROOT = Path(__file__).resolve().parents[2]
 

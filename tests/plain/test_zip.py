@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import make_zip
+from tools import make_zip
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFEST = tomllib.loads((ROOT / "blender_manifest.toml").read_text("utf-8"))
@@ -72,7 +72,7 @@ def test_permissions_are_texts_that_blender_accepts() -> None:
         ("docs/", True),
         ("README.md", True),
         ("server/README.md", False),
-        ("server/training/", True),
+        ("tools/", True),
         ("server/models/embedded/unet/model.safetensors", False),
         ("addon/wire/__pycache__/", True),
         (".venv/", True),

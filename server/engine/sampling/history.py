@@ -13,7 +13,7 @@ from addon.geometry.camera import rotation
 from addon.geometry.motion import motions
 
 from .anchors import Anchor, Scene
-from .views import look
+from .views import Relief, look
 
 BUDGET = 128 * 2**20
 """Bytes of kept pictures for one client; two of them are kept whatever they take."""
@@ -31,6 +31,8 @@ NOISE = 3.0
 """Levels of 255 by which drafts of an unchanged scene may differ."""
 SHADE, TINT = (0.02, 2.0, 0.6), (0.0, 40.0, 14.0)
 """How much of its colour, and how many levels in hue, shading may change: as it is, for each radian, and at most."""
+RIM = 8
+"""Pixels along a picture's border that are kept there only: an autoencoder has nothing beyond it to go by."""
 REMEMBERED = 64
 """Ids of pictures that a request may be ``after``."""
 
@@ -107,7 +109,7 @@ class History:
                 fits = seen.visible & (seen.coarsest > min(least, SHARP)) & (seen.finest < COARSE)
                 hit = fits.nonzero()[:, 0]
                 nearest = anchor.nearest(seen, hit)
-                fits = anchor.valid[nearest]
+                fits = anchor.valid[nearest] & (rim(nearest, anchor.relief) + 1 >= rim(at[hit], scene.surfaces.relief))
                 if ids is not None and anchor.ids is not None:
                     fits &= (ids[hit] == anchor.ids[nearest]) | ~seen.clear[hit]
                 hit, nearest = hit[fits], nearest[fits]
@@ -118,6 +120,7 @@ class History:
                     assert ids is not None
                     turns[ids[hit] == number] += rotation(motion)
                 other = _differs(scene.draft[pixels], anchor.darkest[nearest], anchor.brightest[nearest], turns)
+                other &= (scene.surfaces.edges[pixels] > 0) & seen.clear[hit]  # there, the draft mixes two surfaces
                 changed[pixels[other]] = True
                 colours[pixels], known[pixels] = anchor.colours(seen, hit), True
                 rough[pixels] = anchor.rough[nearest].float() / 255
@@ -159,14 +162,14 @@ class History:
         return changed
 
     def _forget(self, scene: Scene, changed: torch.Tensor) -> torch.Tensor:
-        """Take what ``changed`` (bool, N) out of every picture, and return it without single pixels, and grown by two.
+        """Take what ``changed`` (bool, N) out of every picture, and return it without what is narrower than two pixels, and grown by two.
 
         An object of which much has changed is forgotten where it is hidden now, too.
         """
         if not bool(changed.any()):
             return changed
         plane = changed.view(1, 1, scene.height, scene.width).float()
-        plane = (F.avg_pool2d(plane, 3, 1, 1) > 0.3).float()
+        plane = (F.avg_pool2d(plane, 3, 1, 1) > 0.5).float()
         changed = (F.max_pool2d(plane, 5, 1, 2) > 0).view(-1)
         at = changed.nonzero()[:, 0]
         if not len(at):
@@ -189,6 +192,13 @@ class History:
             if others and anchor.ids is not None:
                 anchor.valid &= ~torch.isin(anchor.ids, torch.tensor(others, device=anchor.ids.device))
         return changed
+
+
+def rim(at: torch.Tensor, of: Relief) -> torch.Tensor:
+    """How many pixels ``at`` (flat) are away from a picture's rim, at most ``RIM``: what is there is made worse."""
+    column, row = at % of.width, at // of.width
+    across = torch.minimum(column, of.width - 1 - column)
+    return torch.minimum(across, torch.minimum(row, of.height - 1 - row)).clamp_(max=RIM)
 
 
 def _same_view(one: Scene, other: Scene) -> bool:

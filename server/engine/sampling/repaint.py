@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from ..inputs import Recipe
+from .recipe import Recipe
 
 
 SOLID = 0.25

@@ -12,16 +12,16 @@ import pytest
 import torch
 
 from addon.wire import Request
-from server.bench import frames, measure, models
-from server.bench import stock as stock_module
-from server.bench.arms import Arm, LeftOut, Picture, copied, load, missing, ours, ours_batched, psnr, with_controlnet
-from server.bench.facts import Others
-from server.bench.measure import Row, even, fill, interleave, void
-from server.bench.report import draw, table, write
-from server.bench.stock import Stock, one_noise, placed, references
-from server.bench.stream import stream_diffusion
 from server.engine import ModelSpec, StableDiffusionLcm, default_model
 from tests.plain.engine.families import FAMILIES, place
+from tools.bench import frames, measure, models
+from tools.bench import stock as stock_module
+from tools.bench.arms import Arm, LeftOut, Picture, copied, load, missing, ours, ours_batched, psnr, with_controlnet
+from tools.bench.facts import Others
+from tools.bench.measure import Row, even, fill, interleave, void
+from tools.bench.report import draw, table, write
+from tools.bench.stock import Stock, one_noise, placed, references
+from tools.bench.stream import stream_diffusion
 
 CPU = torch.device("cpu")
 

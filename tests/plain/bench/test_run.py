@@ -14,16 +14,16 @@ import torch
 
 from addon.live import Address
 from addon.wire import Request
-from server.bench import frames, jpeg, loop, models, stock
-from server.bench.arguments import parse
-from server.bench.loop import Loops
-from server.bench.measure import LEAST_DECIBELS
-from server.bench.report import table
-from server.bench.run import Bench
 from server.engine import ModelSpec, StableDiffusionLcm
-from server.worker import Rendered
+from server.serving.worker import Rendered
 from tests.plain.server.engines import Lent
 from tests.plain.server.rig import serving
+from tools.bench import frames, jpeg, loop, models, stock
+from tools.bench.arguments import parse
+from tools.bench.loop import Loops
+from tools.bench.measure import LEAST_DECIBELS
+from tools.bench.report import table
+from tools.bench.run import Bench
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_without_references_the_first_arm_has_to_do(bench: Bench, monkeypatch: p
     def none(*given: object) -> list[object]:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("server.bench.run.references", none)
+    monkeypatch.setattr("tools.bench.run.references", none)
     bench._given.steps, bench._given.no_compiled = [1], True
     bench.model("sd15")
     rows = {row.arm: row for row in bench.rows}

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from server.bench import frames, models
-from server.bench.arguments import parse
-from server.bench.loop import Loops, loop_arm
-from server.bench.measure import LEAST_DECIBELS, Row, interleave
 from tests.plain.live.test_memory import ROOT
+from tools.bench import frames, models
+from tools.bench.arguments import parse
+from tools.bench.loop import Loops, loop_arm
+from tools.bench.measure import LEAST_DECIBELS, Row, interleave
 
 SIDE = 64
 
@@ -27,7 +27,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "server.bench", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=600
+        [sys.executable, "-m", "tools.bench", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=600
     )
 
 
@@ -70,7 +70,7 @@ def test_what_cannot_be_measured_is_said_at_once(
     with pytest.raises(SystemExit) as ended:
         parse([*arguments, "--out", str(tmp_path)])
     said = capsys.readouterr().err.splitlines()[-1]
-    assert ended.value.code == 2 and said.startswith("python -m server.bench: error: ") and says in said
+    assert ended.value.code == 2 and said.startswith("python -m tools.bench: error: ") and says in said
 
 
 def test_an_empty_folder_and_a_torn_file_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,7 +83,7 @@ def test_an_empty_folder_and_a_torn_file_are_told(tmp_path: Path, capsys: pytest
 
 
 def test_an_interrupted_run_keeps_what_it_has(small: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "server.bench", "--model", str(small), "--device", "cpu", "--size", str(SIDE)]
+    command = [sys.executable, "-m", "tools.bench", "--model", str(small), "--device", "cpu", "--size", str(SIDE)]
     command += ["--steps", "1", "2", "4", "--rounds", "1", "--no-compiled", "--out", str(tmp_path), "--name", "cut"]
     # what a shell starts in its background ignores Ctrl+C, and so would all that the tests start there
     listen = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731

@@ -25,7 +25,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from addon.wire import Frame, Request, Style
 from server.engine import StableDiffusionLcm
-from server.engine.clip_tokenizer import clip_tokenizer
+from server.engine.loading.clip_tokenizer import clip_tokenizer
 from tests.plain.checkpoints import scheduler_config
 from tests.plain.checkpoints_original import write_checkpoint
 

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 import torch
 
-from server.bench.arms import load
 from server.engine import ModelSpec
-from server.engine.compiled import GIVES_WAY, KEPT_COMPILED, Compiler
-from server.engine.conditions import Conditions
-from server.engine.graphs import RecordedPipeline
-from server.engine.pipeline import Call, Depth, Guide, Pipeline
-from server.engine.quick_unet import quicken_unet
+from server.engine.acceleration.compiled import GIVES_WAY, KEPT_COMPILED, Compiler
+from server.engine.acceleration.graphs import RecordedPipeline
+from server.engine.acceleration.quick_unet import quicken_unet
+from server.engine.conditioning.conditions import Conditions
+from server.engine.sampling.pipeline import Call, Depth, Guide, Pipeline
 from tests.plain.engine.test_graphs import Repeats
+from tools.bench.arms import load
 
 BACKEND = "inductor" if shutil.which("g++") else "aot_eager"  # torch's own compiler needs one of C++ on a CPU
 Inputs = tuple[torch.Tensor, Call, Guide, Depth]
@@ -27,7 +27,7 @@ Inputs = tuple[torch.Tensor, Call, Guide, Depth]
 @pytest.fixture(params=["quick", "diffusers'"])
 def pipeline(request: Any, model: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     parts = load(ModelSpec(model()))
-    monkeypatch.setattr("server.engine.packed.LARGEST_PACKED", 0)  # as on a GPU
+    monkeypatch.setattr("server.engine.acceleration.packed.LARGEST_PACKED", 0)  # as on a GPU
     made = Pipeline(parts.unet, parts.vae, torch.float32, adapter=parts.control)
     if request.param == "quick":
         made.quick = quicken_unet(parts.unet)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from server.engine import StableDiffusionLcm
-from server.engine.conditions import KeptFor
+from server.engine.conditioning.conditions import KeptFor
 from server.engine.spec import LoraFile
 from tests.plain.engine.conftest import make_request
 from tests.plain.engine.families import FAMILIES, engine

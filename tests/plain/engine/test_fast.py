@@ -9,8 +9,8 @@ import torch
 from diffusers import AutoencoderTiny, T2IAdapter
 from torch import nn
 
-from server.engine.fast import DoubledConv, DoubledPair, HalvedPair, pack_module, quicken_autoencoder
-from server.engine.packed import packs
+from server.engine.acceleration.fast import DoubledConv, DoubledPair, HalvedPair, pack_module, quicken_autoencoder
+from server.engine.acceleration.packed import packs
 from tests.plain.checkpoints import make_vae
 
 

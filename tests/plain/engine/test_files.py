@@ -13,8 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from server.engine import EngineError, LoraFile, ModelSpec, StableDiffusionLcm, memory
-from server.engine.recognise import recognise
+from server.engine import EngineError, LoraFile, ModelSpec, StableDiffusionLcm
+from server.engine.loading import memory
+from server.engine.loading.recognise import recognise
 from tests.plain.checkpoints import make_vae
 from tests.plain.checkpoints_lora import write_user_lora
 from tests.plain.checkpoints_original import write_checkpoint

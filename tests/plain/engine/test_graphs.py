@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from server.engine import StableDiffusionLcm
-from server.engine.cpu import NICENESS, give_way
-from server.engine.graphs import CudaGraphs, Inbox, RecordedPipeline
-from server.engine.shapes import map_tensors
+from server.engine.acceleration.graphs import CudaGraphs, Inbox, RecordedPipeline
+from server.engine.acceleration.priority import NICENESS, give_way
+from server.engine.acceleration.tensor_trees import map_tensors
 from tests.plain.engine.conftest import make_request
 
 Engine = Callable[..., StableDiffusionLcm]

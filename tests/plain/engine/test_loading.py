@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPTextModelWithProjection
 
 from server.engine import EngineError, ModelSpec, StableDiffusionLcm
-from server.engine.files import check_safetensors, find_weights, read_through
+from server.engine.loading.files import check_safetensors, find_weights, read_through
 from tests.plain.checkpoints import make_text_encoder, make_unet, make_vae, write_lora
 from tests.plain.engine.families import place
 

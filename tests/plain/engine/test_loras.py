@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from addon.wire import Request
 from server.engine import EngineError, LoraFile, ModelSpec, StableDiffusionLcm
-from server.engine.lora import REST, _Change
+from server.engine.loras.merge import REST, _Change
 from tests.plain.checkpoints_lora import FORMS, write_user_lora
 from tests.plain.engine.conftest import make_request
 from tests.plain.engine.families import FAMILIES, ask, assert_same, engine, place, psnr, stock

@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from server.engine import EngineError, LoraFile, ModelSpec, StableDiffusionLcm
-from server.engine.files import find_weights
-from server.engine.look import look
-from server.engine.memory import parameters
+from server.engine.loading.files import find_weights
+from server.engine.loading.inspection import look
+from server.engine.loading.memory import parameters
 from tests.plain.checkpoints_lora import write_user_lora
 from tests.plain.engine.conftest import make_request
 from tests.plain.engine.families import FAMILIES, assert_same, engine, place, psnr, stock

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from server.engine import StableDiffusionLcm
+from server.engine.conditioning.text import Prompt, PromptEncoder
 from server.engine.devices import Place
 from server.engine.images import Transfer
-from server.engine.pipeline import Pipeline
-from server.engine.text import Prompt, PromptEncoder
+from server.engine.sampling.pipeline import Pipeline
 from tests.plain.checkpoints_sdxl import make_whole
 from tests.plain.engine.conftest import make_request
 

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from server.engine import packed
-from server.engine.packed import Conv, Derived, Gated, GroupNorm, Linear, attend, packs
+from server.engine.acceleration import packed
+from server.engine.acceleration.packed import Conv, Derived, Gated, GroupNorm, Linear, attend, packs
 
 NO_BF16 = pytest.mark.skipif(not packed.cpu_has_bf16(), reason="this CPU has no bf16")
 DTYPES = [torch.float32, pytest.param(torch.bfloat16, marks=NO_BF16)]

@@ -11,8 +11,8 @@ import pytest
 import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
 
-from server.engine.controls import load_ip_adapter
-from server.engine.quick_unet import quicken_control, quicken_unet
+from server.engine.acceleration.quick_unet import quicken_control, quicken_unet
+from server.engine.loading.controls import load_ip_adapter
 from tests.plain.checkpoints import make_unet
 from tests.plain.checkpoints_sdxl import make_ip_adapter, make_whole_unet
 
@@ -85,7 +85,7 @@ def test_the_same_output(family: str, rows: int, height: int, width: int) -> Non
 
 
 def test_without_packing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.engine.packed.LARGEST_PACKED", 0)
+    monkeypatch.setattr("server.engine.acceleration.packed.LARGEST_PACKED", 0)
     unet, quick = pair(make_whole_unet("SDXL"))
     same(unet, quick, inputs(unet))
 
@@ -123,7 +123,7 @@ def test_with_the_guidance_as_an_input() -> None:
 )
 def test_weights_changed_in_place_count_at_once(name: str, packed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not packed:
-        monkeypatch.setattr("server.engine.packed.LARGEST_PACKED", 0)
+        monkeypatch.setattr("server.engine.acceleration.packed.LARGEST_PACKED", 0)
     unet, quick = pair(make_unet())
     given = inputs(unet)
     before = unet(**given)[0]
@@ -163,7 +163,7 @@ def test_a_style_picture_with_its_weight(rows: int, weight: float, tmp_path: Pat
 @pytest.mark.parametrize("packed", [True, False])
 def test_a_controlnet(family: str, rows: int, packed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not packed:
-        monkeypatch.setattr("server.engine.packed.LARGEST_PACKED", 0)
+        monkeypatch.setattr("server.engine.acceleration.packed.LARGEST_PACKED", 0)
     unet = make_whole_unet(family)
     control = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(8, 8, 16, 16))
     for weight in control.parameters():  # a new one is all zeros at its end

@@ -14,7 +14,7 @@ import pytest
 
 from addon.wire import Request
 from server.engine import StableDiffusionLcm
-from server.engine.graphs import RecordedPipeline
+from server.engine.acceleration.graphs import RecordedPipeline
 from server.engine.spec import LoraFile
 from tests.plain.engine.conftest import make_request
 from tests.plain.engine.families import FAMILIES, engine

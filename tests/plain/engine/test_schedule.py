@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.engine import EngineError
-from server.engine.schedule import Schedule
+from server.engine.sampling.schedule import Schedule
 
 
 def schedule(**config: Any) -> Schedule:

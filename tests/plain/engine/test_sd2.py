@@ -12,7 +12,7 @@ from diffusers import EulerDiscreteScheduler, LCMScheduler, StableDiffusionImg2I
 from transformers import CLIPTextModel
 
 from server.engine import StableDiffusionLcm
-from server.engine.clip_tokenizer import clip_tokenizer
+from server.engine.loading.clip_tokenizer import clip_tokenizer
 from tests.plain.checkpoints import scheduler_config, text_config
 from tests.plain.checkpoints_sdxl import TEXT, make_whole
 from tests.plain.engine.conftest import make_request

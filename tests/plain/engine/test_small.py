@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 
+from server.engine.acceleration.packed import packs
+from server.engine.acceleration.threads import IN_A_ROW, KNOWN_AFTER, SHORTEST, Threads
 from server.engine.cache import Recent
-from server.engine.crowded import IN_A_ROW, KNOWN_AFTER, SHORTEST, Threads
 from server.engine.devices import Stopwatch, _default_threads, best_dtype, choose, cpu_has_bf16, cpu_threads, quota
 from server.engine.images import Transfer, from_model, to_model
-from server.engine.packed import packs
 
 
 def test_the_package_imports_without_torch() -> None:

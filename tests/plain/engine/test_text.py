@@ -11,7 +11,7 @@ from compel import CompelForSD, CompelForSDXL
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.engine.weights import weighted
+from server.engine.conditioning.prompt_weights import weighted
 from tests.plain.engine.conftest import make_request
 from tests.plain.engine.families import FAMILIES, ask, assert_same, engine, psnr, stock
 

@@ -20,18 +20,18 @@ from pathlib import Path
 import numpy as np
 
 from addon.live import Address, LiveLoop
-from addon.planes import memory
+from addon.transport import shared_memory
 from addon.wire import Frame, Request, Style, pack, unpack
 
 if "socket" in sys.argv:
-    memory.memory_folder = lambda: None
+    shared_memory.memory_folder = lambda: None
 
 SERVER = """
 import os, sys
 from pathlib import Path
-from server.app import create_app
+from server.net.app import create_app
 from server.config import Config
-from server.process import Process, bind
+from server.net.process import Process, bind
 from types import SimpleNamespace
 
 class Echo:

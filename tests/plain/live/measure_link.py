@@ -13,12 +13,12 @@ import time
 
 import numpy as np
 
-from addon.live import FAILED, Address, LiveLoop, talk
-from addon.live.speed import Speed
+from addon.live import FAILED, Address, LiveLoop, channel
+from addon.transport.link_speed import Speed
 from addon.wire import Frame, Request, Style
-from server.bench.frames import detailed
 from tests.plain.live.links import link
 from tests.plain.live.real_server import inverting
+from tools.bench.frames import detailed
 
 SIDE, TURNS = 512, 3
 HEARTBEAT, WAY = 0.004, 0.0005
@@ -65,7 +65,7 @@ class Rate:
     """Pictures a second of a live loop, once what it measures of the link is measured."""
 
     def __init__(self, address: Address, speed: type[Speed]) -> None:
-        talk.Speed = speed  # type: ignore[misc]
+        channel.Speed = speed  # type: ignore[misc]
         self.loop = LiveLoop(address, settle=False)
         self.image, self.depth = scene()
 

@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 
 from addon.live import FAILED, LIVE, Address, LiveLoop
-from addon.planes import memory
+from addon.transport import shared_memory
 from addon.wire import Control, Frame, Request, Style
 
 ROOT = Path(__file__).resolve().parents[3]
 SIDE, STEPS, TURNS = 256, 2, 3
 HEARTBEAT = 0.004
-FOLDER = memory.memory_folder
+FOLDER = shared_memory.memory_folder
 
 
 def request(number: int, rest: np.ndarray) -> Request:
@@ -53,7 +53,7 @@ def alone(seconds: float, rest: np.ndarray) -> float:
 
 def looped(address: Address, seconds: float, rest: np.ndarray, shared: bool) -> tuple[float, float, dict[str, float]]:
     """Pictures a second, the engine's frames a second by its own timings, and the median of each stage."""
-    memory.memory_folder = FOLDER if shared else lambda: None
+    shared_memory.memory_folder = FOLDER if shared else lambda: None
     loop = LiveLoop(address, settle=False)
     began = None
     while began is None or time.perf_counter() - began < seconds:

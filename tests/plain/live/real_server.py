@@ -15,9 +15,9 @@ SERVER = """
 import os
 from pathlib import Path
 from types import SimpleNamespace
-from server.app import create_app
+from server.net.app import create_app
 from server.config import Config
-from server.process import Process, bind
+from server.net.process import Process, bind
 
 class Inverter:
     name = "inverter"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from addon.live import Address, AddressError
-from addon.live.errors import Trouble
+from addon.problems.errors import Trouble
 
 
 @pytest.mark.parametrize(

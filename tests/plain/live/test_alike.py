@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from addon.live.alike import DEPTH_LEVELS, IMAGE_LEVELS, are_alike
+from addon.geometry.alike import DEPTH_LEVELS, IMAGE_LEVELS, are_alike
 
 
 @pytest.mark.parametrize(("kind", "levels", "side"), [(np.uint8, IMAGE_LEVELS, 3), (np.uint16, DEPTH_LEVELS, 1)])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from addon.blender.budget import LONGEST_FIRST, QUIET, SHARE, Budget
+from addon.live.budget import LONGEST_FIRST, QUIET, SHARE, Budget
 
 
 def orbit(

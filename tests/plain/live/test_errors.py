@@ -6,7 +6,8 @@ import socket
 
 import pytest
 
-from addon.live import Address, LiveLoop, errors
+from addon.live import Address, LiveLoop
+from addon.problems import errors
 
 
 def test_a_servers_words_become_one_sentence() -> None:

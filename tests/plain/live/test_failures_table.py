@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from addon.live import errors
-from addon.live.buttons import BUTTONS
-from addon.live.failures import FAILURES, problem
+from addon.problems import errors
+from addon.problems.buttons import BUTTONS
+from addon.problems.failures import FAILURES, problem
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCUMENT = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")

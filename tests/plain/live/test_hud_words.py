@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from addon.blender.hud_words import BAD, BUSY, CALM, GRACE, OLD, Facts, Lag, Status, brief, numbers, status, table
+from addon.live.hud_words import BAD, BUSY, CALM, GRACE, OLD, Facts, Lag, Status, brief, numbers, status, table
 
 STAGES = {
     "poll": (0.1, 0.2),

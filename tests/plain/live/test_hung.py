@@ -14,7 +14,7 @@ import pytest
 from websockets.sync.server import ServerConnection
 
 from addon.live import LIVE, LiveLoop
-from addon.live.life import LOST_AFTER, PING_AFTER, PING_SOON, Life
+from addon.transport.liveness import LOST_AFTER, PING_AFTER, PING_SOON, Life
 from addon.wire import Status, pack
 from tests.blender.serving import STAND_IN, Server
 from tests.plain.live.servers import Clock, Viewer, greet, greet_by_hand, inverted, raw, requests, script

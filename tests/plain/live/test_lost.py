@@ -13,7 +13,7 @@ import pytest
 from websockets.sync.server import ServerConnection
 
 from addon.live import CONNECTING, LIVE, STOPPED, WAITING, Address, LiveLoop
-from addon.live.life import LOST_AFTER
+from addon.transport.liveness import LOST_AFTER
 from addon.wire import Failure, pack
 from tests.plain.live.servers import (
     Clock,

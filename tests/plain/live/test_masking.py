@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.utils import apply_mask as reference
 
-from addon.live.masking import apply_mask
+from addon.transport.masking import apply_mask
 
 
 @given(data=st.binary(max_size=300), mask=st.binary(min_size=4, max_size=4), start=st.integers(0, 7))
@@ -41,7 +41,7 @@ def test_it_takes_the_place_of_the_slow_one_only(compiled: bool) -> None:
         ("" if compiled else "import sys; sys.modules['websockets.speedups'] = None\n")
         + "from websockets import frames, utils\n"
         + "slow = frames.apply_mask is utils.apply_mask\n"
-        + "from addon.live import masking\n"
+        + "from addon.transport import masking\n"
         + "assert masking.install() is slow and masking.install() is slow\n"
         + "assert (frames.apply_mask is masking.apply_mask) is slow\n"
         + "frame = frames.Frame(frames.Opcode.BINARY, bytes(range(256)) * 300)\n"

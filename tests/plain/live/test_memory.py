@@ -17,8 +17,8 @@ import pytest
 from websockets.sync.server import ServerConnection
 
 from addon.live import LIVE, Address, LiveLoop
-from addon.planes import memory
-from addon.planes.memory import PICTURE_AT, PREFIX, SLOT_BYTES, STALE_SECONDS, SharedMemory, memory_folder
+from addon.transport import shared_memory
+from addon.transport.shared_memory import PICTURE_AT, PREFIX, SLOT_BYTES, STALE_SECONDS, SharedMemory, memory_folder
 from addon.wire import MEMORY_BYTES, Hello, ProtocolError, Request, Welcome, pack, unpack
 from tests.plain.live.real_server import ROOT, inverting
 from tests.plain.live.servers import READY, Viewer, inverted, script
@@ -189,15 +189,15 @@ import os
 for name in ("pread", "pwrite", "geteuid", "getuid", "ftruncate"):
     delattr(os, name)
 from pathlib import Path
-from addon.planes import memory
-memory.POSIX = False
-memory.memory_folder = lambda: Path(FOLDER)
+from addon.transport import shared_memory
+shared_memory.POSIX = False
+shared_memory.memory_folder = lambda: Path(FOLDER)
 """
 
 
 def test_a_system_without_posix_has_it_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What Windows lacks is taken away at both ends; the deletion on close, which only Windows has, stays untried."""
-    monkeypatch.setattr(memory, "POSIX", False)
+    monkeypatch.setattr(shared_memory, "POSIX", False)
     elsewhere(monkeypatch, tmp_path)
     for name in ("pread", "pwrite", "ftruncate"):
         monkeypatch.delattr(os, name)
@@ -221,7 +221,7 @@ def test_a_file_in_which_what_was_written_cannot_be_read_is_not_taken(tmp_path: 
 
 
 def without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "memory_folder", lambda: None)
+    monkeypatch.setattr(shared_memory, "memory_folder", lambda: None)
 
 
 def full(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +229,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def elsewhere(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    monkeypatch.setattr(memory, "memory_folder", lambda: folder)
+    monkeypatch.setattr(shared_memory, "memory_folder", lambda: folder)
 
 
 @pytest.mark.parametrize("why", ["none", "full", "another container", "read-only", "not wanted"])

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from addon.live import Address, LiveLoop
-from addon.planes import squeeze
-from addon.planes.memory import SharedMemory
-from addon.planes.squeeze import stretch
+from addon.transport import compression
+from addon.transport.compression import stretch
+from addon.transport.shared_memory import SharedMemory
 from addon.wire import Frame, ProtocolError, Request, Style, pack
 from tests.plain.live.links import link as throttled
 from tests.plain.live.real_server import inverting
@@ -93,7 +93,7 @@ NO_LIBRARY = "import sys; sys.modules['simplejpeg'] = None\n"
 
 def test_a_server_without_the_library_takes_small_depth(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[dict[str, object]] = []
-    monkeypatch.setattr("addon.live.talk.pack", lambda *given, **more: note(seen, pack(*given, **more)))
+    monkeypatch.setattr("addon.live.channel.pack", lambda *given, **more: note(seen, pack(*given, **more)))
     with inverting(NO_LIBRARY) as (address, _), throttled(address.split()[1], 16) as port:
         viewer = Painter(LiveLoop(Address(f"ws://127.0.0.1:{port}/live", "token"), settle=False))
         viewer.until(lambda: viewer.pictures)
@@ -109,8 +109,8 @@ def note(seen: list[dict[str, object]], data: bytes) -> bytes:
 
 
 def test_a_jpeg_that_was_not_agreed_on_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    _, jpeg = squeeze.squeeze("image", np.zeros((16, 24, 3), np.uint8))
-    monkeypatch.setattr(squeeze, "simplejpeg", None)
+    _, jpeg = compression.squeeze("image", np.zeros((16, 24, 3), np.uint8))
+    monkeypatch.setattr(compression, "simplejpeg", None)
     with pytest.raises(ProtocolError, match="not agreed on"):
         stretch("image", "jpeg", jpeg, 16, 24)
 
@@ -137,7 +137,7 @@ class Elsewhere(SharedMemory):
 
 def test_a_slow_tunnel_from_a_loopback_address_is_found_out(server: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    monkeypatch.setattr("addon.live.talk.SharedMemory", Elsewhere)
+    monkeypatch.setattr("addon.live.channel.SharedMemory", Elsewhere)
     with throttled(server, 16) as port:
         viewer = Painter(LiveLoop(Address(f"ws://127.0.0.1:{port}/live", "token"), settle=False))
         viewer.until(lambda: viewer.pictures)
@@ -154,8 +154,11 @@ def test_a_slow_tunnel_from_a_loopback_address_is_found_out(server: int, monkeyp
 
 def test_a_server_here_that_shares_no_memory_gets_plain_planes(server: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    monkeypatch.setattr("addon.live.talk.SharedMemory", Elsewhere)
-    monkeypatch.setattr("addon.live.speed.FAST", 10e6)  # the server may wait for a processor while it is measured
+    monkeypatch.setattr("addon.live.channel.SharedMemory", Elsewhere)
+    # the server may wait for a processor while it is measured
+    monkeypatch.setattr(
+        "addon.transport.link_speed.FAST", 10e6
+    )  # the server may wait for a processor while it is measured
     viewer = Painter(LiveLoop(Address(f"ws://127.0.0.1:{server}/live", "token"), settle=False))
     viewer.until(lambda: viewer.pictures)
     viewer.key = "next"
@@ -171,14 +174,14 @@ def test_a_server_here_that_shares_no_memory_gets_plain_planes(server: int, monk
 def test_depth_keeps_twelve_bits_exactly() -> None:
     depth = np.random.default_rng(1).integers(0, 65536, (40, 24), np.uint16)
     depth[0, :2] = 0, 65535
-    encoding, data = squeeze.squeeze("inverse_depth", depth)
+    encoding, data = compression.squeeze("inverse_depth", depth)
     back = stretch("inverse_depth", encoding, data, 40, 24)
     assert (back >> 4 == depth >> 4).all() and back[0, :2].tolist() == [0, 65535] and back.dtype == np.uint16
 
 
 def test_what_lies_about_its_size_is_refused_before_it_is_made() -> None:
-    _, jpeg = squeeze.squeeze("image", np.zeros((16, 24, 3), np.uint8))
-    _, depth = squeeze.squeeze("inverse_depth", np.zeros((2048, 2048), np.uint16))
+    _, jpeg = compression.squeeze("image", np.zeros((16, 24, 3), np.uint8))
+    _, depth = compression.squeeze("inverse_depth", np.zeros((2048, 2048), np.uint16))
     assert len(depth) < 50_000, "eight megabytes in a few"
     for encoding, data in (("jpeg", jpeg), ("jpeg", jpeg[:40]), ("jpeg", b"no"), ("u12z", depth), ("u12z", depth[:9])):
         with pytest.raises(ProtocolError):

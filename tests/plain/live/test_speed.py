@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from addon.live import Address, LiveLoop
-from addon.live.speed import FAST, LATER, MANY, PIECE, SURE, TRIES, Speed
+from addon.transport.link_speed import FAST, LATER, MANY, PIECE, SURE, TRIES, Speed
 from addon.wire import Message, Probe
 from tests.plain.live.links import link as throttled
 from tests.plain.live.real_server import inverting
@@ -48,7 +48,7 @@ def test_a_fast_link_is_found_fast_however_late_it_is_read(
 ) -> None:
     """Half is asked for of what counts as fast: busy processors leave as much, and a late heartbeat, if it counted for
     the link, would leave less."""
-    monkeypatch.setattr("addon.live.speed.FAST", FAST / 2)
+    monkeypatch.setattr("addon.transport.link_speed.FAST", FAST / 2)
     with contextlib.nullcontext(server) if megabits is None else throttled(server, megabits, way) as port:
         for _ in range(
             4

@@ -16,7 +16,7 @@ from websockets.http11 import Response
 from websockets.sync.server import ServerConnection
 
 from addon.live import CONNECTING, FAILED, LIVE, WAITING, Address, LiveLoop
-from addon.live.connection import FLOOD, PATIENCE
+from addon.transport.connection import FLOOD, PATIENCE
 from addon.wire import MAX_MESSAGE_BYTES, PROTOCOL, Failure, Fields, Hello, Status, Welcome, pack, unpack
 from tests.plain.live.servers import (
     Clock,

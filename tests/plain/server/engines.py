@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from addon.wire import Request
 from server.engine import LoraFile, StableDiffusionLcm
-from server.worker import Engine, Rendered
+from server.serving.worker import Engine, Rendered
 
 OnStep = Callable[[int, int], None] | None
 Report = Callable[[float, str], None]

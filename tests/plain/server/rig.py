@@ -27,11 +27,11 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.uri import parse_uri
 
 from addon.wire import Dropped, Failure, Frame, Hello, Message, Picture, Request, Style, Welcome, pack, unpack
-from server.app import create_app
 from server.config import Config
-from server.mailbox import Mailboxes
-from server.process import Process, bind
-from server.worker import Letter, Load, Worker
+from server.net.app import create_app
+from server.net.process import Process, bind
+from server.serving.mailbox import Mailboxes
+from server.serving.worker import Letter, Load, Worker
 
 ROOT = Path(__file__).resolve().parents[3]
 TOKEN = "a-token-of-the-tests"

@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 from addon.wire import Request
 from server.__main__ import main
-from server.process import end
-from server.worker import Engine, Rendered
+from server.net.process import end
+from server.serving.worker import Engine, Rendered
 
 WHERE = sys.argv.pop(1)
 

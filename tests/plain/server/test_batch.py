@@ -9,8 +9,8 @@ import pytest
 from addon.wire import Failure, Lora, Picture, Progress, Request
 from server.config import Config
 from server.engine import EngineError, StableDiffusionLcm
-from server.mailbox import Mailboxes
-from server.worker import Rendered, alike
+from server.serving.mailbox import Mailboxes
+from server.serving.worker import Rendered, alike
 from tests.plain.engine.families import psnr
 from tests.plain.server.engines import Held, OnStep
 from tests.plain.server.rig import make_request, serving, wait_for

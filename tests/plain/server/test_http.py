@@ -7,12 +7,12 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from addon import __version__
+from addon.version import VERSION
 from addon.wire import Dropped, Failure, Picture
 from server.__main__ import load_from
 from server.config import Config
 from server.engine import StableDiffusionLcm
-from server.metrics import RECENT, Metrics
+from server.serving.metrics import RECENT, Metrics
 from tests.plain.server.engines import Held, Lent, Report
 from tests.plain.server.rig import Address, make_request, serving, wait_for, wait_ready
 
@@ -45,7 +45,7 @@ def test_health_says_how_far_the_model_is_loaded(engine: StableDiffusionLcm) -> 
                 "percent": 43,
                 "model": worker.status.model,
                 "sentence": "reading the unet",
-                "version": __version__,
+                "version": VERSION,
             },
         )
         assert samples(address)[("draftglass_model_loaded_ratio", ())] == 0.43
@@ -122,7 +122,7 @@ def test_medians_are_those_of_the_newest_frames() -> None:
 def test_openapi_describes_the_routes_and_the_token(address: Address) -> None:
     described = json.loads(address.get("/openapi.json")[1])
     assert set(described["paths"]) == {"/health", "/models", "/metrics"}
-    assert described["info"]["version"] == __version__
+    assert described["info"]["version"] == VERSION
     schemes = described["components"]["securitySchemes"]
     for path in described["paths"].values():
         (used,) = path["get"]["security"]

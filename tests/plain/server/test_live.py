@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from addon import __version__
+from addon.version import VERSION
 from addon.wire import (
     PROTOCOL,
     Control,
@@ -28,7 +28,7 @@ from addon.wire import (
     unpack,
 )
 from server.engine import EngineError, StableDiffusionLcm
-from server.worker import Rendered
+from server.serving.worker import Rendered
 from tests.plain.server.engines import Held, Lent, OnStep, Report
 from tests.plain.server.rig import Address, Client, make_request, serving, wait_for
 
@@ -51,7 +51,7 @@ def test_hello_is_answered_by_welcome_then_status(address: Address) -> None:
         welcome, status = client.receive(), client.receive()
         assert isinstance(welcome, Welcome)
         assert isinstance(status, Status)
-        assert welcome == Welcome(PROTOCOL, f"draftglass-server {__version__}", 2048, 2)
+        assert welcome == Welcome(PROTOCOL, f"draftglass-server {VERSION}", 2048, 2)
 
 
 @pytest.mark.parametrize(("version", "to_update"), [(PROTOCOL + 1, "server"), (2, "client"), (0, "client")])

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from addon.wire import Dropped, Failure, Picture, Progress, Status
-from server import session
 from server.engine import StableDiffusionLcm
-from server.mailbox import Mailboxes
-from server.outbox import ROOM, Outbox
-from server.worker import Letter
+from server.net import client_session
+from server.net.outbox import ROOM, Outbox
+from server.serving.mailbox import Mailboxes
+from server.serving.worker import Letter
 from tests.plain.server.engines import Held, Lent
 from tests.plain.server.rig import RawClient, make_request, serving, wait_for
 
@@ -208,7 +208,7 @@ def test_a_connection_cut_off_counts_as_left(engine: StableDiffusionLcm) -> None
 def test_a_client_that_never_reads_is_not_read_from_and_then_left(
     engine: StableDiffusionLcm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "STALL_SECONDS", 1.0)
+    monkeypatch.setattr(client_session, "STALL_SECONDS", 1.0)
     with serving(Lent(engine).load) as (address, _), address.client() as other:
         with RawClient(address, receive_buffer=4096) as deaf:
             frame = deaf.frame(b"no message at all")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from addon import __version__
+from addon.version import VERSION
 from addon.wire import Picture, Progress, Status
 from server.__main__ import parse
 from server.config import DEFAULT_PORT
@@ -66,7 +66,7 @@ def test_the_line_names_the_address_and_the_token_file_is_the_owners_alone(tmp_p
             "url": f"ws://127.0.0.1:{line['port']}/live",
             "token_file": str(path),
             "pid": server.process.pid,
-            "version": __version__,
+            "version": VERSION,
         }
         assert len(path.read_text()) >= 32
         if os.name == "posix":

@@ -8,8 +8,8 @@ import pytest
 
 from addon.wire import Picture, Progress, Request
 from server.engine import StableDiffusionLcm
-from server.metrics import Metrics
-from server.worker import BRIEF, Answer, Rendered, Worker
+from server.serving.metrics import Metrics
+from server.serving.worker import BRIEF, Answer, Rendered, Worker
 from tests.plain.server.engines import Lent, OnStep
 from tests.plain.server.rig import make_request, wait_for
 

@@ -14,7 +14,7 @@ from diffusers import UNet2DConditionModel
 
 from addon.wire import Failure, LoadModel, Lora, Picture, Reference, Status, Upload
 from server.engine import EngineError, StableDiffusionLcm
-from server.holder import Report
+from server.serving.model_in_use import Report
 from tests.plain.checkpoints import make_sd15
 from tests.plain.checkpoints_lora import write_user_lora
 from tests.plain.server.engines import Lent
@@ -168,7 +168,7 @@ def test_after_an_idle_release_a_failed_switch_leaves_the_model(engine: StableDi
 def test_after_an_idle_release_the_memory_may_be_anothers_for_a_while(
     engine: StableDiffusionLcm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.holder.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("server.serving.model_in_use.RETRY_SECONDS", 0.0)
     Counted.open, full = 0, False
 
     def load(report: Report) -> Counted:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from server.config import Config
-from server.token_file import TokenFile, default_token_file
+from server.net.token_file import TokenFile, default_token_file
 
 posix = pytest.mark.skipif(os.name != "posix", reason="file modes and links of POSIX")
 

@@ -1,0 +1,118 @@
+"""From the viewport to a request: captured, compared with the last one, kept until it is answered. Imports bpy."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Collection, Hashable
+
+from ...live import LiveLoop, Want
+from ...live.shown import Origin
+from ...problems import failures
+from ...problems.errors import written
+from ...problems.failures import Problem
+from ...wire import Frame, ProtocolError, Request, Style
+from ..properties import style_of
+from . import changes
+from .framing import projection_of, size_of
+from .offscreen import Capturer, Draft, OnlyInViewport, TooNarrow, ensure_gpu
+from .origin import origin_of
+from .view import View
+from .viewports import Viewport
+
+
+class Drafts:
+    """What one live session draws and sends."""
+
+    def __init__(self) -> None:
+        self.trouble: Problem | None = None
+        """Why the view as it is now gives no frame."""
+        self.behind = False
+        """Whether the view has changed since the last frame sent."""
+        self.drew_ms = 0.0
+        """Blender's own drawing since this was set to zero."""
+        self.drawn = float("-inf")
+        """When the view was captured last, by ``time.perf_counter()``."""
+        self.asked: dict[int, tuple[Request, Origin]] = {}
+        """What the frames under way are made from."""
+        self._capturer = Capturer()
+        self._no_style = False  # whether the settings make no request, and trouble says why
+        self._sent: tuple[Draft, Style, Hashable] | None = None  # the last frame sent, and its key
+        self._same: tuple[Hashable, Hashable] | None = None  # a key whose capture equals that of an older key
+
+    def see(self, viewport: Viewport) -> Hashable | None:
+        """What the picture depends on; None where the settings make no request, which ``trouble`` says then."""
+        try:
+            style, view = _style(viewport), changes.view_key(viewport)
+        except (ProtocolError, ValueError) as error:  # a text that Blender has cut within a letter is one, too
+            self.trouble, self._no_style = Problem("bad_settings", written(str(error))), True
+            return None
+        if self._no_style:
+            self.trouble, self._no_style = None, False
+        key: Hashable = (view, style)
+        if self._same is not None and self._same[0] == key:
+            key = self._same[1]
+        self.behind = self._sent is not None and key != self._sent[2]
+        if self._sent is not None and not self.behind:
+            self.trouble = None  # what could not be sent is not to be seen any more
+        return key
+
+    def answer(self, want: Want, viewport: Viewport, key: Hashable, loop: LiveLoop) -> None:
+        """Capture the view and send it; or, when it looks as it did in the last frame sent, take it for that one."""
+        try:
+            self._answer(want, viewport, key, loop)
+        except ProtocolError as error:
+            self.trouble = Problem("bad_settings", written(str(error)))
+        except TooNarrow as error:
+            self.trouble = failures.problem("too_narrow", size=f"{error.size[0]} x {error.size[1]}")
+        except OnlyInViewport as error:
+            self.trouble = failures.problem("only_in_viewport", engine=error.engine)
+        except (RuntimeError, SystemError, ValueError, ArithmeticError) as error:
+            self.trouble = failures.problem("no_capture", reason=str(error))
+
+    def _answer(self, want: Want, viewport: Viewport, key: Hashable, loop: LiveLoop) -> None:
+        style = _style(viewport)
+        ensure_gpu()
+        changes.evaluate(viewport.view_layer)
+        self.drawn = time.perf_counter()
+        draft = self._capturer.draw(_view(viewport), style.width, style.height, bool(style.controls))
+        self.drew_ms += draft.draw_ms
+        loop.statistics.add("draw", draft.draw_ms)
+        loop.statistics.add("read", draft.read_ms)
+        if not want.must_send and self._sent is not None and style == self._sent[1] and draft.is_like(self._sent[0]):
+            self._same, self.behind, self.trouble = (key, self._sent[2]), False, None
+            return
+        asked = style
+        if want.settle:
+            style = dataclasses.replace(style, steps=max(style.steps, viewport.scene.draftglass.settle_steps))
+        frame = Frame(
+            want.id, draft.image, draft.inverse_depth, draft.near, draft.view, draft.projection, time.perf_counter()
+        )
+        request = Request(frame, style, want.settle)
+        origin = origin_of(viewport)
+        loop.send(request)
+        self.trouble = None
+        self.asked[want.id] = request, origin
+        self._sent, self._same = (draft, asked, key), None
+
+    @property
+    def newest(self) -> Request | None:
+        """The newest request whose picture is still to come."""
+        return self.asked[max(self.asked)][0] if self.asked else None
+
+    def forget_all_but(self, numbers: Collection[int]) -> None:
+        """Let go of frames that were answered, refused or dropped: each holds its planes."""
+        self.asked = {number: kept for number, kept in self.asked.items() if number in numbers}
+
+    def free(self) -> None:
+        """Give back the GPU memory and the spaces drawn from; the next draw takes them again."""
+        self._capturer.free()
+
+
+def _style(viewport: Viewport) -> Style:
+    return style_of(viewport.scene.draftglass, size_of(viewport))
+
+
+def _view(viewport: Viewport) -> View:
+    matrix, projection = viewport.view.view_matrix.copy(), projection_of(viewport)
+    return View(viewport.scene, viewport.view_layer, viewport.space, viewport.region, matrix, projection)

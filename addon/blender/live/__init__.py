@@ -1,0 +1,1 @@
+"""Live's switch and one session of it: Blender's heartbeat. Nothing is imported here."""

@@ -1,0 +1,155 @@
+"""Live's switch, and what others may know of it: one session at a time, driven by one timer. Imports bpy."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import bpy
+
+from ...live import STOPPED, Address, LiveLoop
+from ...live.shown import Shown
+from ...problems import failures
+from ...problems.failures import Problem
+from ..capture.viewports import Followed, redraw_panels
+from ..preferences import preferences, server_arguments
+from ..server.process import ServerProcess, given_address, given_python
+from .session import Session
+
+STOPPED_SENTENCE = "Live is stopped."
+
+paused = False
+"""May be set by anyone at any time: nothing is captured or sent then, and the connection is kept."""
+on_picture: list[Callable[[Shown], None]] = []
+"""Called on the main thread with each picture as it is shown. One that raises is taken out."""
+
+on_beat: list[Callable[[], None]] = []
+"""Called on the main thread after each heartbeat, and once more when live has stopped. One that raises is taken out."""
+
+_session: Session | None = None
+_last: dict[str, Any] = {}
+_newest: Shown | None = None
+_ended_by: Problem | None = None
+
+
+def start(context: bpy.types.Context) -> None:
+    """Start following the 3D View of ``context``, or the largest one. Raises AddressError with a sentence."""
+    global _session, _ended_by, paused
+    stop()
+    _ended_by, paused = None, False
+    address, process = _server()
+    _session = Session(Followed(context.area, context.region), address, process, _tell)
+    if not bpy.app.timers.is_registered(_heartbeat):
+        bpy.app.timers.register(_heartbeat, first_interval=0.0, persistent=True)
+
+
+def stop() -> None:
+    """Stop at once: nothing is sent or drawn any more, timer and handlers are gone."""
+    global _session, _last
+    if bpy.app.timers.is_registered(_heartbeat):
+        bpy.app.timers.unregister(_heartbeat)
+    if _session is not None:
+        ended, _session = _session, None
+        _last = ended.stats() | {"fps": 0.0}
+        try:
+            ended.stop()
+        finally:  # whatever that meets, live is off, and what shows it hears of it
+            redraw_panels()
+            _call(on_beat)
+
+
+def is_running() -> bool:
+    """Whether live is on."""
+    return _session is not None
+
+
+def process() -> ServerProcess | None:
+    """The server that the running session started itself; None where it has none."""
+    return _session.process if _session is not None else None
+
+
+def problem() -> Problem | None:
+    """What fails now, or made the last session end."""
+    return _session.problem if _session is not None else _ended_by
+
+
+running = is_running
+
+
+def state() -> str:
+    """``stopped``, ``paused``, ``starting``, or one of the loop's (``addon.live.STATES``)."""
+    return _session.state if _session is not None else STOPPED
+
+
+def sentence() -> str:
+    """The state in words."""
+    return _session.sentence if _session is not None else STOPPED_SENTENCE
+
+
+def loop() -> LiveLoop | None:
+    """The loop of the running session, once it has a server to talk to."""
+    return _session.loop if _session is not None else None
+
+
+def picture() -> Shown | None:
+    """The newest picture of this Blender session, also after live was stopped."""
+    return _newest
+
+
+def session() -> Session | None:
+    """The running session."""
+    return _session
+
+
+def tick() -> float | None:
+    """One heartbeat by hand, for where Blender's timers don't fire (the bpy module)."""
+    return _heartbeat()
+
+
+def stats() -> dict[str, Any]:
+    """The running session's statistics, or the last one's with the state ``stopped``."""
+    if _session is not None:
+        return _session.stats()
+    empty = {"frames_sent": 0, "pictures_shown": 0, "dropped": 0, "fps": 0.0}
+    return {**empty, **_last, "state": STOPPED, "sentence": STOPPED_SENTENCE}
+
+
+def _heartbeat() -> float | None:
+    global _ended_by
+    if _session is None:
+        return None
+    try:
+        pause = _session.beat(paused)
+    except Exception as error:
+        stop()  # rather no live than an error sixty times a second; Blender prints this one
+        _ended_by = failures.problem("internal", reason=f"{type(error).__name__}: {error}")
+        raise
+    _call(on_beat)
+    return pause
+
+
+def _tell(shown: Shown) -> None:
+    """Hand the picture to those who asked for it. One that fails is left out from then on, and live goes on."""
+    global _newest
+    _newest = shown
+    _call(on_picture, shown)
+
+
+def _call(callbacks: list[Callable[..., None]], *values: Any) -> None:
+    for callback in tuple(callbacks):
+        try:
+            callback(*values)
+        except Exception:
+            callbacks.remove(callback)
+            traceback.print_exc()
+
+
+def _server() -> tuple[Address | None, ServerProcess | None]:
+    chosen = preferences()
+    address = given_address(chosen)
+    return (
+        (address, None)
+        if address is not None
+        else (None, ServerProcess(given_python(chosen), server_arguments(chosen)))
+    )

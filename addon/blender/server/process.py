@@ -1,0 +1,150 @@
+"""The server that the add-on starts itself, as Blender sees it. Imports bpy for folders; nothing here waits."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ...live import Address, AddressError
+from ...problems.failures import Problem, problem
+from ...setup import Environment, Plan
+from ...setup import ServerProcess as Child
+from ...setup.folder import ABSENT, BROKEN, COMPLETE, INCOMPLETE, OUTDATED
+from ...setup.plan import split_options
+from ...setup.server import FAILED, STARTING, reap
+from ...version import VERSION
+from ..preferences import PACKAGE, preferences
+
+ROOT = Path(__file__).resolve().parents[3]
+"""Where the extension lies."""
+STATE_CODES = {ABSENT: "not_set_up", INCOMPLETE: "unfinished", OUTDATED: "outdated", BROKEN: "moved"}
+"""The code of the failure for each state of an environment that is not whole."""
+REAP_SECONDS = 1.0
+"""Between two looks at whether a server that was told to end has ended."""
+
+
+class ServerProcess:
+    """``python -m server`` on a free port of this machine. It ends when Blender does, however Blender ends."""
+
+    def __init__(self, python: Path, arguments: tuple[str, ...] = ()) -> None:
+        self._child = Child(python, ROOT, user_folder() / "logs", arguments=arguments)
+        self._address: Address | None = None
+
+    def poll(self) -> Address | None:
+        """The server's address while it runs; another one after each start."""
+        said = self._child.poll()
+        if said is None:
+            self._address = None
+        elif self._address is None:
+            self._address = Address(said.url, token_file=said.token_file)
+        return self._address
+
+    def watch(self, owes: bool, loads: bool) -> None:
+        """End it where it hangs, so that it is started again. ``owes``: whether it owes us a sign of life."""
+        self._child.watch(owes, loads)
+
+    @property
+    def problem(self) -> Problem | None:
+        """Why there is no server, or why it is being ended, in words; None while one runs or starts."""
+        return problem(self._child.code, **self._child.fields) if self._child.code else None
+
+    @property
+    def starts(self) -> bool:
+        """Whether it comes up: for the first time, or again."""
+        return self._child.state == STARTING
+
+    @property
+    def failure(self) -> str:
+        """The sentence when it has failed for good; "" while it runs or is started again by itself."""
+        found = self.problem
+        return found.sentence if found is not None and self._child.state == FAILED else ""
+
+    @property
+    def pid(self) -> int | None:
+        """Its process number."""
+        return self._child.pid
+
+    def restart(self) -> None:
+        """Start it now, when it has failed or pauses."""
+        self._child.restart()
+
+    def stop(self) -> None:
+        """Ask it to end, without waiting for it; where it does not, it is killed some seconds later."""
+        self._child.stop()
+        if not bpy.app.timers.is_registered(_see_it_end):
+            bpy.app.timers.register(_see_it_end, first_interval=REAP_SECONDS, persistent=True)
+
+
+def _see_it_end() -> float | None:
+    return REAP_SECONDS if reap(time.monotonic()) else None
+
+
+def user_folder() -> Path:
+    """The extension's own folder for user data; outside the extension system, a folder beside Blender's settings."""
+    if PACKAGE.startswith("bl_ext."):
+        try:
+            return Path(bpy.utils.extension_path_user(PACKAGE, create=True))
+        except OSError:  # whoever writes into it says why that fails
+            return Path(bpy.utils.extension_path_user(PACKAGE))
+    return Path(bpy.utils.user_resource("DATAFILES", path="draftglass", create=True))
+
+
+def log_file() -> Path:
+    """The newest log of the server."""
+    return user_folder() / "logs" / "server.log"
+
+
+def make_plan() -> Plan:
+    """The environment that the preferences ask for. Raises ValueError with a sentence."""
+    chosen = preferences()
+    own = bpy.path.abspath(chosen.requirements) if chosen is not None and chosen.requirements else ""
+    return Plan(
+        home=user_folder(),
+        python=Path(sys.executable),
+        requirements=Path(own) if own else ROOT / "server" / "requirements.txt",
+        constraints=None if own else ROOT / "constraints.txt",
+        build=chosen.build if chosen is not None else "auto",
+        options=split_options(chosen.pip_options) if chosen is not None else (),
+        version=VERSION,
+    )
+
+
+def environment() -> Environment | None:
+    """What there is of the environment; None where its lists cannot be read or the options are no good."""
+    try:
+        return Environment(make_plan())
+    except (OSError, ValueError):
+        return None
+
+
+def is_own() -> bool:
+    """Whether the add-on starts the server in the environment that it sets up, as no other one is given."""
+    chosen = preferences()
+    return chosen is None or not (chosen.server_url or chosen.server_python)
+
+
+def given_address(chosen: Any) -> Address | None:
+    """The server that the preferences name. Raises AddressError with a sentence of the table."""
+    if chosen is None or not chosen.server_url:
+        return None
+    if not (chosen.token or chosen.token_file):
+        raise AddressError.of("no_token")
+    file = Path(bpy.path.abspath(chosen.token_file)) if chosen.token_file and not chosen.token else None
+    address = Address(chosen.server_url, token=chosen.token, token_file=file)
+    if not address.is_loopback and not bpy.app.online_access:
+        raise AddressError.of("offline_address", place=address.place)
+    return address
+
+
+def given_python(chosen: Any) -> Path:
+    """The interpreter to start a server with: a person's own, or that of the environment. Raises AddressError."""
+    if chosen is not None and chosen.server_python:
+        return Path(bpy.path.abspath(chosen.server_python))
+    found = environment()
+    if found is None or found.state != COMPLETE:
+        raise AddressError.of("not_set_up" if found is None else STATE_CODES[found.state])
+    return found.python

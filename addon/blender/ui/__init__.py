@@ -1,0 +1,1 @@
+"""Panels, operators, keys, properties and preferences: shells. Nothing is imported here."""

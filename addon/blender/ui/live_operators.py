@@ -1,0 +1,124 @@
+"""The operators of live and its settings: shells around ``live``. Imports bpy."""
+
+import random
+from typing import ClassVar
+
+import bpy
+
+from ...live import LiveError
+from ..capture.viewports import redraw_panels
+from ..live import switch as live
+from ..properties import LARGEST_SEED
+from ..server import setup
+
+
+class DRAFTGLASS_OT_start(bpy.types.Operator):
+    """Follow this 3D View: show it finished in an Image Editor, on each change"""
+
+    bl_idname = "draftglass.start"
+    bl_label = "Start Live"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        """Only while live is off, and where there is a screen."""
+        return not live.is_running() and not bpy.app.background
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Start, or report why not; where the server is not set up yet, begin with that."""
+        if setup.is_needed():
+            setup.manager.begin(agreed=False, start_live=True)
+            return {"FINISHED"}
+        try:
+            live.start(context)
+            setup.manager.problem = None
+        except LiveError as error:
+            setup.manager.show(error)
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        except Exception as error:
+            setup.manager.show(error)
+            raise  # Blender shows it too, with its place
+        return {"FINISHED"}
+
+
+class DRAFTGLASS_OT_stop(bpy.types.Operator):
+    """Stop following at once; the last picture stays"""
+
+    bl_idname = "draftglass.stop"
+    bl_label = "Stop Live"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        """Only while live is on."""
+        return live.is_running()
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        """Stop."""
+        live.stop()
+        return {"FINISHED"}
+
+
+class DRAFTGLASS_OT_pause(bpy.types.Operator):
+    """Let the picture stand still, or follow again; the server stays ready"""
+
+    bl_idname = "draftglass.pause"
+    bl_label = "Pause or Resume Live"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        """Only while live is on."""
+        return live.is_running()
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        """Change over."""
+        live.paused = not live.paused
+        redraw_panels()
+        return {"FINISHED"}
+
+
+class DRAFTGLASS_OT_play(bpy.types.Operator):
+    """Start live; or, while it is on, pause it and let it go on"""
+
+    bl_idname = "draftglass.play"
+    bl_label = "Play or Pause Live"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        """Where there is a screen."""
+        return not bpy.app.background
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Do the one or the other."""
+        # as functions: of an operator called within another, an error comes to the user as a traceback
+        other = DRAFTGLASS_OT_pause if live.is_running() else DRAFTGLASS_OT_start
+        return other.execute(self, context)
+
+
+class DRAFTGLASS_OT_new_seed(bpy.types.Operator):
+    """Throw the dice: another picture of the same view"""
+
+    bl_idname = "draftglass.new_seed"
+    bl_label = "New Seed"
+    bl_options: ClassVar = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Not while the seed is locked."""
+        if context.scene is not None and context.scene.draftglass.seed_locked:
+            cls.poll_message_set("The seed is locked")
+            return False
+        return context.scene is not None
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Set a random seed."""
+        context.scene.draftglass.seed = random.randrange(LARGEST_SEED + 1)
+        return {"FINISHED"}
+
+
+CLASSES = (
+    DRAFTGLASS_OT_start,
+    DRAFTGLASS_OT_stop,
+    DRAFTGLASS_OT_pause,
+    DRAFTGLASS_OT_play,
+    DRAFTGLASS_OT_new_seed,
+)

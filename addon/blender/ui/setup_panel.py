@@ -1,0 +1,88 @@
+"""The set-up of the server as panels show it: what is asked, how far it is, what failed and what helps. Imports bpy."""
+
+from __future__ import annotations
+
+import textwrap
+
+import bpy
+
+from ...problems.failures import Problem, problem
+from ...setup import Environment, SetUp
+from ...setup.folder import COMPLETE
+from ...setup.machine import Choice
+from ...setup.progress import left_in_words, size_in_words
+from ..capture.viewports import characters
+from ..live import switch as live
+from ..server.process import STATE_CODES, environment, is_own, user_folder
+from ..server.setup import ASKING, CHECKING, RUNNING, manager
+
+
+def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> bool:
+    """Draw what there is to do or to wait for, and what fails with what helps; returns whether there was something."""
+    width = characters(context)
+    if manager.phase == CHECKING:
+        layout.box().label(text="Looking at this machine", icon="SORTTIME")
+    elif manager.phase == ASKING and manager.choice is not None:
+        _draw_question(layout.box().column(align=True), manager.choice, width)
+    elif manager.phase == RUNNING and manager.run is not None:
+        _draw_progress(layout.box().column(align=True), manager.run, width)
+    elif manager.problem is not None:
+        draw_problem(layout, manager.problem, width, "INFO" if manager.problem.code == "cancelled" else "ERROR")
+    elif (found := live.problem()) is not None:
+        draw_problem(layout, found, width)
+    elif is_own():
+        return _draw_environment(layout, environment(), width)
+    else:
+        return False
+    return True
+
+
+def draw_problem(layout: bpy.types.UILayout, found: Problem, width: int, icon: str = "ERROR") -> None:
+    """A failure's sentence, what helps, and its buttons."""
+    box = layout.box().column(align=True)
+    draw_text(box, found.sentence, width, icon)
+    draw_text(box, found.remedy, width, "BLANK1")
+    for button in found.buttons:
+        properties = box.operator(button.operator, text=button.label, icon=button.icon)
+        for name, value in button.arguments:
+            setattr(properties, name, value)
+
+
+def draw_text(layout: bpy.types.UILayout, text: str, width: int, icon: str = "NONE") -> None:
+    """``text`` in as many lines as it takes at ``width`` characters; the first has the icon."""
+    for line in textwrap.wrap(text, width) or [""]:
+        layout.label(text=line, icon=icon)
+        icon = "NONE" if icon == "NONE" else "BLANK1"
+
+
+def _draw_environment(layout: bpy.types.UILayout, found: Environment | None, width: int) -> bool:
+    if found is None:
+        draw_problem(layout, problem("folder", place=str(user_folder()), named="its lists cannot be read"), width)
+        return True
+    if found.state != COMPLETE:
+        draw_problem(layout, problem(STATE_CODES[found.state]), width, "INFO")
+        return True
+    built = found.about.get("build", "")
+    if built.startswith(("cuda", "rocm")) and found.about.get("found", "").endswith("the CPU"):
+        draw_problem(layout, problem("gpu_unused"), width)
+    return False
+
+
+def _draw_question(box: bpy.types.UILayout, choice: Choice, width: int) -> None:
+    build = choice.build
+    found = f", as this machine has {choice.words}" if choice.words else ""
+    draw_text(box, f"Draftglass makes its pictures with PyTorch: {build.words}{found}.", width, "IMPORT")
+    download, disk = size_in_words(build.download), size_in_words(build.disk)
+    draw_text(box, f"Download: about {download}. On the disk: about {disk}.", width, "BLANK1")
+    if choice.hint == "old_driver":
+        draw_text(box, problem("old_driver").remedy, width, "BLANK1")
+    box.operator("draftglass.set_up", text="Download and Set Up", icon="IMPORT").agreed = True
+    box.operator("draftglass.cancel_set_up", text="Not Now")
+
+
+def _draw_progress(box: bpy.types.UILayout, run: SetUp, width: int) -> None:
+    box.progress(factor=run.fraction, text=f"Setting up the server: {run.fraction:.0%}", type="BAR")
+    box.label(text=textwrap.shorten(run.words, width, placeholder="…"), icon="SORTTIME")
+    left = ", ".join(part for part in (run.detail, left_in_words(run.seconds_left)) if part)
+    box.label(text=textwrap.shorten(left, width, placeholder="…"), icon="BLANK1")  # always there: nothing jumps
+    box.operator("draftglass.cancel_set_up", text="Cancel", icon="X")

@@ -1,0 +1,53 @@
+"""Wishes about models and what the server says of them. No bpy, no I/O of its own, nothing that waits."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from ..problems import errors
+from ..wire import Failure, ListModels, Message, ModelProgress, Models, Upload
+from ..wire.models import MAX_ENTRIES, ModelMessage
+
+MOST_UNTOLD = 32
+"""Wishes that wait for a connection; of more the oldest are forgotten."""
+
+
+class Wishes:
+    """What the server is told about models, over as many connections as it takes, and its newest answers."""
+
+    def __init__(self) -> None:
+        self.models: Models | None = None
+        self.progress: dict[str, ModelProgress] = {}
+        self.failure = ""
+        self._standing: dict[type, Message] = {}  # what a server keeps only for as long as it knows us
+        self._untold: deque[Message] = deque(maxlen=MOST_UNTOLD)
+
+    def tell(self, message: ModelMessage, send: Callable[[Message], None] | None) -> None:
+        """Give ``message`` to ``send``; without that it waits for :meth:`connected`."""
+        self.failure = ""  # what an earlier wish met is over with
+        if isinstance(message, (Upload, ListModels)):
+            self._standing[type(message)] = message
+        elif send is None:
+            self._untold.append(message)
+        if send is not None:
+            send(message)
+
+    def connected(self, send: Callable[[Message], None]) -> None:
+        """Tell a server that has just welcomed us what it must know, and what waited."""
+        for message in (*self._standing.values(), *self._untold):
+            send(message)
+        self._untold.clear()
+
+    def take(self, message: Message) -> bool:
+        """Keep ``message`` if it is about models; return whether it is."""
+        if isinstance(message, Models):
+            self.models = message
+        elif isinstance(message, ModelProgress):
+            if message.name in self.progress or len(self.progress) < MAX_ENTRIES:
+                self.progress[message.name] = message
+        elif isinstance(message, Failure) and message.id is None and message.code == "bad_request":
+            self.failure = errors.written(message.sentence)  # nothing else is answered so
+        else:
+            return False
+        return True

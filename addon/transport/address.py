@@ -1,0 +1,122 @@
+"""Where the server is and the token it wants. Standard library only; no bpy, no sockets, nothing that waits."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import stat
+import string
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ..problems.errors import AddressError, trouble
+
+DEFAULT_PATH = "/live"
+LONGEST_TOKEN = 4096
+_TOKEN_CHARACTERS = frozenset(string.ascii_letters + string.digits + string.punctuation)
+
+
+@dataclass(frozen=True)
+class Address:
+    """A server's WebSocket address and its token, or the file that holds the token.
+
+    ``url``: ``ws://HOST:PORT/live``. HOST is an IP address or ``localhost``: looking up any other name can take
+    seconds and would have to wait in Blender's main thread, so names are refused. ``wss://`` is not spoken; a
+    server elsewhere is reached through an SSH tunnel, which encrypts too.
+    ``token_file`` is read anew at each connection, as each start of the server makes a new token. ``shares_memory``:
+    whether planes may go through memory where the server is on this machine.
+
+    Raises :class:`AddressError` with a sentence that names the value and what is valid.
+    """
+
+    url: str
+    token: str = ""
+    token_file: Path | None = None
+    shares_memory: bool = True
+
+    def __post_init__(self) -> None:
+        self.split()
+        if self.token_file is not None:
+            object.__setattr__(self, "token_file", Path(self.token_file))
+        if self.token:
+            _check_token(self.token, "the token")
+
+    def split(self) -> tuple[str, int, str]:
+        """Return host, port and path of the URL."""
+        if not isinstance(self.url, str) or len(self.url) > 500:
+            raise _bad(self.url, "must be text of at most 500 characters")
+        try:
+            parts = urlsplit(self.url.strip())
+            host, port = parts.hostname, parts.port
+        except ValueError as error:  # a port that is no number, a bracket left open
+            raise _bad(self.url, str(error)) from None
+        if parts.scheme == "wss":
+            raise _bad(self.url, "wss:// is not spoken: use ws://, through an SSH tunnel when the server is elsewhere")
+        if parts.scheme != "ws":
+            raise _bad(self.url, "must begin with ws://")
+        if not host or not port:
+            raise _bad(self.url, "needs a host and a port from 1 to 65535")
+        if parts.query or parts.fragment or parts.username is not None:
+            raise _bad(self.url, "must have no ?query, #fragment or user name: the token is given on its own")
+        if not all(" " < character <= "~" for character in parts.path):
+            raise _bad(self.url, "has a path with characters that must be percent-encoded")
+        if host != "localhost":
+            try:
+                ipaddress.ip_address(host)
+            except ValueError:
+                raise _bad(self.url, f"{host!r} is a name: give the server's IP address, or localhost") from None
+        return host, port, parts.path if parts.path not in ("", "/") else DEFAULT_PATH
+
+    @property
+    def place(self) -> str:
+        """``host:port``, for sentences."""
+        host, port, _ = self.split()
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the server is on this machine, so that no network is needed to reach it."""
+        return all(ipaddress.ip_address(host).is_loopback for host in self.hosts())
+
+    def hosts(self) -> tuple[str, ...]:
+        """The IP addresses to try, in turn."""
+        host = self.split()[0]
+        return ("127.0.0.1", "::1") if host == "localhost" else (host,)
+
+    def read_token(self) -> str:
+        """Return the token to send now, "" for none. Raises :class:`Trouble` when its file cannot be used."""
+        if self.token or self.token_file is None:
+            return self.token
+        try:
+            raw = _read(self.token_file)
+        except FileNotFoundError:
+            raise trouble("token_missing", file=str(self.token_file)) from None
+        except OSError as error:
+            raise trouble("token_unreadable", file=str(self.token_file), reason=error.strerror or str(error)) from None
+        try:
+            token = raw.decode("ascii").strip()
+            _check_token(token, f"the token in {self.token_file}")
+        except (AddressError, UnicodeDecodeError):
+            raise trouble("token_empty", file=str(self.token_file)) from None
+        return token
+
+
+def _read(path: Path) -> bytes:
+    """Read the beginning of an ordinary file; never waits, as opening a pipe or a terminal would. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(0, "it is no ordinary file")
+        return file.read(LONGEST_TOKEN + 1)
+
+
+def _check_token(token: str, name: str) -> None:
+    """A token goes into an HTTP header: anything but printable ASCII could smuggle in another header."""
+    if not token or len(token) > LONGEST_TOKEN or not _TOKEN_CHARACTERS.issuperset(token):
+        raise AddressError(f"{name} must be 1 to {LONGEST_TOKEN} printable ASCII characters without spaces")
+
+
+def _bad(url: object, why: str) -> AddressError:
+    shown = repr(url)
+    return AddressError(f"The server's address is {shown if len(shown) <= 120 else shown[:117] + '...'}, but {why}.")

@@ -1,0 +1,261 @@
+"""One WebSocket connection, polled. Sockets and the websockets package's I/O-free core; no bpy, threads or waiting.
+
+Bytes without meaning: what the messages say is read in ``loop``. Time is an argument, in seconds.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import selectors
+import socket
+import sys
+from collections import deque
+from collections.abc import Callable
+
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidStatus
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+from websockets.uri import parse_uri
+
+from ..problems.errors import Trouble, from_connect, from_status, lost, not_draftglass, silent
+from . import masking
+from .address import Address
+from .liveness import LOST_AFTER, Life
+
+CHUNK = 64 * 1024
+"""Bytes read at once. Small, so that a flood of tiny frames is noticed after little work."""
+FLOOD = 2048
+"""More events than this from one chunk are no picture and no progress."""
+LARGEST_READ = 8 * 1024 * 1024
+"""Bytes read in one poll at most; the rest stays in the kernel until the next."""
+LONGEST_READ = 0.004
+"""Seconds after which a poll reads no further chunk."""
+BUFFER = 4 * 1024 * 1024
+"""Asked of the system for each direction: a 512 x 512 frame with depth has 1.3 MB and should go in one call."""
+PATIENCE = 10.0
+"""Seconds in which the connection must be made and answered."""
+WINDOWS_IN_PROGRESS = 10035
+NO_SIGPIPE = getattr(socket, "MSG_NOSIGNAL", 0)
+"""Blender 4.3 leaves SIGPIPE on, unlike 5.2 and Python: sending to a server that has just died would end Blender."""
+MAC_NO_SIGPIPE = 0x1022
+"""SO_NOSIGPIPE: the same on macOS, once for all that is sent."""
+LONGEST_GAP = 1.0
+"""A pause between two polls counts at most this long as silence: Blender may have been busy, not the server."""
+
+
+class Connection:
+    """A connection to the ``attempt``-th of the address's hosts, begun at once and driven by :meth:`poll`.
+
+    Raises :class:`Trouble` when it cannot even begin.
+    """
+
+    def __init__(self, address: Address, max_size: int, clock: Callable[[], float], attempt: int = 0) -> None:
+        masking.install()
+        self.place = address.place
+        self.open = False
+        """Whether the WebSocket handshake is done."""
+        self.received = 0
+        """Bytes read so far."""
+        self.age = 0.0
+        """Seconds since it began, long pauses between polls left out."""
+        _, port, self._path = address.split()
+        self._address, self._clock = address, clock
+        self._token = address.read_token()
+        self._protocol = ClientProtocol(parse_uri(f"ws://{self.place}{self._path}"), max_size=max_size)
+        self._outgoing: deque[memoryview] = deque()
+        self._fragments: list[bytes | bytearray] = []
+        self._messages: list[bytes | bytearray] = []
+        self._trouble: Trouble | None = None
+        self.awaits = False
+        """Whether a request waits for its answer, so that silence is looked into soon."""
+        self._connected = False
+        self._last_poll = clock()
+        self._life = Life()
+        hosts = address.hosts()
+        host = hosts[attempt % len(hosts)]
+        family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
+        try:
+            self._socket = socket.socket(family, socket.SOCK_STREAM)
+        except OSError as error:  # no IPv6 on this machine, too many open files
+            raise from_connect(error.errno or 0, self.place) from None
+        try:
+            self._begin(host, port)
+        except OSError as error:
+            self.close()
+            raise from_connect(error.errno or 0, self.place) from None
+
+    @property
+    def pending(self) -> int:
+        """Bytes given to :meth:`send` that the system has not taken yet."""
+        return sum(len(view) for view in self._outgoing)
+
+    @property
+    def unanswered(self) -> float:
+        """Seconds since a ping was sent to which nothing came, long pauses between polls left out."""
+        return self._life.unanswered
+
+    def poll(self) -> list[bytes | bytearray]:
+        """Read and write what goes without waiting; return the messages that are complete.
+
+        Raises :class:`Trouble` when the connection has ended; messages that came before are returned first.
+        """
+        now = self._clock()
+        gap, self._last_poll = min(now - self._last_poll, LONGEST_GAP), now
+        self._life.passed(gap, self.awaits)
+        self.age += gap
+        if self._trouble is None:
+            self._step()
+        messages, self._messages = self._messages, []
+        if self._trouble is not None and not messages:
+            self.close()
+            raise self._trouble
+        return messages
+
+    def send(self, data: bytes) -> None:
+        """Send one binary message, as far as the system takes it now; the rest follows with the next polls.
+
+        Never raises for a connection that has just ended: :meth:`poll` tells.
+        """
+        if self._trouble is None and self._protocol.state is State.OPEN:
+            self._protocol.send_binary(data)
+            self._flush()
+
+    def close(self) -> None:
+        """Say goodbye if that goes without waiting, and close the socket. Safe to call twice."""
+        if self._trouble is None and self.open and not self._outgoing and self._protocol.state is State.OPEN:
+            self._protocol.send_close(1001)
+            self._flush()
+        if self._trouble is None:
+            self._trouble = Trouble("The connection is closed.")
+        self._outgoing.clear()
+        self._socket.close()
+
+    def _begin(self, host: str, port: int) -> None:
+        self._socket.setblocking(False)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if sys.platform == "darwin":
+            self._socket.setsockopt(socket.SOL_SOCKET, MAC_NO_SIGPIPE, 1)
+        if not sys.platform.startswith("linux"):
+            # Linux grows its buffers by itself, to 4 MiB and more; asking would pin them at a smaller limit there.
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+        number = self._socket.connect_ex((host, port))
+        if number not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY, WINDOWS_IN_PROGRESS):
+            raise OSError(number, "connect")
+
+    def _step(self) -> None:
+        if not self._connected and not self._finish_connect():
+            return
+        self._read()
+        self._flush()
+        self._listen_for_life()
+
+    def _finish_connect(self) -> bool:
+        """Whether TCP is connected; when it just became so, the handshake is sent."""
+        with selectors.DefaultSelector() as selector:  # unlike select() it takes any file number
+            selector.register(self._socket, selectors.EVENT_WRITE)
+            if not selector.select(0):
+                self._listen_for_life()
+                return False
+        number = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if number:
+            self._trouble = from_connect(number, self.place)
+            return False
+        if self._socket.getsockname() == self._socket.getpeername():
+            # TCP can connect to itself when the port is one that the system hands out and nobody listens there.
+            self._trouble = from_connect(errno.ECONNREFUSED, self.place)
+            return False
+        self._connected = True
+        request = self._protocol.connect()
+        if self._token:
+            request.headers["Authorization"] = f"Bearer {self._token}"
+        self._protocol.send_request(request)
+        return True
+
+    def _read(self) -> None:
+        """Feed what has come to the protocol, within the bounds of one poll."""
+        begun, total = self._clock(), 0
+        while self._trouble is None and total < LARGEST_READ and self._clock() - begun < LONGEST_READ:
+            try:
+                chunk = self._socket.recv(CHUNK)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                self._trouble = lost(self.place, error.strerror or str(error))
+                return
+            total += len(chunk)
+            self.received += len(chunk)
+            self._life.heard()
+            if chunk:
+                self._protocol.receive_data(chunk)
+            else:
+                self._protocol.receive_eof()
+            self._take_events()
+            if not chunk and self._trouble is None:
+                self._trouble = lost(self.place) if self.open else not_draftglass(self.place, "it hung up at once")
+
+    def _take_events(self) -> None:
+        events = self._protocol.events_received()
+        if len(events) > FLOOD:
+            self._trouble = not_draftglass(self.place, f"it sent {len(events)} frames at once")
+            return
+        for event in events:
+            if not isinstance(event, Frame):
+                self.open = self._protocol.handshake_exc is None
+            elif event.opcode in (Opcode.BINARY, Opcode.CONT):
+                self._fragments.append(event.data)  # type: ignore[arg-type]  # never a memoryview when received
+                if event.fin:
+                    whole = self._fragments[0] if len(self._fragments) == 1 else b"".join(self._fragments)
+                    self._fragments = []
+                    self._messages.append(whole)
+            elif event.opcode is Opcode.TEXT:
+                self._trouble = not_draftglass(self.place, "it sent text, where every message is binary")
+            elif event.opcode is Opcode.CLOSE:
+                close = self._protocol.close_rcvd
+                words = f"{close.code} {close.reason}".strip() if close is not None else ""
+                self._trouble = lost(self.place, f"the server closed it: {words}")
+        if self._trouble is not None:
+            return
+        if self._protocol.handshake_exc is not None:
+            self._trouble = self._explain(self._protocol.handshake_exc)
+        elif self._protocol.parser_exc is not None and not isinstance(self._protocol.parser_exc, EOFError):
+            self._trouble = not_draftglass(self.place, str(self._protocol.parser_exc))
+
+    def _explain(self, error: Exception) -> Trouble:
+        if isinstance(error, InvalidStatus):
+            return from_status(error.response.status_code, self.place, self._path, self._address.token_file)
+        if isinstance(error.__cause__, EOFError):
+            return lost(self.place, "before it was open")
+        return not_draftglass(self.place, str(error.__cause__ or error))
+
+    def _flush(self) -> None:
+        """Hand over to the system what it takes now. A memoryview is moved along, so nothing is copied again."""
+        waited = bool(self._outgoing)
+        self._outgoing.extend(memoryview(data) for data in self._protocol.data_to_send() if data)
+        try:
+            while self._outgoing and self._connected:
+                view = self._outgoing[0]
+                sent = self._socket.send(view, NO_SIGPIPE)
+                if waited:
+                    self._life.sent()
+                if sent < len(view):
+                    self._outgoing[0] = view[sent:]
+                else:
+                    self._outgoing.popleft()
+        except (BlockingIOError, InterruptedError):
+            pass
+        except OSError as error:
+            if self._trouble is None:
+                self._trouble = lost(self.place, error.strerror or str(error))
+
+    def _listen_for_life(self) -> None:
+        """Ping a silent server; give up on one that stays silent."""
+        if self._trouble is not None:
+            return
+        if self._life.silence > (LOST_AFTER if self.open else PATIENCE):
+            self._trouble = silent(self.place, self._life.silence)
+        elif self.open and self._life.wants_ping():
+            self._protocol.send_ping(b"draftglass")
+            self._flush()

@@ -1,0 +1,1 @@
+"""The same arithmetic, faster: rewritten layers, graphs, compiling, threads. torch, no requests."""

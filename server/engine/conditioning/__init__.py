@@ -1,0 +1,1 @@
+"""What guides a picture: text, style pictures, a request's values as tensors. torch, no files."""

@@ -1,0 +1,105 @@
+"""Prompts to embeddings, each encoded once. torch, compel and transformers' modules handed in.
+
+Weights may be written as in A1111 and ComfyUI, ``(word:1.3)``, or in compel's own way. A prompt longer than the
+tokenizer's limit (75 tokens as a rule) is encoded in pieces of that length, one after the other. compel computes both;
+its own parser is left aside, as it takes seconds for five parentheses within each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ..cache import Recent
+from ..loading.quiet_libraries import quiet
+from .prompt_weights import for_compel, weighted
+
+with quiet():  # it imports all of diffusers' pipelines, some of which miss libraries that nothing here needs
+    from compel import EmbeddingsProvider, ReturnedEmbeddingsType, SplitLongTextMode
+
+KEPT_PROMPTS = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """``text``: B x tokens x width. ``pooled``: B x width, or None where the model takes none. On the device."""
+
+    text: torch.Tensor
+    pooled: torch.Tensor | None = None
+
+
+class PromptEncoder:
+    """The text encoders of a model, with the embeddings of the prompts used last.
+
+    ``texts``: pairs of tokenizer and text encoder, one of SD1.5, two of SDXL, whose embeddings are laid side by side.
+    ``blank_negative``: an empty negative prompt is embedded as zeros, as diffusers does it for SDXL's base model.
+    """
+
+    def __init__(
+        self, texts: list[tuple[Any, Any]], device: torch.device, dtype: torch.dtype, blank_negative: bool = False
+    ) -> None:
+        self._dtype, self._blank_negative = dtype, blank_negative
+        self._pooled = len(texts) > 1
+        # as diffusers' pipelines choose: SDXL's text is the second to last layer's output, before the last norm
+        plain = ReturnedEmbeddingsType.LAST_HIDDEN_STATES_NORMALIZED
+        inner = ReturnedEmbeddingsType.PENULTIMATE_HIDDEN_STATES_NON_NORMALIZED
+        self._device = str(device)
+        self._encoders = [
+            EmbeddingsProvider(
+                tokenizer,
+                encoder,
+                truncate=False,
+                returned_embeddings_type=inner if self._pooled else plain,
+                split_long_text_mode=SplitLongTextMode.SENTENCES,  # as Compel itself has it
+                device=self._device,
+            )
+            for tokenizer, encoder in texts
+        ]
+        self._kept: Recent[Prompt] = Recent(KEPT_PROMPTS)
+
+    def encode(self, prompt: str) -> Prompt:
+        """The embedding of ``prompt``, B = 1."""
+        return self._kept.get(prompt, lambda: self._encode(prompt))
+
+    def pair(self, negative: str, prompt: str) -> Prompt:
+        """The embeddings of both, for classifier-free guidance: B = 2, the negative one first."""
+        return self._kept.get((negative, prompt), lambda: self._pair(negative, prompt))
+
+    def forget(self) -> None:
+        """Forget all embeddings: the text encoders' weights are others now."""
+        self._kept.clear()
+
+    def _pair(self, negative: str, prompt: str) -> Prompt:
+        one, other = self.encode(negative), self.encode(prompt)
+        if self._blank_negative and not negative:
+            one = Prompt(torch.zeros_like(one.text), None if one.pooled is None else torch.zeros_like(one.pooled))
+        texts = self._same_length([one.text, other.text])
+        pooled = None if one.pooled is None or other.pooled is None else torch.cat([one.pooled, other.pooled])
+        return Prompt(torch.cat(texts), pooled)
+
+    def _encode(self, prompt: str) -> Prompt:
+        pieces, weights = (list(side) for side in zip(*weighted(prompt), strict=True))
+        pooled = None
+        with quiet():  # a prompt over the limit is nothing to warn of here
+            texts = [
+                encoder.get_embeddings_for_weighted_prompt_fragments([pieces], [weights], device=self._device)
+                for encoder in self._encoders
+            ]
+            if self._pooled:
+                # of the text with its marks, as CompelForSDXL has it, which diffusers' users know
+                pooled = self._encoders[-1].get_pooled_embeddings([for_compel(prompt)], device=self._device)
+                pooled = pooled.to(self._dtype)
+        # tokenizers cut at the same places, so that both have as many pieces
+        return Prompt(torch.cat([text.to(self._dtype) for text in texts], -1), pooled)
+
+    def _same_length(self, texts: list[torch.Tensor]) -> list[torch.Tensor]:
+        """``texts``, the shorter ones continued by the embedding of nothing, as compel does it."""
+        longest = max(text.shape[1] for text in texts)
+        nothing = self.encode("").text
+        for index, text in enumerate(texts):
+            missing = longest - text.shape[1]
+            if missing:
+                texts[index] = torch.cat([text, nothing.repeat(1, missing // nothing.shape[1], 1)], 1)
+        return texts

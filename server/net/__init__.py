@@ -1,0 +1,1 @@
+"""The server's outside: address, HTTP routes, WebSockets, tokens. No torch."""

@@ -1,0 +1,250 @@
+"""One client, from its Hello until it leaves. asyncio, Starlette's WebSocket and the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import hashlib
+import time
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from addon.transport.compression import ENCODINGS, squeeze, stretch
+from addon.transport.shared_memory import SharedMemory
+from addon.wire import (
+    PROTOCOL,
+    Dropped,
+    Failure,
+    Fields,
+    Hello,
+    Message,
+    Picture,
+    Probe,
+    ProtocolError,
+    Request,
+    Shown,
+    Upload,
+    Welcome,
+    pack,
+    unpack,
+)
+
+from ..serving.metrics import Metrics
+from ..serving.model_service import Ask, Desk
+from ..serving.worker import Answer, Worker
+from .outbox import Outbox
+
+GREETING_SECONDS = 10.0
+"""How long a connection may stay without a Hello."""
+STALL_SECONDS = 30.0
+"""How long a client may leave what is sent to it unread."""
+REFUSED = 4400
+"""WebSocket close code: the client doesn't speak this protocol."""
+
+
+class Session:
+    """A connected client. ``run`` returns when it has left; from then on ``gone`` is true and it gets nothing.
+
+    Two tasks: one reads requests into the client's mailbox, one sends what the outbox gives out. Neither waits
+    for the engine, so a client that leaves is noticed at once.
+    """
+
+    def __init__(
+        self,
+        socket: WebSocket,
+        worker: Worker,
+        metrics: Metrics,
+        server: str,
+        desk: Desk,
+        cut: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``cut`` ends the connection of a client that doesn't read: a farewell would never leave."""
+        self.gone = False
+        self._socket = socket
+        self._worker = worker
+        self._metrics = metrics
+        self._server = server
+        self._desk = desk
+        self._cut = cut
+        self._outbox = Outbox()
+        self._upload = Upload("0" * 64, np.zeros((8, 8, 3), np.uint8))  # the style picture; no request asks for this
+        self._memory: SharedMemory | None = None
+        self._places: dict[int, int] = {}  # requests not yet answered -> where their pictures go
+        self._small: set[int] = set()  # requests not yet answered whose pictures are to be made small
+        self._encodings: tuple[str, ...] = ()
+        self._loop = asyncio.get_running_loop()
+
+    def deliver(self, message: Answer) -> None:
+        """Send ``message`` as soon as the client reads. From any thread; never waits."""
+        if not self.gone:
+            with contextlib.suppress(RuntimeError):  # the loop has been closed: the server is ending
+                self._loop.call_soon_threadsafe(self._post, message)
+
+    async def run(self, joined: Callable[[], None]) -> None:
+        """Serve the client until it leaves; call ``joined`` once it has been welcomed."""
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            await self._socket.accept()
+            if not await self._greet():
+                return
+            joined()  # from here on every change of the status arrives; the one that holds now comes first
+            self._post(self._worker.status)
+            tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        except WebSocketDisconnect:
+            pass
+        except TimeoutError:
+            self._cut()
+        finally:
+            self.gone = True
+            self._worker.mailboxes.leave(self)
+            self._desk.leave(self)
+            memory, self._memory = self._memory, None
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if memory is not None:
+                memory.close()
+
+    async def _greet(self) -> bool:
+        """Read the Hello and answer it. Returns whether both sides speak the same protocol."""
+        try:
+            async with asyncio.timeout(GREETING_SECONDS):
+                hello = unpack(await self._receive())
+        except TimeoutError:
+            await self._refuse(f"no hello came within {GREETING_SECONDS:g} seconds", "bad_message")
+            return False
+        except ProtocolError as error:
+            await self._refuse(str(error), error.code)
+            return False
+        if not isinstance(hello, Hello):
+            kind = type(hello).__name__.lower()
+            await self._refuse(f"the first message is a {kind}, but must be a hello", "bad_message")
+            return False
+        if hello.protocol != PROTOCOL:
+            older = "the client" if hello.protocol < PROTOCOL else "the server"
+            await self._refuse(
+                f"the client speaks version {hello.protocol} of the protocol and the server version {PROTOCOL}: "
+                f"update {older}",
+                "protocol_version",
+                {"client": hello.protocol, "server": PROTOCOL},
+            )
+            return False
+        if hello.memory:
+            self._memory = SharedMemory.open(hello.memory)
+        self._encodings = tuple(encoding for encoding in ENCODINGS if encoding in hello.encodings)
+        shares = self._memory is not None
+        await self._send(Welcome(server=self._server, memory=shares, encodings=self._encodings))
+        return True
+
+    async def _read(self) -> None:
+        while True:
+            try:
+                message = unpack(await self._receive(), self._memory, stretch if self._encodings else None)
+                if isinstance(message, Probe):
+                    self._post(dataclasses.replace(message, arrived=time.perf_counter()))
+                    await self._outbox.room()
+                    continue
+                if isinstance(message, Upload):
+                    self._keep(message)
+                    continue
+                if isinstance(message, Shown):
+                    self._metrics.observe_told(message.timings)
+                    continue
+                if isinstance(message, Ask):
+                    await self._desk.answer(self, message)
+                    await self._outbox.room()
+                    continue
+                if not isinstance(message, Request):
+                    kind, number = type(message).__name__.lower(), getattr(message, "id", None)
+                    raise ProtocolError(f"a {kind} message came, but no client sends one after its hello", id=number)
+                self._check_encoding(message)
+                picture = self._style_picture(message)
+            except ProtocolError as error:
+                self._metrics.failures.labels(error.code).inc()
+                self._post(Failure(error.code, id=error.id, sentence=str(error)[:4000]))
+            else:
+                if message.picture_at is not None:
+                    self._places[message.frame.id] = message.picture_at
+                if message.picture_as in self._encodings:
+                    self._small.add(message.frame.id)
+                dropped = self._worker.accept(self, message, picture)
+                if dropped is not None:
+                    self._post(dropped)
+            await self._outbox.room()  # who doesn't read its answers isn't read from either
+
+    def _keep(self, upload: Upload) -> None:
+        found = hashlib.sha256(upload.image.tobytes()).hexdigest()
+        if found != upload.sha256:
+            raise ProtocolError(
+                f"the style picture's bytes have the sha256 {found}, not {upload.sha256}: send it again", "bad_request"
+            )
+        self._upload = upload
+
+    def _check_encoding(self, request: Request) -> None:
+        if request.picture_as != "rgb8" and request.picture_as not in self._encodings:
+            raise ProtocolError(
+                f"picture_as is {request.picture_as!r}, which was not agreed on: name it in the hello's encodings",
+                "bad_request",
+                request.frame.id,
+            )
+
+    def _style_picture(self, request: Request) -> NDArray[np.uint8] | None:
+        """The style picture that ``request`` asks for, uint8 H x W x 3, if any."""
+        reference = request.style.reference
+        if reference is None or reference.weight == 0:
+            return None
+        if reference.sha256 != self._upload.sha256:
+            raise ProtocolError(
+                f"the style picture {reference.sha256[:12]} was not sent on this connection: upload it first",
+                "bad_request",
+                request.frame.id,
+            )
+        return self._upload.image
+
+    async def _write(self) -> None:
+        while True:
+            message = await self._outbox.take()
+            async with asyncio.timeout(STALL_SECONDS):
+                await self._send(message)
+
+    def _post(self, message: Answer | Probe) -> None:
+        if self._outbox.put(message) is not None:
+            self._metrics.dropped.inc()
+
+    async def _receive(self) -> bytes:
+        event = await self._socket.receive()
+        if event["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(event.get("code", 1005))
+        data: bytes | None = event.get("bytes")
+        if data is None:
+            raise ProtocolError("a text message came, but this protocol's messages are binary")
+        return data
+
+    async def _send(self, message: Message) -> None:
+        try:
+            await self._socket.send_bytes(self._pack(message))
+        except RuntimeError:  # uvicorn has closed the connection by itself: an oversized message, no pong
+            raise WebSocketDisconnect(1006) from None
+
+    def _pack(self, message: Message) -> bytes:
+        """The bytes of ``message``; a picture is put into shared memory where its request asked for that."""
+        number = message.id if isinstance(message, Picture | Dropped | Failure) else None
+        if number is None:
+            return pack(message)
+        at, is_small = self._places.pop(number, None), number in self._small
+        self._small.discard(number)
+        if is_small:
+            return pack(message, squeeze=squeeze)
+        return pack(message) if at is None else pack(message, self._memory, at)
+
+    async def _refuse(self, sentence: str, code: str, fields: Fields | None = None) -> None:
+        self._metrics.failures.labels(code).inc()
+        await self._send(Failure(code, fields or {}, sentence=sentence[:4000]))
+        await self._socket.close(REFUSED, sentence.encode()[:120].decode("utf-8", "ignore"))

@@ -1,0 +1,61 @@
+"""What a style puts on the loaded model: LoRAs and a style picture. Standard library, numpy and the wire; no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from addon.wire import Style
+
+from ..engine import EngineError, LoraFile
+
+FindLora = Callable[[str, float], LoraFile]
+"""The file of a LoRA by its name in the list of models, with a weight. Raises EngineError when there is none."""
+
+
+class Dressable(Protocol):
+    """An engine that can be given LoRAs and a style picture between two frames."""
+
+    def use_loras(self, loras: tuple[LoraFile, ...]) -> None: ...
+    def use_reference(self, image: NDArray[np.uint8] | None, weight: float = 1.0) -> None: ...
+
+
+class Outfit:
+    """Puts on an engine what each style asks for, and takes off what the next one doesn't. One engine's thread only."""
+
+    def __init__(self, find: FindLora | None = None) -> None:
+        self._find = find
+        self._names: tuple[str, ...] = ()
+        self._files: tuple[LoraFile, ...] = ()  # of _names: the folder is not searched for every frame
+        self.clear()
+
+    def clear(self) -> None:
+        """The engine is another one, which wears nothing yet."""
+        self._loras = self._reference = False
+
+    def put_on(self, engine: Dressable, style: Style, picture: NDArray[np.uint8] | None) -> None:
+        """Dress ``engine`` for ``style``; ``picture``: its style picture, uint8 H x W x 3. Raises EngineError."""
+        loras = self._resolve(style)
+        if loras or self._loras:
+            engine.use_loras(loras)
+            self._loras = bool(loras)
+        weight = 0.0 if style.reference is None else style.reference.weight
+        if (picture is not None and weight > 0) or self._reference:
+            wears = picture is not None and weight > 0
+            engine.use_reference(picture if wears else None, weight)
+            self._reference = wears
+
+    def _resolve(self, style: Style) -> tuple[LoraFile, ...]:
+        wanted = [lora for lora in style.loras if lora.weight]
+        names = tuple(lora.name for lora in wanted)
+        if not names:
+            return ()
+        if self._find is None:
+            raise EngineError(f"there is no LoRA {names[0]!r}: this server has none", "bad_request")
+        if names != self._names or not all(file.path.exists() for file in self._files):
+            self._files = tuple(self._find(name, 1.0) for name in names)
+            self._names = names
+        return tuple(LoraFile(file.path, lora.weight) for file, lora in zip(self._files, wanted, strict=True))

@@ -1,0 +1,226 @@
+"""The one thread that owns the engine. Standard library, numpy and the wire; no sockets, and no torch by itself."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from addon.wire import Dropped, Failure, Picture, Progress, Request, Status
+
+from ..engine import EngineError
+from .adapters import FindLora, Outfit
+from .mailbox import Mailboxes
+from .metrics import Metrics
+from .model_in_use import Abandoned, Engine, Holder, Load, Rendered, line, sentence
+
+__all__ = ["Answer", "Client", "Engine", "Letter", "Load", "Rendered", "Worker"]
+
+BRIEF = 0.15
+"""Seconds that a frame takes at most of which no progress is told: the messages would take more than they give."""
+
+Answer = Status | Progress | Picture | Dropped | Failure
+
+
+class Client(Protocol):
+    """Where answers go. ``deliver`` may be called from any thread and never waits."""
+
+    @property
+    def gone(self) -> bool: ...
+    def deliver(self, message: Answer) -> None: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Letter:
+    """A request in a mailbox, when it came, by ``time.perf_counter``, and its style picture, uint8 H x W x 3."""
+
+    request: Request
+    arrived: float
+    picture: NDArray[np.uint8] | None = None
+
+
+class Worker:
+    """Renders what the mailboxes give out with the model that its :class:`Holder` holds: one request at a time, or with
+    ``batch`` above 1 up to so many of different clients in one go, where they ask for alike pictures.
+
+    ``status`` may be read from any thread; ``on_status`` is called at each change, from any thread.
+    A request that fails, for whatever reason, is answered by a Failure and the worker goes on.
+    ``idle_release``: seconds without a frame after which the model's memory is given back, 0 for never.
+    """
+
+    def __init__(
+        self,
+        load: Load,
+        model: str,
+        metrics: Metrics,
+        on_status: Callable[[Status], None],
+        idle_release: float = 0.0,
+        find_lora: FindLora | None = None,
+        batch: int = 1,
+    ) -> None:
+        self.mailboxes: Mailboxes[Client, Letter] = Mailboxes()
+        self._metrics = metrics
+        self._holder = Holder(load, model, metrics, on_status, lambda: self.mailboxes.wake())
+        self._outfit = Outfit(find_lora)
+        self._idle_release = idle_release
+        self._batch = batch
+        self._took = float("inf")  # seconds, the frame before
+        # a daemon, so that a frame or a load under way, which nothing can interrupt, doesn't keep the process alive
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+
+    @property
+    def status(self) -> Status:
+        """The state of the model. From any thread."""
+        return self._holder.status
+
+    @property
+    def model(self) -> str:
+        """The name by which the model that serves was asked for. From any thread."""
+        return self._holder.model
+
+    @property
+    def models(self) -> set[str]:
+        """That name, and those of models that are to take its place. From any thread."""
+        return self._holder.models
+
+    @property
+    def compiling(self) -> bool:
+        """Whether the model is being compiled beside the frames. From any thread."""
+        return self._holder.compiling
+
+    def start(self) -> None:
+        """Begin to load the model."""
+        self._thread.start()
+
+    def switch(self, model: str, load: Load) -> None:
+        """Render with ``model`` from when ``load`` has loaded it; the newest wish wins. From any thread."""
+        self._holder.wish(model, load)
+        self.mailboxes.wake()
+
+    def stop(self, seconds: float) -> bool:
+        """Tell the thread to end and wait for it for ``seconds``. Returns whether it has ended."""
+        self._holder.stopping = True
+        self.mailboxes.close()
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def accept(self, client: Client, request: Request, picture: NDArray[np.uint8] | None = None) -> Dropped | None:
+        """Put ``request`` into the client's slot; return the answer to the one that waited there, if any."""
+        self._metrics.frames.inc()
+        displaced = self.mailboxes.put(client, Letter(request, time.perf_counter(), picture))
+        if displaced is None:
+            return None
+        self._metrics.dropped.inc()
+        return Dropped(displaced.request.frame.id)
+
+    def _run(self) -> None:
+        self._holder.load_first()
+        while True:
+            if self._holder.follow():
+                self._outfit.clear()
+            taken = self.mailboxes.take(self._holder.idle_in(self._idle_release))
+            if taken is not None:
+                self._answer_with_others(*taken)
+                self._holder.used = time.perf_counter()  # idle from here on, however long the frame took
+            elif self.mailboxes.closed:
+                break
+            elif self._holder.idle_in(self._idle_release) == 0:
+                self._holder.release(self._idle_release)
+                self._outfit.clear()
+        self._holder.close()
+
+    def _answer_with_others(self, client: Client, letter: Letter) -> None:
+        taken = [(client, letter)]
+        if self._batch > 1:
+            taken += self.mailboxes.take_more(lambda other: alike(letter.request, other.request), self._batch - 1)
+        if len(taken) == 1 or not self._answer(taken):
+            for one in taken:
+                self._answer([one])
+
+    def _answer(self, taken: Sequence[tuple[Client, Letter]]) -> bool:
+        """Answer the letters of ``taken``, rendered in one go; False where that failed for several of them."""
+        answers: Sequence[Picture | Failure]
+        try:
+            engine = self._holder.engine()
+            answers = [self._failed()] * len(taken) if engine is None else self._render(engine, taken)
+        except Abandoned:
+            self._metrics.abandoned.inc(len(taken))
+            return True
+        except Exception as error:  # whatever it is, it belongs to these requests
+            if len(taken) > 1:
+                return False
+            answers = [_failure_of(error)]
+        for (client, letter), answer in zip(taken, answers, strict=True):
+            if isinstance(answer, Failure):
+                self._metrics.failures.labels(answer.code).inc()
+                answer = replace(answer, id=letter.request.frame.id)
+            else:
+                self._metrics.pictures.inc()
+                self._metrics.observe(answer.timings)
+            client.deliver(answer)
+        return True
+
+    def _failed(self) -> Failure:
+        words = (
+            self.status.sentence
+            if self.status.state == "ready"
+            else f"The model could not be loaded: {self.status.sentence}"
+        )
+        return Failure("model_failed", sentence=words[:4000])
+
+    def _render(self, engine: Engine, taken: Sequence[tuple[Client, Letter]]) -> list[Picture]:
+        started = time.perf_counter()
+        requests = [letter.request for _, letter in taken]
+
+        def on_step(step: int, steps: int) -> None:
+            if self._holder.stopping or all(client.gone for client, _ in taken):
+                raise Abandoned
+            is_brief = max(self._took, time.perf_counter() - started) < BRIEF
+            for client, letter in taken:
+                if letter.request.settle or not is_brief:
+                    client.deliver(Progress(letter.request.frame.id, step, steps))
+
+        if all(client.gone for client, _ in taken):
+            raise Abandoned
+        self._outfit.put_on(engine, requests[0].style, taken[0][1].picture)
+        if len(taken) == 1:
+            made: Sequence[Rendered] = [engine.render(requests[0], on_step)]
+        else:
+            made = engine.render_together(requests, on_step)
+        ended = time.perf_counter()
+        self._took = ended - started
+        if all(client.gone for client, _ in taken):
+            raise Abandoned
+        return [
+            _picture(engine, letter, rendered, started, ended)
+            for (_, letter), rendered in zip(taken, made, strict=True)
+        ]
+
+
+def alike(one: Request, other: Request) -> bool:
+    """Whether both can be rendered in one go: they differ in nothing but the pixels, the words and the seed."""
+    same = replace(other.style, prompt=one.style.prompt, negative_prompt=one.style.negative_prompt, seed=one.style.seed)
+    return same == one.style and (one.frame.inverse_depth is None) == (other.frame.inverse_depth is None)
+
+
+def _picture(engine: Engine, letter: Letter, rendered: Rendered, started: float, ended: float) -> Picture:
+    request, frame = letter.request, letter.request.frame
+    timings = {**rendered.timings, "engine": 1000 * (ended - started)}  # what comes before and behind it, too
+    timings["queue"] = 1000 * (started - letter.arrived)
+    name = line(engine.name, 400)
+    return Picture(frame.id, rendered.image, frame.captured, request.settle, name, timings, letter.arrived, ended)
+
+
+def _failure_of(error: Exception) -> Failure:
+    if isinstance(error, EngineError):
+        return Failure(error.code, sentence=sentence(error))
+    traceback.print_exception(error, file=sys.stderr)
+    return Failure("internal", sentence=f"The engine failed: {sentence(error)}"[:4000])

@@ -1,4 +1,0 @@
-"""Blockout samples: what a modeler's viewport shows, its depth, a finished picture. Nothing is imported here.
-
-python -m server.training.render SHARD COUNT [--out DIR]
-"""

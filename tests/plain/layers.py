@@ -1,0 +1,115 @@
+"""Which room of the project may import what. Standard library only; ``test_layers`` holds the sources to it."""
+
+from dataclasses import dataclass
+
+BLENDER = frozenset({"bpy", "bpy_extras", "bmesh", "mathutils", "gpu", "gpu_extras", "blf", "bl_ext", "addon_utils"})
+HUB = frozenset({"huggingface_hub", "tqdm"})
+MODELS = frozenset("torch diffusers transformers tokenizers peft safetensors accelerate huggingface_hub".split())
+THREADS = frozenset({"threading", "_thread", "concurrent", "multiprocessing", "queue", "asyncio"})
+SOCKETS = frozenset({"socket", "socketserver", "select", "selectors", "ssl", "http", "websockets", "httpx", "requests"})
+SERVER = frozenset({"fastapi", "starlette", "uvicorn", "pydantic", "prometheus_client"})
+FILES = frozenset("os io pathlib shutil tempfile subprocess signal sys logging mmap glob".split())
+PICKLES = frozenset({"pickle", "cPickle", "dill", "joblib", "shelve", "marshal"})
+# The modules of websockets that do I/O of their own, by threads or by asyncio.
+IO_OF_WEBSOCKETS = ("websockets.sync", "websockets.asyncio", "websockets.legacy", "websockets.server")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What the modules under ``path`` may import: packages of others, parts of ours; and what of all they may not."""
+
+    path: str
+    others: frozenset[str]
+    ours: tuple[str, ...]
+    forbidden: frozenset[str] = PICKLES
+
+
+NUMPY = frozenset({"numpy"})
+NO_BPY = ("addon.wire", "addon.geometry", "addon.transport", "addon.problems", "addon.live")
+SERVER_ROOMS = ("server", "server.net", "server.serving", "server.engine", "server.catalogue")
+# The longest path that fits a module is its layer.
+LAYERS = (
+    Layer("addon/__init__.py", frozenset(), ("addon.blender",), THREADS | SOCKETS | FILES | PICKLES),
+    Layer("addon/version.py", frozenset(), ()),
+    Layer("addon/wire", NUMPY, ("addon.wire",), THREADS | SOCKETS | FILES | PICKLES | {"time", "urllib"}),
+    Layer("addon/geometry", NUMPY, ("addon.geometry",), THREADS | SOCKETS | FILES | PICKLES),
+    Layer("addon/problems", frozenset(), ("addon.problems", "addon.wire"), THREADS | SOCKETS | PICKLES),
+    Layer(
+        "addon/transport",
+        NUMPY | {"simplejpeg", "websockets"},
+        ("addon.transport", "addon.problems", "addon.wire"),
+        THREADS | PICKLES | {"subprocess"},
+    ),
+    Layer("addon/live", NUMPY, NO_BPY, THREADS | PICKLES | {"subprocess"}),
+    Layer("addon/keeping", NUMPY, ("addon.keeping", "addon.wire"), THREADS | SOCKETS | PICKLES),
+    Layer("addon/presets", frozenset(), ("addon.presets",), THREADS | SOCKETS | PICKLES),
+    # Its work is done in processes of its own.
+    Layer("addon/setup", frozenset(), ("addon.setup", "addon.problems"), SOCKETS | PICKLES),
+    Layer(
+        "addon/blender",
+        NUMPY | BLENDER | {"rna_keymap_ui"},
+        ("addon.version", "addon.blender", "addon.keeping", "addon.presets", "addon.setup", *NO_BPY),
+        THREADS | SOCKETS | PICKLES,
+    ),
+    Layer(
+        "addon/headless",
+        NUMPY | {"tqdm", "PIL"},
+        ("addon.version", "addon.headless", "addon.blender", *NO_BPY),
+        SOCKETS | PICKLES | (THREADS - {"threading", "queue"}),
+    ),
+    Layer("addon/__main__.py", frozenset(), ("addon.headless",), THREADS | SOCKETS | PICKLES),
+    Layer(
+        "server",
+        NUMPY,
+        ("addon.version", "server", "server.net", "server.serving", "server.engine", "server.catalogue"),
+    ),
+    Layer(
+        "server/net",
+        NUMPY | SERVER,
+        ("addon.version", "addon.problems", "addon.transport", "addon.wire", *SERVER_ROOMS),
+    ),
+    Layer(
+        "server/serving",
+        NUMPY | {"prometheus_client"},
+        ("addon.wire", "addon.problems", "server.serving", "server.engine", "server.catalogue"),
+        SOCKETS | PICKLES,
+    ),
+    Layer(
+        "server/catalogue",
+        HUB,
+        ("addon.wire", "server", "server.engine", "server.catalogue"),
+        THREADS - {"_thread", "threading"} | SOCKETS,
+    ),
+    Layer(
+        "server/engine",
+        NUMPY | MODELS | {"PIL", "compel", "psutil"},
+        ("addon.wire", "addon.geometry", "server.engine"),
+        THREADS - {"threading"} | SOCKETS | PICKLES,
+    ),
+    # What builds and measures the project; never in the zip.
+    Layer(
+        "tools",
+        NUMPY | MODELS | BLENDER | {"PIL"},
+        ("addon", "addon.presets", "addon.wire", "server", "server.engine", "tools"),
+    ),
+    Layer(
+        "tools/training",
+        NUMPY | MODELS | {"PIL", "tqdm"},
+        ("addon.wire", "server", "server.engine", "tools.training"),
+        SOCKETS | PICKLES,
+    ),
+    # It measures the whole way of a frame, so that it may use both ends of it.
+    Layer(
+        "tools/bench",
+        NUMPY | MODELS | {"PIL", "prometheus_client", "psutil", "simplejpeg", "streamdiffusion", "torchvision"},
+        ("addon.headless", *NO_BPY, "tools.bench", *SERVER_ROOMS),
+        SOCKETS | PICKLES,
+    ),
+    # Its pictures come from Blender, drawn by the very code that draws the drafts.
+    Layer(
+        "tools/training/render",
+        NUMPY | BLENDER | {"PIL", "tqdm"},
+        ("addon.wire", "addon.blender", "tools.training"),
+        SOCKETS | PICKLES,
+    ),
+)

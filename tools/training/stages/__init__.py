@@ -1,0 +1,1 @@
+"""The stages of training, each with what it learns from and its loss. torch and diffusers, no bpy."""

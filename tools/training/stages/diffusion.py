@@ -1,0 +1,101 @@
+"""Train the UNet, the depth adapter and the text encoder together on latents. No bpy.
+
+v-prediction with min-SNR weights (arXiv 2303.09556). Captions are composed anew for each sample at each step;
+one in ten is dropped, for classifier-free guidance, and so is one depth in ten.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+from transformers import CLIPTokenizer
+
+from tools.training.captions import compose
+from tools.training.checkpoints import load_checkpoint, save_checkpoint
+from tools.training.latents import Latents
+from tools.training.modules import TRAIN_STEPS, Modules, depth_planes, new_modules, new_scheduler
+from tools.training.optim import Average, Optimizer
+
+MIN_SNR = 5.0
+CAPTION_DROPPED, DEPTH_DROPPED = 0.1, 0.1
+
+
+def tokens_of(tokenizer: CLIPTokenizer, captions: list[str]) -> torch.Tensor:
+    """Return the token ids, int64 (N, 77), as diffusers' pipelines make them."""
+    options = {"padding": "max_length", "max_length": tokenizer.model_max_length, "truncation": True}
+    return tokenizer(captions, return_tensors="pt", **options).input_ids
+
+
+def draw_batch(
+    data: Latents,
+    records: list[dict[str, Any]],
+    tokenizer: CLIPTokenizer,
+    count: int,
+    generator: torch.Generator,
+    dropped: float,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return latents (N, 4, 32, 32), depth planes (N, 3, 256, 256), tokens (N, 77) and kept depths (N,), 0 or 1."""
+    rows = torch.randint(len(data.latents), (count,), generator=generator)
+    rng = random.Random(int(torch.randint(2**31, (1,), generator=generator)))
+    captions = ["" if rng.random() < dropped else compose(records[int(data.rows[row])], rng) for row in rows]
+    kept = torch.rand(count, generator=generator).ge(DEPTH_DROPPED).float()
+    return data.latents[rows], depth_planes(data.depths[rows]), tokens_of(tokenizer, captions), kept
+
+
+def predict(
+    modules: Modules, noisy: torch.Tensor, times: torch.Tensor, text: torch.Tensor, features: list[torch.Tensor]
+) -> torch.Tensor:
+    """Return the UNet's v (N, 4, 32, 32), float32. ``text``: (N, 77, 192). ``features``: of three levels."""
+    out = modules.unet(noisy, times, encoder_hidden_states=text, down_intrablock_additional_residuals=list(features))
+    return out.sample.float()
+
+
+def train_diffusion(
+    data: Latents, records: list[dict[str, Any]], tokenizer: CLIPTokenizer, folder: Path, steps: int,
+    device: str = "cpu", seed: int = 2, batch: int = 32, lr: float = 1.5e-3, save_every: int = 100,
+) -> Modules:  # fmt: skip
+    """Train for ``steps`` steps, resuming from ``folder``, and return the averaged weights."""
+    torch.manual_seed(seed)
+    modules = new_modules(tokenizer)
+    every = modules.all().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer, average = (
+        Optimizer([every], lr, plain=("embedding", "conv_in", "conv_out", "time_")),
+        Average(every, 0.99),
+    )
+    path, start = folder / "diffusion.pt", 0
+    if path.exists():
+        start = load_checkpoint(path, model=every, optimizer=optimizer, average=average.module)
+        average.count = start
+    alphas = new_scheduler().alphas_cumprod.to(device)
+    recent = 0.0
+    bar = tqdm(range(start, steps), initial=start, total=steps, desc="diffusion", mininterval=10)
+    for step in bar:
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        latents, depth, tokens, kept = draw_batch(data, records, tokenizer, batch, generator, CAPTION_DROPPED)
+        noise = torch.randn(latents.shape, generator=generator)
+        times = torch.randint(TRAIN_STEPS, (batch,), generator=generator).to(device)
+        latents, depth, tokens, kept, noise = (each.to(device) for each in (latents, depth, tokens, kept, noise))
+        alpha = alphas[times][:, None, None, None]
+        noisy = (alpha.sqrt() * latents + (1 - alpha).sqrt() * noise).contiguous(memory_format=torch.channels_last)
+        target = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
+        with torch.autocast(device, torch.bfloat16):
+            text = modules.text_encoder(tokens)[0]
+            features = [feature * kept[:, None, None, None] for feature in modules.adapter(depth)]
+            v = predict(modules, noisy, times, text, features)
+        snr = (alpha / (1 - alpha))[:, 0, 0, 0]
+        weight = snr.clamp(max=MIN_SNR) / (snr + 1)
+        weight = torch.where(snr < 0.02, torch.full_like(weight, 0.3), weight.clamp(min=0.3))  # the first steps decide
+        loss = ((v - target).square().mean((1, 2, 3)) * weight).mean()
+        loss.backward()
+        optimizer.step(step / steps)
+        average.update(every)
+        recent = loss.item() if step == start else 0.98 * recent + 0.02 * loss.item()
+        bar.set_postfix(loss=f"{recent:.4f}", refresh=False)
+        if step % save_every == save_every - 1 or step + 1 == steps:
+            save_checkpoint(path, step + 1, model=every, optimizer=optimizer, average=average.module)
+    averaged = average.module
+    return Modules(averaged["unet"], averaged["adapter"], averaged["text_encoder"])  # type: ignore[index]
