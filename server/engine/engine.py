@@ -211,9 +211,9 @@ class StableDiffusionLcm:
         ``timings`` are those of all.
         """
         style = requests[0].style
-        has_depth = self._pipeline.adapter is not None or self._pipeline.control is not None
+        has_control = self._pipeline.adapter is not None or self._pipeline.control is not None
         for request in requests:
-            check_request(request, self.name, self._size_step, has_depth)
+            check_request(request, self.name, self._size_step, {"depth"} if has_control else ())
         kind = style.width, style.height, style.steps, style.strength, len(requests)
         with shortage_told(f"a picture of {style.width} x {style.height}", self._free), self._threads.frame(kind):
             return self._render(requests, on_step or (lambda step, steps: None), history)

@@ -33,6 +33,7 @@ from addon.wire import (
     unpack,
 )
 
+from ..serving.mailbox import CREDITS
 from ..serving.metrics import Metrics
 from ..serving.model_service import Ask, Desk
 from ..serving.worker import Answer, Worker
@@ -140,7 +141,7 @@ class Session:
             self._memory = SharedMemory.open(hello.memory)
         self._encodings = tuple(encoding for encoding in ENCODINGS if encoding in hello.encodings)
         shares = self._memory is not None
-        await self._send(Welcome(server=self._server, memory=shares, encodings=self._encodings))
+        await self._send(Welcome(server=self._server, credits=CREDITS, memory=shares, encodings=self._encodings))
         return True
 
     async def _read(self) -> None:
@@ -174,8 +175,7 @@ class Session:
                     self._places[message.frame.id] = message.picture_at
                 if message.picture_as in self._encodings:
                     self._small.add(message.frame.id)
-                dropped = self._worker.accept(self, message, picture)
-                if dropped is not None:
+                for dropped in self._worker.accept(self, message, picture):
                     self._post(dropped)
             await self._outbox.room()  # who doesn't read its answers isn't read from either
 

@@ -7,6 +7,8 @@ from collections import deque
 
 from addon.wire import Dropped, Failure, Message, ModelProgress, Models, Picture, Probe, Progress, Status
 
+from ..serving.mailbox import CREDITS
+
 ROOM = 64
 """Small answers that may wait; with more, the session stops reading requests until the client reads."""
 
@@ -14,14 +16,14 @@ ROOM = 64
 class Outbox:
     """Messages for a client who may read slowly or never: the newest of each kind that ages, and answers.
 
-    For one event loop. Pictures are the only large messages, so one slot for them bounds the memory; a picture
+    For one event loop. Pictures are the only large messages, so as many as a client has credits bound the memory; one
     that never left is answered by :class:`Dropped`, as a request that never reached the engine is.
     """
 
     def __init__(self) -> None:
         self._answers: deque[Dropped | Failure | Probe] = deque()
         self._status: Status | None = None
-        self._picture: Picture | None = None
+        self._pictures: deque[Picture] = deque()
         self._progress: Progress | None = None
         self._models: Models | None = None
         self._of_models: dict[str, ModelProgress] = {}  # by name, of which there are only as many as models
@@ -44,8 +46,9 @@ class Outbox:
             case ModelProgress():
                 self._of_models[message.name] = message
             case Picture():
-                displaced, self._picture = self._picture, message
-                if displaced is not None:
+                self._pictures.append(message)
+                if len(self._pictures) > CREDITS:
+                    displaced = self._pictures.popleft()
                     self._answers.append(Dropped(displaced.id))
             case _:
                 self._answers.append(message)
@@ -75,8 +78,8 @@ class Outbox:
             message = self._answers.popleft()
         elif self._status is not None:
             message, self._status = self._status, None
-        elif self._picture is not None:
-            message, self._picture = self._picture, None
+        elif self._pictures:
+            message = self._pictures.popleft()
         elif self._models is not None:
             message, self._models = self._models, None
         elif self._of_models:

@@ -17,7 +17,7 @@ from addon.wire import Dropped, Failure, Picture, Progress, Request, Status
 
 from ..engine import EngineError
 from .adapters import FindLora, Outfit
-from .mailbox import Mailboxes
+from .mailbox import Mailboxes, Turn
 from .metrics import Metrics
 from .model_in_use import Abandoned, Engine, Holder, Load, Rendered, line, sentence
 
@@ -112,23 +112,23 @@ class Worker:
             self._thread.join(seconds)
         return not self._thread.is_alive()
 
-    def accept(self, client: Client, request: Request, picture: NDArray[np.uint8] | None = None) -> Dropped | None:
-        """Put ``request`` into the client's slot; return the answer to the one that waited there, if any."""
+    def accept(self, client: Client, request: Request, picture: NDArray[np.uint8] | None = None) -> list[Dropped]:
+        """Let ``request`` wait for its turn; return the answers to those that it displaced."""
         self._metrics.frames.inc()
-        displaced = self.mailboxes.put(client, Letter(request, time.perf_counter(), picture))
-        if displaced is None:
-            return None
-        self._metrics.dropped.inc()
-        return Dropped(displaced.request.frame.id)
+        return self._drop(self.mailboxes.put(client, Letter(request, time.perf_counter(), picture)))
+
+    def _drop(self, letters: Sequence[Letter]) -> list[Dropped]:
+        self._metrics.dropped.inc(len(letters))
+        return [Dropped(letter.request.frame.id) for letter in letters]
 
     def _run(self) -> None:
         self._holder.load_first()
         while True:
             if self._holder.follow():
                 self._outfit.clear()
-            taken = self.mailboxes.take(self._holder.idle_in(self._idle_release))
-            if taken is not None:
-                self._answer_with_others(*taken)
+            turn = self.mailboxes.take(self._holder.idle_in(self._idle_release))
+            if turn is not None:
+                self._answer_with_others(turn)
                 self._holder.used = time.perf_counter()  # idle from here on, however long the frame took
             elif self.mailboxes.closed:
                 break
@@ -137,10 +137,14 @@ class Worker:
                 self._outfit.clear()
         self._holder.close()
 
-    def _answer_with_others(self, client: Client, letter: Letter) -> None:
-        taken = [(client, letter)]
+    def _answer_with_others(self, turn: Turn[Client, Letter]) -> None:
+        turns, request = [turn], turn.letter.request
         if self._batch > 1:
-            taken += self.mailboxes.take_more(lambda other: alike(letter.request, other.request), self._batch - 1)
+            turns += self.mailboxes.take_more(lambda other: alike(request, other.request), self._batch - 1)
+        for each in turns:
+            for dropped in self._drop(each.older):
+                each.client.deliver(dropped)
+        taken = [(each.client, each.letter) for each in turns]
         if len(taken) == 1 or not self._answer(taken):
             for one in taken:
                 self._answer([one])
@@ -153,11 +157,13 @@ class Worker:
             answers = [self._failed()] * len(taken) if engine is None else self._render(engine, taken)
         except Abandoned:
             self._metrics.abandoned.inc(len(taken))
+            self.mailboxes.answered([client for client, _ in taken])
             return True
         except Exception as error:  # whatever it is, it belongs to these requests
             if len(taken) > 1:
                 return False
             answers = [_failure_of(error)]
+        self.mailboxes.answered([client for client, _ in taken])
         for (client, letter), answer in zip(taken, answers, strict=True):
             if isinstance(answer, Failure):
                 self._metrics.failures.labels(answer.code).inc()
@@ -207,8 +213,10 @@ class Worker:
 
 def alike(one: Request, other: Request) -> bool:
     """Whether both can be rendered in one go: they differ in nothing but the pixels, the words and the seed."""
+    if one.panorama != other.panorama or one.regions or other.regions:
+        return False
     same = replace(other.style, prompt=one.style.prompt, negative_prompt=one.style.negative_prompt, seed=one.style.seed)
-    return same == one.style and (one.frame.inverse_depth is None) == (other.frame.inverse_depth is None)
+    return same == one.style and one.frame.planes.keys() == other.frame.planes.keys()
 
 
 def _picture(engine: Engine, letter: Letter, rendered: Rendered, started: float, ended: float) -> Picture:

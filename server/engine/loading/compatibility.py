@@ -5,6 +5,7 @@ What does not fit would fail in the middle of a frame, or make pictures of nothi
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +76,10 @@ def _check_controlnet(config: Any, unet: Any, path: Path) -> None:
             )
 
 
-def check_request(request: Request, name: str, size_step: int, has_depth: bool) -> None:
+def check_request(request: Request, name: str, size_step: int, controls: Collection[str]) -> None:
     """Raise EngineError where the model ``name`` cannot make the picture of ``request``.
 
-    ``size_step``: what width and height must be a multiple of. ``has_depth``: whether the model has a depth control.
+    ``size_step``: what width and height must be a multiple of. ``controls``: the kinds that the model has.
     """
     style = request.style
     for side, value in (("width", style.width), ("height", style.height)):
@@ -88,9 +89,17 @@ def check_request(request: Request, name: str, size_step: int, has_depth: bool) 
                 f"use {value // size_step * size_step or size_step} or {(value // size_step + 1) * size_step}",
                 "bad_request",
             )
-    if not has_depth and any(control.kind == "depth" and control.weight > 0 for control in style.controls):
-        raise EngineError(
-            f"depth control is asked for, but the model {name} has no depth adapter or ControlNet: set the "
-            "depth weight to 0, or add a T2IAdapter as the folder 'adapter' of the model",
-            "bad_request",
-        )
+    for control in style.controls:
+        if control.weight > 0 and control.kind not in controls:
+            raise EngineError(
+                f"{control.kind} control is asked for, but the model {name} has no {control.kind} adapter or "
+                f"ControlNet: set the {control.kind} weight to 0, or load a model that has one",
+                "control_unsupported",
+            )
+    for what, is_asked, remedy in (
+        ("a prompt for a region", any(region.weight > 0 for region in request.regions), "leave regions out"),
+        ("a panorama", request.panorama, "leave panorama out"),
+        ("a strength for each pixel", request.frame.strength is not None, "leave the plane strength out"),
+    ):
+        if is_asked:
+            raise EngineError(f"{what} is more than this server can do so far: {remedy}", "unsupported")

@@ -14,7 +14,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from addon.wire import Control, Frame
+from addon.wire import Control, Frame, Region
 from server.engine import EngineError, Rendered, StableDiffusionLcm, default_model
 from server.engine.engine import STAGES
 from tests.plain.engine.conftest import make_request
@@ -208,8 +208,34 @@ def test_the_end_of_a_prompt_beyond_the_tokenizers_limit_still_counts(engine: En
 def test_depth_control_without_an_adapter_is_a_clear_failure(engine: Engine) -> None:
     with pytest.raises(EngineError, match=r"depth.*has no depth adapter.*set the depth weight to 0") as caught:
         engine(adapter=None).render(make_request(depth=1.0))
-    assert caught.value.code == "bad_request"
+    assert caught.value.code == "control_unsupported"
     assert picture(engine(adapter=None), strength=0.5).shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "words"),
+    [
+        ({"panorama": True}, "unsupported", "a panorama is more than this server can do so far: leave panorama out"),
+        ({"regions": (Region(3, "a door"),)}, "unsupported", "a prompt for a region is more than this server can do"),
+        ({"frame": "strength"}, "unsupported", "leave the plane strength out"),
+        ({"style": "normals"}, "control_unsupported", "normals control is asked for, but the model .* has no normals"),
+        ({"style": "lines"}, "control_unsupported", "lines control is asked for, but the model .* has no lines"),
+    ],
+)
+def test_what_the_model_cannot_do_is_refused_by_code(
+    engine: Engine, asked: dict[str, Any], code: str, words: str
+) -> None:
+    request = make_request(strength=0.5)
+    image, depth = request.frame.image, request.frame.inverse_depth
+    frame = replace(request.frame, ids=depth, normals=image)
+    if "frame" in asked:
+        asked = {"frame": replace(frame, strength=image[..., 0])}
+    if "style" in asked:
+        asked = {"style": replace(request.style, controls=(Control(asked["style"]),))}
+    with pytest.raises(EngineError, match=words) as caught:
+        engine().render(replace(request, **{"frame": frame, **asked}))
+    assert caught.value.code == code
+    assert engine().render(replace(request, frame=frame, after=7)).image.shape == (64, 64, 3)
 
 
 def test_a_size_that_the_model_cannot_make_is_a_clear_failure(model: Callable[..., Any]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from addon.wire import Failure, Lora, Picture, Progress, Request
 from server.config import Config
 from server.engine import EngineError, StableDiffusionLcm
-from server.serving.mailbox import Mailboxes
+from server.serving.mailbox import Mailboxes, Turn
 from server.serving.worker import Rendered, alike
 from tests.plain.engine.families import psnr
 from tests.plain.server.engines import Held, OnStep
@@ -35,10 +35,10 @@ def test_a_mailbox_gives_out_more_of_a_kind_in_turn() -> None:
     boxes: Mailboxes[str, int] = Mailboxes()
     for client, letter in (("a", 1), ("b", 2), ("c", 3), ("d", 5), ("e", 7)):
         boxes.put(client, letter)
-    assert boxes.take() == ("a", 1)
-    assert boxes.take_more(lambda letter: letter % 2 == 1, 2) == [("c", 3), ("d", 5)]
+    assert boxes.take() == Turn("a", 1)
+    assert boxes.take_more(lambda letter: letter % 2 == 1, 2) == [Turn("c", 3), Turn("d", 5)]
     assert boxes.take_more(lambda letter: letter > 9, 2) == []
-    assert [boxes.take(), boxes.take()] == [("b", 2), ("e", 7)]
+    assert [boxes.take(), boxes.take()] == [Turn("b", 2), Turn("e", 7)]
 
 
 def test_what_is_alike() -> None:

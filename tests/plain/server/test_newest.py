@@ -14,38 +14,10 @@ from addon.wire import Dropped, Failure, Picture, Progress, Status
 from server.engine import StableDiffusionLcm
 from server.net import client_session
 from server.net.outbox import ROOM, Outbox
-from server.serving.mailbox import Mailboxes
+from server.serving.mailbox import Mailboxes, Turn
 from server.serving.worker import Letter
 from tests.plain.server.engines import Held, Lent
 from tests.plain.server.rig import RawClient, make_request, serving, wait_for
-
-
-def test_a_mailbox_keeps_the_newest_and_the_turn() -> None:
-    boxes: Mailboxes[str, int] = Mailboxes()
-    assert boxes.put("a", 1) is None
-    assert boxes.put("b", 2) is None
-    assert boxes.put("a", 3) == 1
-    assert boxes.put("a", 4) == 3
-    assert len(boxes) == 2
-    assert boxes.take() == ("a", 4)
-    assert boxes.put("a", 5) is None
-    assert boxes.take() == ("b", 2)
-    assert boxes.take() == ("a", 5)
-
-
-def test_a_mailbox_forgets_who_leaves_and_wakes_who_waits() -> None:
-    boxes: Mailboxes[str, int] = Mailboxes()
-    boxes.put("a", 1)
-    boxes.leave("a")
-    boxes.leave("nobody")
-    taken: list[object] = []
-    thread = threading.Thread(target=lambda: taken.append(boxes.take()))
-    thread.start()
-    boxes.close()
-    thread.join(60)
-    assert taken == [None]
-    boxes.put("a", 2)
-    assert boxes.take() is None
 
 
 def small_picture(number: int) -> Picture:
@@ -58,20 +30,20 @@ def test_an_outbox_keeps_the_newest_picture_and_answers_for_the_others() -> None
         outbox.put(Progress(1, 0, 2))
         outbox.put(Progress(1, 1, 2))
         assert outbox.put(small_picture(1)) is None
-        displaced = outbox.put(small_picture(2))
+        assert outbox.put(small_picture(2)) is None, "a client has two credits: it is owed both"
+        displaced = outbox.put(small_picture(3))
         assert displaced is not None
         assert displaced.id == 1
         outbox.put(Status("loading", 1))
         outbox.put(Status("loading", 2))
-        outbox.put(Progress(3, 0, 2))
-        return [await outbox.take() for _ in range(4)]
+        outbox.put(Progress(4, 0, 2))
+        return [await outbox.take() for _ in range(5)]
 
-    answer, status, picture, progress = asyncio.run(scenario())
+    answer, status, *pictures, progress = asyncio.run(scenario())
     assert answer == Dropped(1)
     assert status == Status("loading", 2)
-    assert isinstance(picture, Picture)
-    assert picture.id == 2
-    assert progress == Progress(3, 0, 2)
+    assert [picture.id for picture in pictures if isinstance(picture, Picture)] == [2, 3]
+    assert progress == Progress(4, 0, 2)
 
 
 def test_an_outbox_has_room_until_its_answers_are_many() -> None:
@@ -90,24 +62,22 @@ def test_an_outbox_has_room_until_its_answers_are_many() -> None:
 
 
 class Watched(Mailboxes[object, Letter]):
-    """Mailboxes that write down, under their own lock, what was the newest whenever one was taken."""
+    """Mailboxes that write down, under their own lock, what was the newest whenever one was chosen to be next."""
 
     def __init__(self) -> None:
         super().__init__()
         self.newest = -1
         self.taken: list[tuple[int, int]] = []
 
-    def put(self, client: object, letter: Letter) -> Letter | None:
+    def put(self, client: object, letter: Letter) -> list[Letter]:
         with self._changed:
             self.newest = letter.request.frame.id
             return super().put(client, letter)
 
-    def take(self, seconds: float | None = None) -> tuple[object, Letter] | None:
-        with self._changed:
-            taken = super().take(seconds)
-            if taken is not None:
-                self.taken.append((taken[1].request.frame.id, self.newest))
-            return taken
+    def _turn(self, client: object, letters: list[Letter]) -> Turn[object, Letter]:
+        turn = super()._turn(client, letters)
+        self.taken.append((turn.letter.request.frame.id, self.newest))
+        return turn
 
 
 def test_the_newest_wins_with_a_slow_engine_and_30_views_a_second(engine: StableDiffusionLcm) -> None:
@@ -150,6 +120,26 @@ def test_a_flood_has_one_frame_under_way_and_one_waiting(engine: StableDiffusion
         held.go(2)
         assert [client.answer().id, client.answer().id] == [0, 49]
         assert held.started == [0, 49]
+
+
+def test_a_client_that_keeps_to_its_credits_loses_nothing(engine: StableDiffusionLcm) -> None:
+    with serving(Lent(engine).load) as (address, _), address.client() as client:
+        answers = []
+        for number in range(40):
+            client.send(make_request(number))
+            if number:
+                answers.append(client.answer())
+        answers.append(client.answer())
+    assert [(type(answer), answer.id) for answer in answers] == [(Picture, number) for number in range(40)]
+
+
+def test_of_two_requests_at_once_to_an_idle_server_both_are_drawn(engine: StableDiffusionLcm) -> None:
+    with serving(Lent(engine).load) as (address, _), address.client() as client:
+        for turn in range(10):
+            for number in (2 * turn, 2 * turn + 1):
+                client.send(make_request(number))
+            answers = [client.answer(), client.answer()]
+            assert [(type(answer), answer.id) for answer in answers] == [(Picture, 2 * turn), (Picture, 2 * turn + 1)]
 
 
 def test_clients_take_turns_however_much_one_of_them_sends(engine: StableDiffusionLcm) -> None:
