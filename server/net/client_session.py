@@ -104,7 +104,7 @@ class Session:
             self._cut()
         finally:
             self.gone = True
-            self._worker.mailboxes.leave(self)
+            self._worker.leave(self)
             self._desk.leave(self)
             memory, self._memory = self._memory, None
             for task in tasks:

@@ -99,7 +99,6 @@ def check_request(request: Request, name: str, size_step: int, controls: Collect
     for what, is_asked, remedy in (
         ("a prompt for a region", any(region.weight > 0 for region in request.regions), "leave regions out"),
         ("a panorama", request.panorama, "leave panorama out"),
-        ("a strength for each pixel", request.frame.strength is not None, "leave the plane strength out"),
     ):
         if is_asked:
             raise EngineError(f"{what} is more than this server can do so far: {remedy}", "unsupported")

@@ -25,12 +25,14 @@ SHARP, BLURRED, COARSE = 0.5, 0.2, 4.0
 """Kept pixels to one: as of which a surface stays as it is; is made anew over what is there; is not known."""
 OVER = 0.6
 """Strength by which a surface that is seen nearer than it was kept is made over."""
-AT_REST = 0.5
+AT_REST = 0.25
 """Strength by which a picture at rest improves what few steps made."""
 NOISE = 3.0
 """Levels of 255 by which drafts of an unchanged scene may differ."""
 SHADE, TINT = (0.02, 2.0, 0.6), (0.0, 40.0, 14.0)
 """How much of its colour, and how many levels in hue, shading may change: as it is, for each radian, and at most."""
+EXACT = 0.01
+"""Pixels by which a kept one may be off and be taken as it is."""
 RIM = 8
 """Pixels along a picture's border that are kept there only: an autoencoder has nothing beyond it to go by."""
 REMEMBERED = 64
@@ -42,13 +44,15 @@ class Recalled:
     """What is known of a scene. Flat: N pixels.
 
     ``colours``: fp32, N x 3. ``known``: bool. ``strength``: fp32: by how much a known pixel should be made over.
-    ``rough``: fp32: how far few steps made it.
+    ``rough``: fp32: how far few steps made it. ``cut``: bool: a pixel on a silhouette that comes from another view, so
+    that its edge is as jagged as the depth's pixels.
     """
 
     colours: torch.Tensor
     known: torch.Tensor
     strength: torch.Tensor
     rough: torch.Tensor
+    cut: torch.Tensor
 
 
 class History:
@@ -94,6 +98,7 @@ class History:
         colours = torch.zeros((count, 3), device=device)
         known = torch.zeros(count, dtype=torch.bool, device=device)
         strength, rough = torch.zeros(count, device=device), torch.zeros(count, device=device)
+        cut = torch.zeros_like(known)
         changed = self._changed_at_rest(scene)
         # first what is as sharp as it has to be, then what is better than nothing; the oldest is made from the fewest
         for anchor in self._anchors:
@@ -123,13 +128,15 @@ class History:
                 other &= (scene.surfaces.edges[pixels] > 0) & seen.clear[hit]  # there, the draft mixes two surfaces
                 changed[pixels[other]] = True
                 colours[pixels], known[pixels] = anchor.colours(seen, hit), True
+                away = (seen.x[hit] - 0.5).frac() + (seen.y[hit] - 0.5).frac()
+                cut[pixels] = (scene.surfaces.edges[pixels] == 0) & ((away - away.round()).abs() > EXACT)
                 rough[pixels] = anchor.rough[nearest].float() / 255
                 if least < SHARP:
                     strength[pixels] = OVER
                 anchor.used += len(hit)
         changed = self._forget(scene, changed)
         known &= ~changed
-        return Recalled(colours, known, strength, rough)
+        return Recalled(colours, known, strength, rough, cut)
 
     def keep(self, number: int, scene: Scene, picture: torch.Tensor, rough: torch.Tensor, new: float) -> None:
         """Remember ``picture``, uint8 H x W x 3, number ``number``.
@@ -138,6 +145,8 @@ class History:
         ``new``: the share of it that was not known.
         """
         settled = not bool(rough.any())
+        if self._rest is None or not _same_view(scene, self._rest[0]):
+            self._rest = scene, scene.draft
         if len(self._anchors) > 1 and self._anchors[-1].new < LITTLE:
             self._anchors.pop()
         anchor = Anchor.of(scene, picture, (rough * 255).to(torch.uint8), new)
@@ -154,7 +163,6 @@ class History:
         """bool, N: where the draft of a view that stands still is no longer what it was as it came to rest."""
         draft = scene.draft
         if self._rest is None or not _same_view(scene, self._rest[0]):
-            self._rest = scene, draft
             return torch.zeros(len(draft), dtype=torch.bool, device=draft.device)
         first = self._rest[1]
         changed = (draft.int() - first.int()).abs().amax(1) > NOISE
@@ -162,7 +170,7 @@ class History:
         return changed
 
     def _forget(self, scene: Scene, changed: torch.Tensor) -> torch.Tensor:
-        """Take what ``changed`` (bool, N) out of every picture, and return it without what is narrower than two pixels, and grown by two.
+        """Take what ``changed`` (bool, N) out of every picture; return it without specks, and grown by two pixels.
 
         An object of which much has changed is forgotten where it is hidden now, too.
         """

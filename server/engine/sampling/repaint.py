@@ -33,7 +33,6 @@ class Repaint:
     strength: torch.Tensor
     share: torch.Tensor
 
-
     @property
     def picture(self) -> torch.Tensor:
         """``base`` as a picture, uint8 H x W x 3."""

@@ -38,7 +38,8 @@ def scene_of(frame: Frame, draft: torch.Tensor) -> Scene | None:
     if frame.ids is not None:
         ids = torch.from_numpy(_picked(frame.ids, height, width).astype(np.int32)).view(-1).to(draft.device)
     objects = {int(number): matrix.astype(np.float64) for number, matrix in frame.objects}
-    return Scene(Surfaces.of(camera, inverse.to(draft.device)), draft.reshape(-1, 3), ids, objects)
+    # a copy: what was uploaded may lie in a buffer that the next frame is written over
+    return Scene(Surfaces.of(camera, inverse.to(draft.device)), draft.reshape(-1, 3).clone(), ids, objects)
 
 
 def plane_of(frame: Frame, draft: torch.Tensor) -> torch.Tensor | None:
@@ -60,6 +61,10 @@ def repaint(scene: Scene, recalled: Recalled, steady: float, settles: bool, plan
     if len(new):
         base[new] = filled(scene.draft, base, known, new)
     base = base.view(*size, 3)
+    if bool(recalled.cut.any()):
+        planes = base.permute(2, 0, 1)[:, None]
+        smooth = F.avg_pool2d(F.pad(planes, (1, 1, 1, 1), mode="replicate"), 3, 1)[:, 0].permute(1, 2, 0)
+        base = torch.where(recalled.cut.view(*size, 1), (base + smooth) / 2, base)
     if plane is not None:
         return painted(base, plane)
     gaps = (~known).float().view(1, 1, *size)

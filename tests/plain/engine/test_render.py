@@ -217,7 +217,6 @@ def test_depth_control_without_an_adapter_is_a_clear_failure(engine: Engine) -> 
     [
         ({"panorama": True}, "unsupported", "a panorama is more than this server can do so far: leave panorama out"),
         ({"regions": (Region(3, "a door"),)}, "unsupported", "a prompt for a region is more than this server can do"),
-        ({"frame": "strength"}, "unsupported", "leave the plane strength out"),
         ({"style": "normals"}, "control_unsupported", "normals control is asked for, but the model .* has no normals"),
         ({"style": "lines"}, "control_unsupported", "lines control is asked for, but the model .* has no lines"),
     ],
@@ -228,8 +227,6 @@ def test_what_the_model_cannot_do_is_refused_by_code(
     request = make_request(strength=0.5)
     image, depth = request.frame.image, request.frame.inverse_depth
     frame = replace(request.frame, ids=depth, normals=image)
-    if "frame" in asked:
-        asked = {"frame": replace(frame, strength=image[..., 0])}
     if "style" in asked:
         asked = {"style": replace(request.style, controls=(Control(asked["style"]),))}
     with pytest.raises(EngineError, match=words) as caught:

@@ -36,9 +36,9 @@ def rays(camera: Camera) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     back = np.linalg.inv(camera.view)
     if camera.is_orthographic:
         start = np.stack([(ndx - p[0, 3]) / p[0, 0], (ndy - p[1, 3]) / p[1, 1], 0 * ndx, np.ones_like(ndx)], -1)
-        along = np.zeros((*ndx.shape, 3)) + [0.0, 0.0, -1.0]
+        along = np.broadcast_to([0.0, 0.0, -1.0], (*ndx.shape, 3))
     else:
-        start = np.zeros((*ndx.shape, 4)) + [0.0, 0.0, 0.0, 1.0]
+        start = np.broadcast_to([0.0, 0.0, 0.0, 1.0], (*ndx.shape, 4))
         along = np.stack([(ndx + p[0, 2]) / p[0, 0], (ndy + p[1, 2]) / p[1, 1], -np.ones_like(ndx)], -1)
     return (start @ back.T)[..., :3], along @ back[:3, :3].T
 

@@ -120,7 +120,9 @@ def test_torch_finds_the_same(now: Camera, then: Camera) -> None:
     assert agree.mean() > 0.999
     both = one.visible.reshape(-1) & other.visible.numpy()
     for name in ("x", "y", "inverse", "finest", "coarsest"):
-        assert np.allclose(getattr(one, name).reshape(-1)[both], getattr(other, name).numpy()[both], rtol=1e-2, atol=1e-2)
+        assert np.allclose(
+            getattr(one, name).reshape(-1)[both], getattr(other, name).numpy()[both], rtol=1e-2, atol=1e-2
+        )
     some = torch.arange(0, SIZE * SIZE, 7)
     part = views.look(surfaces[0], surfaces[1].relief, some, {BOX: motion}, flat[some])
     assert torch.equal(part.visible, other.visible[some])
