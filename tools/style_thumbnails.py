@@ -53,7 +53,7 @@ def style_of(preset: Preset) -> Style:
     """What the settings in Blender would ask for, at rest, with ``preset`` chosen."""
     weight = 1.0 if preset.depth_weight is None else preset.depth_weight
     return Style(
-        prompt=preset.prompt or "",
+        prompt=preset.around(""),
         negative_prompt=preset.negative_prompt or "",
         strength=preset.strength or 0.9,
         steps=max(preset.steps or 2, preset.settle_steps or 4),

@@ -19,6 +19,7 @@ class Facts:
 
     ``step`` of ``steps`` UNet calls of the frame under way are done; ``steps`` is 0 while none is under way.
     ``settling``: that frame is the better picture of a view at rest. ``old``: the view is another one by now.
+    ``stuck``: as long as the view is as it is, there is no picture of it, for the reason in ``sentence``.
     """
 
     state: str = "stopped"
@@ -32,6 +33,7 @@ class Facts:
     settling: bool = False
     settled: bool = False
     old: bool = False
+    stuck: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Status:
 def status(facts: Facts) -> Status:
     """What goes on now."""
     if facts.state == "failed":
+        return Status(facts.sentence, None, BAD)
+    if facts.state == "live" and facts.stuck:
         return Status(facts.sentence, None, BAD)
     if facts.state != "live":
         tone = BUSY if facts.state in WAITING else CALM

@@ -2,7 +2,9 @@
 
 ::
 
-    {"draftglass_style": 1, "name": "Snow keep", "prompt": "a castle on snow", "strength": 0.9, "thumbnail": "..."}
+    {"draftglass_style": 1, "name": "Snow keep", "prompt": "{prompt}, on snow", "strength": 0.9, "thumbnail": "..."}
+
+``{prompt}`` stands for what the user typed; a style without it comes after that.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import base64
 import binascii
 import json
 import math
+import re
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -24,6 +27,8 @@ MAX_BYTES = 1024 * 1024
 """Of a file."""
 MAX_THUMBNAIL = 512 * 1024
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+SUBJECT = "{prompt}"
+"""In a style's prompt: the user's own words."""
 LIMITS: dict[str, tuple[float, float]] = {
     "strength": (0.05, 1.0),
     "steps": (1, 20),
@@ -75,6 +80,31 @@ class Preset:
             raise PresetError("thumbnail is no PNG and no JPEG picture")
         if len(self.thumbnail) > MAX_THUMBNAIL:
             raise PresetError(f"thumbnail has {len(self.thumbnail)} bytes, but may have {MAX_THUMBNAIL} at most")
+
+    def around(self, subject: str) -> str:
+        """Its prompt around the user's own words; where there are none, without a gap for them."""
+        before, after = self._ends()
+        if subject.strip():
+            return before + subject + after
+        joined = re.sub(r"^[\s,;]+", "", after) if not before.strip() else after
+        return (before + joined).strip(" ,;")
+
+    def subject_in(self, prompt: str) -> str | None:
+        """The user's own words in ``prompt``, made by :meth:`around`; None where it was changed otherwise since."""
+        before, after = self._ends()
+        if prompt == self.around(""):
+            return ""
+        if len(prompt) > len(before + after) and prompt.startswith(before) and prompt.endswith(after):
+            return prompt[len(before) : len(prompt) - len(after)]
+        return None
+
+    def _ends(self) -> tuple[str, str]:
+        """What comes before and after the user's words."""
+        prompt = self.prompt or ""
+        if SUBJECT not in prompt:
+            return "", f", {prompt}" if prompt else ""
+        before, _, after = prompt.partition(SUBJECT)
+        return before, after
 
     @property
     def values(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ LEFT_OUT = frozenset({
     # of the mouse, the drawing and what is loaded at the moment: nothing of the file's
     "windows", "keyconfigs", "event_x", "event_y", "bindcode", "has_data", "is_loaded", "reports", "operators",
     "tracking", "scopes", "point_cache", "x", "y", "clipboard", "texture_cache", "selected_studio_light",
+    "uv_sculpt", "cursor_location",  # to read these ends 4.3
 })  # fmt: skip
 NOT_COMPARED = frozenset({"window_managers", "brushes", "fonts", "texts", "linestyles"})
 """Collections of ``bpy.data``: Blender's own, which no capture can reach; one of a window's is the mouse's place."""

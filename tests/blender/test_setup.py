@@ -194,10 +194,15 @@ def test_failures_each_have_their_sentence(artist: Artist) -> None:
     now = artist.wait("that it gives up", lambda now: now["live"] == "failed")
     assert now["problem"] == "server_ended_at_start" and "No module named" in now["says"], now
     artist.live.shot("server ends")
-    artist.window.run("bpy.ops.draftglass.stop()\nbpy.ops.draftglass.open_log()")
+    artist.window.run("bpy.ops.draftglass.stop()\nbpy.ops.draftglass.open_log('INVOKE_DEFAULT')")
     artist.window.catch_up()
     artist.live.shot("log")
-    assert "No module named" in artist.window.run("bpy.data.texts['Draftglass Log'].as_string()")
+    said = artist.window.run(
+        "operators = importlib.import_module('bl_ext.user_default.draftglass.addon.blender.ui.server_operators')\n"
+        "operators.last_lines(operators.DRAFTGLASS_OT_open_log.newest())"
+    )
+    assert any("No module named" in line for line in said)
+    assert artist.window.run("len(bpy.data.texts)") == 0, "the log is stored with the file"
 
 
 def test_a_full_disk_and_one_that_is_read_only(artist: Artist) -> None:

@@ -180,69 +180,6 @@ def test_a_model_brings_what_suits_it(addon: Any, scene: Any, monkeypatch: pytes
         bpy.ops.draftglass.pull_model(name="sd15")
 
 
-def test_choosing_a_style_sets_the_settings(addon: Any, scene: Any) -> None:
-    choice, settings = scene.draftglass_styles, scene.draftglass
-    settings.steps = 7
-    assert choice.chosen == "NONE"
-    settings.steps = 2
-    assert addon.library().get(choice.chosen).preset.prompt == settings.prompt, "a new scene has the first style"
-    listed = addon.library().named("Neon night")
-    choice.chosen = listed.key
-    assert settings.prompt == listed.preset.prompt
-    assert settings.steps == listed.preset.steps
-    assert choice.chosen == listed.key
-    settings.strength = 0.5
-    assert choice.chosen == "NONE", "the settings are another's by now"
-    assert addon.applied(scene) == listed
-
-
-def test_styles_by_operators(addon: Any, scene: Any, tmp_path: Path) -> None:
-    import bpy
-
-    settings = scene.draftglass
-    settings.prompt, settings.seed, settings.strength = "a tower of glass", 77, 0.7
-    bpy.ops.draftglass.save_style(name="Mine", with_seed=True)
-    with pytest.raises(RuntimeError, match="already"):
-        bpy.ops.draftglass.save_style(name="mine")
-    bpy.ops.draftglass.apply_style(name="Snowy dawn")
-    assert settings.prompt != "a tower of glass"
-    with pytest.raises(RuntimeError, match="style of your own"):
-        bpy.ops.draftglass.delete_style()
-    settings.seed, settings.seed_locked = 5, True
-    bpy.ops.draftglass.apply_style(name="Mine")
-    assert (settings.prompt, settings.strength) == ("a tower of glass", pytest.approx(0.7))
-    assert settings.seed == 5, "the seed was locked"
-    bpy.ops.draftglass.rename_style(name="Ours")
-    shared = tmp_path / "shared.json"
-    bpy.ops.draftglass.export_style(filepath=str(shared))
-    bpy.ops.draftglass.delete_style()
-    assert not [one for one in addon.library().styles if one.own]
-    bpy.ops.draftglass.import_styles(filepath=str(shared))
-    assert addon.applied(scene).preset.name == "Ours"
-    shared.write_text("nonsense")
-    with pytest.raises(RuntimeError, match=r"shared\.json is no style"):
-        bpy.ops.draftglass.import_styles(filepath=str(shared))
-    with pytest.raises(RuntimeError, match="there are: "):
-        bpy.ops.draftglass.apply_style(name="Nowhere")
-
-
-def test_a_style_keeps_the_picture_as_its_thumbnail(addon: Any, scene: Any) -> None:
-    from addon.keeping import decode_size
-
-    image = np.zeros((256, 384, 3), np.uint8)
-    image[:, 192:] = (200, 100, 50)
-    data = addon.thumbnail(image)
-    assert decode_size(data) == (128, 128)
-    assert decode_size(addon.thumbnail(image[:100, :64])) == (64, 64)
-    preset = addon.preset_of(scene, "Mine", False, SimpleNamespace(image=image))
-    assert preset.thumbnail == data and preset.seed is None
-
-
-def test_each_shipped_style_has_a_preview_of_its_own(addon: Any, scene: Any) -> None:
-    assert len(addon._enum_items(None, None)) >= 13
-    assert len(addon._previews) == len(addon.library().styles) + 1  # and that of no style
-
-
 def test_an_operator_has_a_label_and_a_tooltip(addon: Any) -> None:
     import bpy
 
@@ -275,3 +212,17 @@ def test_the_key_says_why_live_cannot_start_as_the_button_does(addon: Any, monke
         bpy.ops.draftglass.play()
     setup.manager.problem = None
     assert str(error.value).strip() == "Error: The address of a server is given, but no token."
+
+
+def test_words_of_the_embedded_model_are_offered_and_others_named(addon: Any, scene: Any) -> None:
+    import bpy
+
+    from addon.blender.ui import prompt_words
+
+    settings = scene.draftglass
+    settings.prompt = "a sandstone castle with a dragon on grass"
+    assert prompt_words.is_small(scene) and prompt_words.vocabulary().unknown(settings.prompt) == ("dragon",)
+    bpy.ops.draftglass.add_word(kind="buildings", word="ice")
+    assert settings.prompt == "an ice castle with a dragon on grass"
+    settings.models.model = "sd15"
+    assert not prompt_words.is_small(scene)

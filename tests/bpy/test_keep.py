@@ -191,8 +191,11 @@ def test_a_drop_is_taken_where_it_has_a_meaning(addon: Any) -> None:
     assert handler.bl_file_extensions == ".png" and handler.bl_import_operator == "draftglass.restore_file"
     viewport = view_of()
     outliner = next(area for area in viewport.window.screen.areas if area.type == "OUTLINER")
-    with bpy.context.temp_override(window=viewport.window, area=viewport.area):
+    regions = {region.type: region for region in viewport.area.regions}
+    with bpy.context.temp_override(window=viewport.window, area=viewport.area, region=regions["UI"]):
         assert handler.poll_drop(bpy.context)
+    with bpy.context.temp_override(window=viewport.window, area=viewport.area, region=regions["WINDOW"]):
+        assert not handler.poll_drop(bpy.context), "a reference dropped on the viewport is asked about"
     with bpy.context.temp_override(window=viewport.window, area=outliner):
         assert not handler.poll_drop(bpy.context)
 

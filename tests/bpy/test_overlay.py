@@ -56,7 +56,7 @@ def context_of(view: Any, region: Any = None) -> Any:
 
 def test_the_settings_have_limits_and_tooltips(addon: Any) -> None:
     settings = addon.settings
-    assert (settings.show, settings.opacity, settings.split, settings.hud) == (False, 1.0, 0.0, True)
+    assert (settings.show, settings.opacity, settings.split, settings.hud) == (False, 1.0, 0.5, False)
     settings.opacity, settings.split = 7.0, -3.0
     assert (settings.opacity, settings.split) == (1.0, 0.0)
     for prop in settings.bl_rna.properties:
@@ -69,7 +69,7 @@ def test_the_switches_are_operators(addon: Any) -> None:
 
     assert bpy.ops.draftglass.overlay() == {"FINISHED"} and addon.settings.show
     assert bpy.ops.draftglass.overlay() == {"FINISHED"} and not addon.settings.show
-    assert bpy.ops.draftglass.hud() == {"FINISHED"} and not addon.settings.hud
+    assert bpy.ops.draftglass.hud() == {"FINISHED"} and addon.settings.hud
     assert not bpy.ops.draftglass.drag_split.poll(), "there is no overlay to split"
 
 
@@ -100,18 +100,18 @@ def test_drawing_begins_and_ends_with_the_switch_and_with_live(
 ) -> None:
     overlay = addon.overlay
     overlay._on_beat()
-    assert overlay._handler is None
+    assert not overlay._handlers
     addon.settings.show = True
     overlay._on_beat()
-    assert overlay._handler is not None
+    assert len(overlay._handlers) == 2
     addon.settings.show = False
     overlay._on_beat()
-    assert overlay._handler is None and overlay._shown is following, "the picture is there when it is wanted again"
+    assert not overlay._handlers and overlay._shown is following, "the picture is there when it is wanted again"
     addon.settings.show = True
     overlay._on_beat()
     monkeypatch.setattr(addon.live, "_session", None)
     overlay._on_beat()
-    assert overlay._handler is None and overlay._shown is None and overlay._texture is None
+    assert not overlay._handlers and overlay._shown is None and overlay._texture is None
 
 
 def test_the_shader_gives_back_the_colours_that_blender_lays_over_the_viewport(addon: Any, following: Any) -> None:

@@ -86,7 +86,8 @@ def test_what_a_script_deletes_in_the_same_turn_is_let_go_of_first(
         rest(live)
 
 
-def test_taking_in_what_changed_is_no_edit_where_nothing_did(live: Any, scene: Any) -> None:
+def test_taking_in_what_changed_calls_nobody_where_nothing_did(live: Any, scene: Any) -> None:
+    """Which a capture does each time."""
     import bpy
 
     from addon.blender.capture import changes
@@ -94,10 +95,10 @@ def test_taking_in_what_changed_is_no_edit_where_nothing_did(live: Any, scene: A
     start(live)
     rest(live)
     before = changes._edits
-    changes.evaluate(bpy.context.view_layer)
+    bpy.context.view_layer.update()
     assert changes._edits == before
     scene.camera.location.x += 1
-    changes.evaluate(bpy.context.view_layer)
+    bpy.context.view_layer.update()
     assert changes._edits > before, "an edit that waited was not seen"
 
 

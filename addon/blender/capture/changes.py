@@ -19,7 +19,6 @@ from .viewports import Viewport
 _edits = 0
 _loads = 0
 _undos = 0
-_evaluating = False  # by evaluate()
 
 
 def count_edit() -> None:
@@ -32,8 +31,6 @@ def count_edit() -> None:
 def _on_depsgraph(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     updates = list(depsgraph.updates)
     # Image and screen data don't show in a capture by themselves; an empty list is a change of some other kind.
-    if not updates and _evaluating:
-        return
     if not updates or any(not isinstance(update.id, _UNSEEN) for update in updates):
         count_edit()
 
@@ -55,20 +52,6 @@ def _on_load(*_: Any) -> None:
     global _loads
     _loads += 1
     count_edit()
-
-
-def evaluate(view_layer: bpy.types.ViewLayer) -> None:
-    """Have Blender take in what was changed since its last redraw, as by another add-on's timer in this very turn.
-
-    To be called before each draw off the screen: it would crash over what was deleted. Costs nothing where there is
-    nothing to take in, and counts an edit only where there is.
-    """
-    global _evaluating
-    _evaluating = True
-    try:
-        view_layer.update()
-    finally:
-        _evaluating = False
 
 
 def loads() -> int:

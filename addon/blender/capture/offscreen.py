@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import bpy
@@ -19,11 +19,13 @@ import numpy as np
 from mathutils import Matrix
 from numpy.typing import NDArray
 
-from ...geometry.alike import are_alike
 from ...geometry.inverse_depth import Rows, inverse_depth, moved_back
-from .in_front import mend
+from .draft import Draft
 from .spaces import any_space, colour_space, depth_space, is_plain, release, without_overlays
-from .surfaces import SurfaceDrawer
+from .surfaces.drawing import SurfaceDrawer
+from .surfaces.identify import Identified, identify
+from .surfaces.in_front import is_odd, mend, shows_in_front
+from .surfaces.numbers import Numbers
 from .view import View
 
 LARGEST = 4096
@@ -49,44 +51,23 @@ class OnlyInViewport(RuntimeError):
         self.engine = engine
 
 
-@dataclass(frozen=True, eq=False)
-class Draft:
-    """A captured view. Planes run from the top row down.
+class Capturer:
+    """Keeps the two GPUOffScreens between draws, since setting one up costs far more than a draw.
 
-    ``image``: uint8, H x W x 3, display sRGB. ``inverse_depth``: uint16, H x W, see ``wire.Frame``, or None.
-    ``view``, ``projection``: row-major; the projection is that of the picture, after any cropping. An orthographic
-    eye is where ``inverse_depth`` is measured from: elsewhere on its axis than Blender has it.
-    ``draw_ms``: Blender's own drawing; ``read_ms``: reading back and converting.
+    ``patient``: whether ids are drawn however long it takes to list the scene, for use where nobody waits at a window.
     """
 
-    image: NDArray[np.uint8]
-    inverse_depth: NDArray[np.uint16] | None
-    near: float
-    view: Rows
-    projection: Rows
-    draw_ms: float
-    read_ms: float
-
-    def is_like(self, other: Draft) -> bool:
-        """Whether both are of the same place and look the same but for what redrawing changes."""
-        return (
-            (self.view, self.projection) == (other.view, other.projection)
-            and are_alike(self.image, other.image)
-            and are_alike(self.inverse_depth, other.inverse_depth)
-        )
-
-
-class Capturer:
-    """Keeps the two GPUOffScreens between draws, since setting one up costs far more than a draw."""
-
-    def __init__(self) -> None:
+    def __init__(self, patient: bool = False) -> None:
         self._colour: gpu.types.GPUOffScreen | None = None
         self._depth: gpu.types.GPUOffScreen | None = None
         self._size = (0, 0)
-        self._surfaces = SurfaceDrawer()
+        self._surfaces = SurfaceDrawer(patient)
+        self._numbers = Numbers()
 
-    def draw(self, view: View, width: int, height: int, depth: bool = True) -> Draft:
-        """Draw ``view`` at ``width`` x ``height`` pixels, in true proportions.
+    def draw(
+        self, view: View, width: int, height: int, depth: bool = True, ids: bool = False, normals: bool = False
+    ) -> Draft:
+        """Draw ``view`` at ``width`` x ``height`` pixels, in true proportions; ``ids`` and ``normals`` need ``depth``.
 
         Where the projection has another aspect than the picture, the middle of the view is taken: drawn at the
         view's own aspect and cropped, since 4.3's EEVEE takes no projection but the region's own.
@@ -128,20 +109,37 @@ class Capturer:
         with self._colour.bind():
             _read("UBYTE", corner, colours)
         image = np.ascontiguousarray(colours[::-1])
-        plane, near = None, 1.0
+        plane, near, identified, ours = None, 1.0, None, 0.0
         seen, projection = rows(view.view_matrix), _cropped(view.projection_matrix, full, (width, height))
         if depth:
             buffer = np.empty((height, width), np.float32)
             with with_depth.bind():
                 _read("FLOAT", corner, buffer)
             buffer = buffer[::-1]
-            mend(buffer, view, projection, self._surfaces)
+            if ids or normals or is_odd(buffer):
+                before = time.perf_counter()
+                identified = self._identify(buffer, view, projection, ids or normals, normals)
+                ours = (time.perf_counter() - before) * 1000
             plane, near, back = inverse_depth(buffer, projection)
             if back:
                 seen, projection = moved_back(seen, projection, back)
-        done = time.perf_counter()
-        milliseconds = (drawn - started) * 1000, (done - drawn) * 1000
-        return Draft(image, plane, near, seen, projection, *milliseconds)
+        times = (drawn - started) * 1000, (time.perf_counter() - drawn) * 1000 - ours
+        draft = Draft(image, plane, near, seen, projection, *times, surfaces_ms=ours)
+        if identified is None:
+            return draft
+        return replace(draft, ids=identified.ids, normals=identified.normals, objects=identified.objects)
+
+    def _identify(
+        self, buffer: NDArray[np.float32], view: View, projection: Rows, ids: bool, normals: bool
+    ) -> Identified | None:
+        """Draw the surfaces, mend ``buffer`` where Blender's depth is none, and tell what is where if ``ids``."""
+        height, width = buffer.shape
+        surfaces = self._surfaces.draw(view, Matrix(projection), width, height, shows_in_front(view), normals)
+        identified = None
+        if ids and surfaces is not None:
+            identified = identify(surfaces, buffer, rows(view.view_matrix), projection, self._numbers)
+        mend(buffer, surfaces, projection)
+        return identified
 
     def free(self) -> None:
         """Give back the GPU memory and the spaces drawn from; the next draw takes them again."""

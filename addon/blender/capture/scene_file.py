@@ -18,7 +18,8 @@ from mathutils import Matrix, Vector
 from numpy.typing import NDArray
 
 from ..display.live_view import Display
-from .offscreen import Capturer, Draft, ensure_gpu, view_from_camera
+from .draft import Draft
+from .offscreen import Capturer, ensure_gpu, view_from_camera
 from .view import View
 
 ELEVATION = math.radians(25)

@@ -65,6 +65,7 @@ class Followed:
             chosen = region.as_pointer() if region is not None and region.type == "WINDOW" else 0
             self._places = [_Place(area.as_pointer(), chosen)]
         self._main = 0  # the region that was found last
+        self._quadrants: dict[int, tuple[float, ...]] = {}  # by region, in quad view: how each was turned
 
     def find(self) -> Viewport | None:
         """The 3D View followed; None without any.
@@ -105,9 +106,19 @@ class Followed:
         if chosen is None:  # in quad view: the one that is not bound to an axis
             free = space.region_3d
             chosen = next((region for region in regions if views.get(region.as_pointer()) == free), regions[-1])
+        turned = self._turned(views) if len(regions) > 1 else set()
+        if turned and chosen.as_pointer() not in turned:
+            chosen = next(region for region in regions if region.as_pointer() in turned)
+            place.region = chosen.as_pointer()
         place.area = area.as_pointer()
         place.main = self._main = chosen.as_pointer()
         return Viewport(window, area, space, chosen, views.get(chosen.as_pointer(), space.region_3d))
+
+    def _turned(self, views: dict[int, bpy.types.RegionView3D]) -> set[int]:
+        """Which quadrants the user has turned since the last look, by address of their regions."""
+        before = self._quadrants
+        self._quadrants = {at: tuple(value for row in view.view_matrix for value in row) for at, view in views.items()}
+        return {at for at, turned in self._quadrants.items() if before.get(at, turned) != turned}
 
 
 def _areas(kind: str) -> Iterator[tuple[bpy.types.Window, bpy.types.Area]]:

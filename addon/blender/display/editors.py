@@ -51,6 +51,11 @@ def open_editor(window: bpy.types.Window, area: bpy.types.Area, width: int, heig
     return left
 
 
+def is_seen() -> bool:
+    """Whether an Image Editor on the screen shows the picture."""
+    return any(live_image.is_ours(area.spaces.active.image) for _, area in image_editors())
+
+
 def _is_free(area: bpy.types.Area) -> bool:
     return area.ui_type == "IMAGE_EDITOR" and area.spaces.active.image is None
 

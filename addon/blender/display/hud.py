@@ -113,6 +113,7 @@ def _look() -> None:
         settling=settling,
         settled=_settled,
         old=old,
+        stuck=session.stuck,
     )
     overlay.old, _arrived = old, False
 
@@ -150,8 +151,11 @@ def _draw() -> None:
 
 def _draw_numbers(context: bpy.types.Context) -> None:
     settings = overlay.settings_of(context.window)
+    said = status(_facts)
     if settings is not None and settings.hud:
-        _draw_box(context, status(_facts), numbers(_facts))
+        _draw_box(context, said, numbers(_facts))
+    elif said.tone == BAD:  # a picture that nothing will come after is not left without a word
+        _draw_box(context, said, [])
 
 
 def _draw_box(context: bpy.types.Context, said: Status, told: list[str]) -> None:

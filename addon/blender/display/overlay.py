@@ -12,29 +12,14 @@ import gpu
 import numpy as np
 from bpy.props import BoolProperty, FloatProperty, PointerProperty
 from gpu_extras.batch import batch_for_shader
+from mathutils import Matrix
 
 from ...live.shown import Shown
 from ..capture.framing import Rectangle, place_of
 from ..live import switch as live
+from . import overlay_shader
 from .drawing import AMBER, STRIP, box, frame, quad
 
-# Blender lays what handlers draw over the viewport by a gamma of 2.2, not by sRGB's curve (found by measuring 4.3 and
-# 5.2): so pictures get just that. What is not quite black keeps the least value that the 8 bits in between can hold.
-FRAGMENT = """
-void main()
-{
-  vec3 seen = texture(image, place).rgb;
-  vec3 least = step(vec3(3.5 / 255.0), seen) / (255.0 * 12.92);
-  colour = vec4(max(pow(seen, vec3(2.2)), least), opacity);
-}
-"""
-VERTEX = """
-void main()
-{
-  place = texCoord;
-  gl_Position = ModelViewProjectionMatrix * vec4(pos, 0.0, 1.0);
-}
-"""
 HANDLE = 7.0
 """Half the height of the split line's handle, in units of Blender's interface."""
 
@@ -60,7 +45,7 @@ class DraftglassOverlay(bpy.types.PropertyGroup):
     split: FloatProperty(
         name="Split",
         description="The scene is seen left of this line, the picture right of it; drag the line in the 3D View",
-        default=0.0,
+        default=0.5,
         min=0.0,
         max=1.0,
         subtype="FACTOR",
@@ -69,7 +54,7 @@ class DraftglassOverlay(bpy.types.PropertyGroup):
     hud: BoolProperty(
         name="Numbers on the Picture",
         description="Show rate, stage times, dropped frames, model and progress over the picture",
-        default=True,
+        default=False,
         update=lambda _self, _context: redraw(),
     )
 
@@ -84,7 +69,7 @@ old = False
 above: list[Callable[[bpy.types.Context], None]] = []
 """What others draw on top of the picture."""
 
-_handler: Any = None
+_handlers: list[Any] = []  # of the picture, and of what lies over all else
 _shown: Shown | None = None
 _texture: gpu.types.GPUTexture | None = None
 _shader: gpu.types.GPUShader | None = None
@@ -138,11 +123,13 @@ def close() -> None:
 
 
 def _hide() -> None:
-    global _handler, _texture, _shader, dragged
-    if _handler is not None:
+    global _texture, _shader, dragged
+    if _handlers:
         redraw_viewports()
-        bpy.types.SpaceView3D.draw_handler_remove(_handler, "WINDOW")
-    _handler = _texture = _shader = dragged = None
+    for handler in _handlers:
+        bpy.types.SpaceView3D.draw_handler_remove(handler, "WINDOW")
+    _handlers.clear()
+    _texture = _shader = dragged = None
 
 
 def redraw_viewports() -> None:
@@ -187,27 +174,40 @@ def part_at(context: bpy.types.Context, x: float) -> float:
 def _on_picture(shown: Shown) -> None:
     global _shown, _texture
     _shown, _texture = shown, None
-    if _handler is not None:
+    if _handlers:
         redraw()
 
 
 def _on_beat() -> None:
-    global _handler
     if not live.is_running():
         close()
         return
     found = followed()
     settings = settings_of(found[0]) if found is not None else None
     wanted = settings is not None and settings.show
-    if wanted and _handler is None:
-        _handler = bpy.types.SpaceView3D.draw_handler_add(_draw, (), "WINDOW", "POST_PIXEL")
+    if wanted and not _handlers:
+        add = bpy.types.SpaceView3D.draw_handler_add
+        _handlers[:] = add(_draw_picture, (), "WINDOW", "POST_VIEW"), add(_draw, (), "WINDOW", "POST_PIXEL")
         redraw()
-    elif not wanted and _handler is not None:
+    elif not wanted and _handlers:
         _hide()
 
 
-def _draw() -> None:
+def _draw_picture() -> None:
+    """Before Blender draws its gizmos, in the pixels of the region."""
     context = bpy.context
+    width, height = context.region.width, context.region.height
+    to_clip = Matrix(((2 / width, 0, 0, -1), (0, 2 / height, 0, -1), (0, 0, -1, 0), (0, 0, 0, 1)))
+    depth_test = gpu.state.depth_test_get()
+    gpu.state.depth_test_set("NONE")
+    with gpu.matrix.push_pop(), gpu.matrix.push_pop_projection():
+        gpu.matrix.load_matrix(Matrix.Identity(4))
+        gpu.matrix.load_projection_matrix(to_clip)
+        _draw_in_pixels(context)
+    gpu.state.depth_test_set(depth_test)
+
+
+def _draw_in_pixels(context: bpy.types.Context) -> None:
     place, settings = place_in(context), settings_of(context.window)
     if place is None or settings is None:
         return
@@ -228,6 +228,13 @@ def _draw() -> None:
         gpu.state.blend_set("NONE")
     if old:
         frame(left, bottom, right, top, AMBER)
+
+
+def _draw() -> None:
+    """What lies over all else: the line, and what others have to say."""
+    context = bpy.context
+    if place_in(context) is None:
+        return
     draw_line(context, dragged is not None)
     for draw in above:
         draw(context)
@@ -284,17 +291,5 @@ def _the_texture() -> gpu.types.GPUTexture:
 def _the_shader() -> gpu.types.GPUShader:
     global _shader
     if _shader is None:
-        between = gpu.types.GPUStageInterfaceInfo("draftglass_overlay")
-        between.smooth("VEC2", "place")
-        info = gpu.types.GPUShaderCreateInfo()
-        info.push_constant("MAT4", "ModelViewProjectionMatrix")
-        info.push_constant("FLOAT", "opacity")
-        info.sampler(0, "FLOAT_2D", "image")
-        info.vertex_in(0, "VEC2", "pos")
-        info.vertex_in(1, "VEC2", "texCoord")
-        info.vertex_out(between)
-        info.fragment_out(0, "VEC4", "colour")
-        info.vertex_source(VERTEX)
-        info.fragment_source(FRAGMENT)
-        _shader = gpu.shader.create_from_info(info)
+        _shader = overlay_shader.make()
     return _shader

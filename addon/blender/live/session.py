@@ -147,6 +147,15 @@ class Session:
         """Whether the view has changed since the last frame sent."""
         return self._drafts.behind
 
+    def show_picture(self) -> None:
+        """Open an Image Editor for the picture on the screen that is shown now, at the next heartbeat."""
+        self._opened_for = -1
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the view as it is now gives no frame; ``problem`` says why."""
+        return self._drafts.trouble is not None
+
     @property
     def _starts(self) -> bool:
         return self.process is not None and self.process.starts

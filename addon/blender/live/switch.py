@@ -8,7 +8,7 @@ from typing import Any
 
 import bpy
 
-from ...live import STOPPED, Address, LiveLoop
+from ...live import STOPPED, Address, AddressError, LiveLoop
 from ...live.shown import Shown
 from ...problems import failures
 from ...problems.failures import Problem
@@ -57,6 +57,19 @@ def stop() -> None:
         finally:  # whatever that meets, live is off, and what shows it hears of it
             redraw_panels()
             _call(on_beat)
+
+
+def take_address() -> None:
+    """Use the server's address and token as the preferences have them now, from the next attempt to connect on."""
+    loop = _session.loop if _session is not None and _session.process is None else None
+    if loop is None:
+        return
+    try:
+        address = given_address(preferences())
+    except AddressError:
+        return  # half of it may be typed by now
+    if address is not None:
+        loop.address = address
 
 
 def is_running() -> bool:

@@ -79,7 +79,7 @@ def keep(shown: Shown, scene: bpy.types.Scene) -> tuple[bpy.types.Image, Path]:
         raise KeepError(
             f"The picture is kept in this file as the Image {image.name!r}, but not in the folder {folder}: {reason}."
         ) from None
-    image.filepath_raw = str(path)
+    image.filepath_raw, image.use_fake_user = str(path), True
     return image, path
 
 
@@ -98,15 +98,23 @@ def _write(folder: Path, stem: str, data: bytes) -> Path:
     return path
 
 
-def packed_image(shown: Shown, data: bytes | None = None) -> bpy.types.Image:
-    """A new Image of ``shown`` with its PNG packed in it, recipe included."""
+def packed_image(shown: Shown, data: bytes | None = None, keep: bool = True) -> bpy.types.Image:
+    """A new Image of ``shown`` with its PNG packed in it, recipe included.
+
+    ``keep``: it stays in the file whoever uses it; else only as long as an editor shows it.
+    """
     data = data or make_png(shown.image, recipe_of(shown), shown.request)
     image = bpy.data.images.new(stem_of(shown), *shown.size)
     image.source = "FILE"
     image.pack(data=data, data_len=len(data))
-    image.use_fake_user = True
+    image.use_fake_user = keep
     image[_MARK] = _mark_of(shown)
     return image
+
+
+def is_picture(image: bpy.types.Image) -> bool:
+    """Whether ``image`` is one of a picture, kept or opened."""
+    return image.library is None and image.get(_MARK) is not None
 
 
 def image_of(shown: Shown) -> bpy.types.Image | None:

@@ -6,9 +6,8 @@ import bpy
 from bpy.props import BoolProperty, IntProperty
 
 from ..capture.viewports import image_editors
-from ..display.live_image import is_ours
 from ..pictures import gallery
-from ..pictures.keep import image_of, packed_image, recipe_of, restore
+from ..pictures.keep import image_of, is_picture, packed_image, recipe_of, restore
 
 
 def _number() -> IntProperty:
@@ -68,7 +67,7 @@ class DRAFTGLASS_OT_open_picture(_OfEntry, bpy.types.Operator):
         entry = self.entry(context)
         if entry is None:
             return {"CANCELLED"}
-        _show(context, image_of(entry.shown) or packed_image(entry.shown))
+        _show(context, image_of(entry.shown) or packed_image(entry.shown, keep=entry.kept))
         return {"FINISHED"}
 
 
@@ -119,17 +118,18 @@ def report_missed(operator: bpy.types.Operator, missed: list[str]) -> None:
 
 
 def _show(context: bpy.types.Context, image: bpy.types.Image) -> None:
-    """Show ``image`` in the context's Image Editor, else in one that live is not seen in, else in a new window."""
+    """Show ``image`` in an Image Editor that has none or another picture, the context's first, else in a new window.
+
+    Neither the one that live is seen in is taken, nor one with an image of the user's.
+    """
+    areas = [area for _, area in image_editors()]
+    for area in sorted(areas, key=lambda one: one != context.area):
+        shown = area.spaces.active.image
+        if area.ui_type == "IMAGE_EDITOR" and (shown is None or is_picture(shown)):
+            area.spaces.active.image = image
+            return
     if bpy.app.background:
         return
-    if context.area is not None and context.area.type == "IMAGE_EDITOR":
-        context.area.spaces.active.image = image
-        return
-    for _, area in image_editors():
-        space = area.spaces.active
-        if not is_ours(space.image):
-            space.image = image
-            return
     bpy.ops.wm.window_new()
     area = max(context.window_manager.windows[-1].screen.areas, key=lambda one: one.width * one.height)
     area.type = "IMAGE_EDITOR"

@@ -136,7 +136,11 @@ class DRAFTGLASS_OT_restore_file(bpy.types.Operator):
 
 
 class DRAFTGLASS_FH_picture(bpy.types.FileHandler):
-    """PNGs dropped on a 3D View or an Image Editor"""
+    """PNGs dropped on the sidebar of a 3D View or an Image Editor
+
+    Blender does not say what a dropped file holds before it asks; so over the editors themselves, where people drop
+    references, it is not asked at all.
+    """
 
     bl_idname = "DRAFTGLASS_FH_picture"
     bl_label = "Restore from Picture (Draftglass)"
@@ -145,8 +149,10 @@ class DRAFTGLASS_FH_picture(bpy.types.FileHandler):
 
     @classmethod
     def poll_drop(cls, context: bpy.types.Context) -> bool:
-        """In a 3D View or an Image Editor."""
-        return context.area is not None and context.area.type in {"VIEW_3D", "IMAGE_EDITOR"}
+        """Over the sidebar of a 3D View or an Image Editor."""
+        area, region = context.area, context.region
+        is_there = area is not None and area.type in {"VIEW_3D", "IMAGE_EDITOR"}
+        return is_there and region is not None and region.type == "UI"
 
 
 class DRAFTGLASS_OT_record(bpy.types.Operator):

@@ -7,6 +7,7 @@ import bpy
 
 from ...live import LiveError
 from ..capture.viewports import redraw_panels
+from ..display.editors import is_seen
 from ..live import switch as live
 from ..properties import LARGEST_SEED
 from ..server import setup
@@ -16,7 +17,7 @@ class DRAFTGLASS_OT_start(bpy.types.Operator):
     """Follow this 3D View: show it finished in an Image Editor, on each change"""
 
     bl_idname = "draftglass.start"
-    bl_label = "Start Live"
+    bl_label = "Start Draftglass"
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
@@ -45,7 +46,7 @@ class DRAFTGLASS_OT_stop(bpy.types.Operator):
     """Stop following at once; the last picture stays"""
 
     bl_idname = "draftglass.stop"
-    bl_label = "Stop Live"
+    bl_label = "Stop Draftglass"
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
@@ -62,7 +63,7 @@ class DRAFTGLASS_OT_pause(bpy.types.Operator):
     """Let the picture stand still, or follow again; the server stays ready"""
 
     bl_idname = "draftglass.pause"
-    bl_label = "Pause or Resume Live"
+    bl_label = "Pause or Resume Draftglass"
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
@@ -80,7 +81,7 @@ class DRAFTGLASS_OT_play(bpy.types.Operator):
     """Start live; or, while it is on, pause it and let it go on"""
 
     bl_idname = "draftglass.play"
-    bl_label = "Play or Pause Live"
+    bl_label = "Play or Pause Draftglass"
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
@@ -92,6 +93,25 @@ class DRAFTGLASS_OT_play(bpy.types.Operator):
         # as functions: of an operator called within another, an error comes to the user as a traceback
         other = DRAFTGLASS_OT_pause if live.is_running() else DRAFTGLASS_OT_start
         return other.execute(self, context)
+
+
+class DRAFTGLASS_OT_show_picture(bpy.types.Operator):
+    """Open an Image Editor for the picture beside this 3D View, as in a workspace that has none"""
+
+    bl_idname = "draftglass.show_picture"
+    bl_label = "Show the Picture Here"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        """While live is on and its picture is not on the screen."""
+        return live.is_running() and not is_seen()
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        """Have it opened."""
+        session = live.session()
+        assert session is not None, "poll has looked"
+        session.show_picture()
+        return {"FINISHED"}
 
 
 class DRAFTGLASS_OT_new_seed(bpy.types.Operator):
@@ -120,5 +140,6 @@ CLASSES = (
     DRAFTGLASS_OT_stop,
     DRAFTGLASS_OT_pause,
     DRAFTGLASS_OT_play,
+    DRAFTGLASS_OT_show_picture,
     DRAFTGLASS_OT_new_seed,
 )

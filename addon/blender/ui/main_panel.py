@@ -7,9 +7,11 @@ from typing import ClassVar
 import bpy
 
 from ..capture.viewports import characters
+from ..display.editors import is_seen
 from ..live import models
 from ..live import switch as live
 from .overlay_tools import draw_progress
+from .prompt_words import draw_words
 from .setup_panel import draw_setup, draw_text
 
 STATE_ICONS = {
@@ -29,12 +31,14 @@ def draw_panel(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     row = layout.row(align=True)
     row.scale_y = 1.4
     if live.is_running():
-        row.operator("draftglass.stop", icon="SNAP_FACE")
+        row.operator("draftglass.stop", text="Stop Live", icon="SNAP_FACE")
         row.operator("draftglass.pause", text="", icon="PLAY" if live.paused else "PAUSE", depress=live.paused)
     else:
-        row.operator("draftglass.start", icon="PLAY")
+        row.operator("draftglass.start", text="Start Live", icon="PLAY")
     _draw_state(layout.column(align=True), context)
     draw_progress(layout)
+    if live.is_running() and not is_seen():
+        layout.operator("draftglass.show_picture", icon="IMAGE_BACKGROUND")
     for draw in above_settings:
         draw(layout, context)
     draw_settings(layout, context)
@@ -51,6 +55,7 @@ def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     row = column.row(align=True)
     row.active = settings.guidance > 1
     row.prop(settings, "negative_prompt", text="", placeholder="Not in the picture (needs guidance)")
+    draw_words(layout, context)
     column = layout.column(align=True)
     column.prop(settings, "strength")
     column.prop(settings, "depth_weight")
@@ -60,7 +65,7 @@ def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     row = layout.row(align=True)
     row.prop(settings, "seed")
     row.prop(settings, "seed_locked", text="", icon="LOCKED" if settings.seed_locked else "UNLOCKED")
-    row.operator("draftglass.new_seed", text="", icon="FILE_REFRESH")
+    row.operator("draftglass.new_seed", text="", icon="RNDCURVE")
     column = layout.column(align=True)
     column.prop(settings, "size")
     column.prop(settings, "aspect")
@@ -118,6 +123,7 @@ class DRAFTGLASS_MT_menu(bpy.types.Menu):
         "draftglass.pause",
         "draftglass.stop",
         "",
+        "draftglass.show_picture",
         "draftglass.new_seed",
         "draftglass.overlay",
         "draftglass.drag_split",
@@ -125,17 +131,9 @@ class DRAFTGLASS_MT_menu(bpy.types.Menu):
         "draftglass.keep",
         "draftglass.record",
         "draftglass.restore_file",
-        "",
-        "draftglass.set_up",
-        "draftglass.cancel_set_up",
-        "draftglass.remove_set_up",
-        "draftglass.restart_server",
-        "draftglass.reconnect",
-        "draftglass.open_log",
-        "draftglass.open_folder",
     ]
     """By name, in their order; an empty one is a line."""
-    menus: ClassVar[list[str]] = ["DRAFTGLASS_MT_styles"]
+    menus: ClassVar[list[str]] = ["DRAFTGLASS_MT_styles", "DRAFTGLASS_MT_server"]
 
     def draw(self, _context: bpy.types.Context) -> None:
         """One line each."""
@@ -148,7 +146,27 @@ class DRAFTGLASS_MT_menu(bpy.types.Menu):
             self.layout.menu(name)
 
 
-CLASSES = (DRAFTGLASS_PT_view3d, DRAFTGLASS_PT_image, DRAFTGLASS_MT_menu)
+class DRAFTGLASS_MT_server(bpy.types.Menu):
+    """What is done to the server now and then; a menu deeper, so that the search lists it after all else"""
+
+    bl_label = "Server"
+    operators: ClassVar[list[str]] = [
+        "draftglass.restart_server",
+        "draftglass.reconnect",
+        "draftglass.open_log",
+        "draftglass.open_folder",
+        "draftglass.set_up",
+        "draftglass.cancel_set_up",
+        "draftglass.remove_set_up",
+    ]
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        """One line each."""
+        for name in self.operators:
+            self.layout.operator(name)
+
+
+CLASSES = (DRAFTGLASS_PT_view3d, DRAFTGLASS_PT_image, DRAFTGLASS_MT_menu, DRAFTGLASS_MT_server)
 
 
 def _draw_menu(menu: bpy.types.Menu, _context: bpy.types.Context) -> None:

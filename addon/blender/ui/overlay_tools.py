@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import bpy
 
-from ...live.hud_words import status, table
+from ...live.hud_words import BAD, status, table
 from ..display import hud, overlay
 from ..live import switch as live
 
@@ -153,10 +153,10 @@ class DRAFTGLASS_OT_hud(bpy.types.Operator):
 
 
 def draw_progress(layout: bpy.types.UILayout) -> None:
-    """What goes on with the picture, as a bar, while live runs and works."""
-    said = status(hud.facts())
-    if live.state() == "live" and said.part is not None:
-        layout.progress(factor=said.part, text=said.words)
+    """What goes on with the picture, as a bar; there as long as live runs, so that nothing below it ever jumps."""
+    if live.is_running():
+        said = status(hud.facts())
+        layout.progress(factor=said.part or 0.0, text=said.words if said.tone != BAD else "")
 
 
 def draw_overlay(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:

@@ -3,6 +3,7 @@
 import bpy
 from bpy.props import EnumProperty, FloatProperty, StringProperty
 
+from ..live import switch as live
 from ..preferences import PACKAGE
 from ..server.setup import manager
 from .keymap import draw_keys
@@ -20,8 +21,9 @@ BUILD_ITEMS = (
 
 
 def _changed(_preferences: bpy.types.AddonPreferences, _context: bpy.types.Context) -> None:
-    """What failed under the old settings says nothing of the new ones."""
+    """What failed under the old settings says nothing of the new ones, and the next try is by the new ones."""
     manager.problem = None
+    live.take_address()
 
 
 class DraftglassPreferences(bpy.types.AddonPreferences):

@@ -1,6 +1,7 @@
 """The operators about the server, and those that the failures' buttons call. Imports bpy."""
 
 import contextlib
+from pathlib import Path
 from typing import ClassVar
 
 import bpy
@@ -12,8 +13,10 @@ from ..preferences import PACKAGE, preferences
 from ..server.process import log_file, user_folder
 from ..server.setup import ASKING, CHECKING, IDLE, RUNNING, manager, remove_all, set_up_log
 
-LOG_NAME = "Draftglass Log"
-LINES_SHOWN = 25
+LINES_SHOWN, LINE_CHARACTERS, LOG_WIDTH = 30, 140, 900
+"""Of the log's dialog: lines, characters of each, and units of Blender's interface."""
+MOST_BYTES = 64 * 1024
+"""Of the end of a log; it may be large."""
 SMALLEST = 64
 
 
@@ -21,7 +24,7 @@ class DRAFTGLASS_OT_set_up(bpy.types.Operator):
     """Set up the server on this machine, in a Python environment of its own; asks before it downloads anything"""
 
     bl_idname = "draftglass.set_up"
-    bl_label = "Set Up Draftglass's Server"
+    bl_label = "Set Up the Server"
 
     agreed: BoolProperty(
         name="Agreed", description="Download without asking again", default=False, options={"SKIP_SAVE"}
@@ -49,7 +52,7 @@ class DRAFTGLASS_OT_cancel_set_up(bpy.types.Operator):
     """Cancel the set-up and remove what it has made"""
 
     bl_idname = "draftglass.cancel_set_up"
-    bl_label = "Cancel the Set-Up of Draftglass's Server"
+    bl_label = "Cancel the Server's Set-Up"
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
@@ -66,7 +69,7 @@ class DRAFTGLASS_OT_remove_set_up(bpy.types.Operator):
     """Remove the server's environment from the disk; models and kept pictures stay"""
 
     bl_idname = "draftglass.remove_set_up"
-    bl_label = "Remove Draftglass's Server"
+    bl_label = "Remove the Server"
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
@@ -89,36 +92,54 @@ class DRAFTGLASS_OT_remove_set_up(bpy.types.Operator):
 
 
 class DRAFTGLASS_OT_open_log(bpy.types.Operator):
-    """Show what the server wrote into its log, or what pip said in the last set-up, in a text editor"""
+    """Show the end of what the server wrote into its log, or of what pip said in the last set-up"""
 
     bl_idname = "draftglass.open_log"
-    bl_label = "Open Draftglass's Log"
+    bl_label = "Open the Server's Log"
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        """Show the newer of both in a window of its own."""
+    @classmethod
+    def newest(cls) -> Path | None:
+        """The newer of both logs; None where there is none."""
         logs = [path for path in (log_file(), set_up_log()) if path.is_file()]
-        if not logs:
-            self.report({"INFO"}, f"There is no log yet in {log_file().parent}.")
-            return {"CANCELLED"}
-        path = max(logs, key=lambda one: one.stat().st_mtime)
-        text = bpy.data.texts.get(LOG_NAME) or bpy.data.texts.new(LOG_NAME)
-        text.from_string(f"{path}\n\n{path.read_text('utf-8', errors='replace')[-200_000:]}")
-        if bpy.app.background or context.window is None:
-            return {"FINISHED"}
-        bpy.ops.wm.window_new()
-        area = context.window_manager.windows[-1].screen.areas[0]
-        area.type = "TEXT_EDITOR"
-        area.spaces.active.text = text
-        text.cursor_set(0)
-        area.spaces.active.top = max(0, len(text.lines) - LINES_SHOWN)  # the end is what matters
-        return {"FINISHED"}
+        return max(logs, key=lambda one: one.stat().st_mtime, default=None)
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        """Show its end in a dialog: a text of the file's would be stored with it, and with it the user's name."""
+        path = self.newest()
+        if path is None:
+            return self.execute(context)
+        self.path, self.lines = str(path), last_lines(path)
+        return set(context.window_manager.invoke_props_dialog(self, width=LOG_WIDTH))
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        """The lines, the last one at the end."""
+        column = self.layout.column(align=True)
+        column.scale_y = 0.7
+        for line in self.lines:
+            column.label(text=line)
+        self.layout.operator("wm.path_open", text="Open the Whole File", icon="TEXT").filepath = self.path
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        """Say where it is."""
+        path = self.newest()
+        self.report({"INFO"}, str(path) if path is not None else f"There is no log yet in {log_file().parent}.")
+        return {"CANCELLED"} if path is None else {"FINISHED"}
+
+
+def last_lines(path: Path) -> list[str]:
+    """The end of a log, in lines that fit into the dialog."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - MOST_BYTES))
+        told = file.read().decode("utf-8", errors="replace").splitlines()
+    pieces = [line[at : at + LINE_CHARACTERS] for line in told for at in range(0, max(1, len(line)), LINE_CHARACTERS)]
+    return pieces[-LINES_SHOWN:]
 
 
 class DRAFTGLASS_OT_open_folder(bpy.types.Operator):
     """Show the folder with the server's environment and logs"""
 
     bl_idname = "draftglass.open_folder"
-    bl_label = "Open Draftglass's Folder"
+    bl_label = "Open the Server's Folder"
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
         """Open it in the system's file browser."""
@@ -132,7 +153,7 @@ class DRAFTGLASS_OT_open_preferences(bpy.types.Operator):
     """Open Draftglass's preferences"""
 
     bl_idname = "draftglass.open_preferences"
-    bl_label = "Open Draftglass's Preferences"
+    bl_label = "Preferences of the Server"
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
         """Open them."""
@@ -164,7 +185,7 @@ class DRAFTGLASS_OT_reconnect(bpy.types.Operator):
     """Connect to the server again, now"""
 
     bl_idname = "draftglass.reconnect"
-    bl_label = "Reconnect Draftglass"
+    bl_label = "Connect to the Server Again"
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Start live anew."""
@@ -182,7 +203,7 @@ class DRAFTGLASS_OT_restart_server(bpy.types.Operator):
     """Start the server again, now"""
 
     bl_idname = "draftglass.restart_server"
-    bl_label = "Restart Draftglass's Server"
+    bl_label = "Restart the Server"
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Restart the process, or start live with a new one."""

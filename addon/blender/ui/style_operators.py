@@ -8,9 +8,10 @@ from bpy.props import BoolProperty, CollectionProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper
 
 from ...presets import MAX_NAME, Listed, PresetError
-from ..capture.viewports import redraw_panels
+from ..capture.viewports import characters, redraw_panels
 from ..live import switch as live
 from . import main_panel, styles
+from .setup_panel import draw_text
 
 TILE, POPUP = 5.0, 5.0
 """The sizes of the chosen thumbnail and of those to choose from, in heights of a button."""
@@ -268,11 +269,10 @@ def draw_styles(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     column = row.column(align=True)
     column.operator("draftglass.save_style", text="", icon="ADD")
     column.menu("DRAFTGLASS_MT_style_tools", text="", icon="DOWNARROW_HLT")
-    listed = styles.applied(scene)
-    if listed is not None and styles.is_changed(scene, listed):
-        layout.label(text=f"{listed.preset.name}, changed")
+    width = characters(context)
+    draw_text(layout, styles.name_of(scene), width, "BRUSH_DATA")
     for problem in styles.library().problems[:3]:
-        layout.label(text=problem, icon="ERROR")
+        draw_text(layout, problem, width, "ERROR")
 
 
 CLASSES = (

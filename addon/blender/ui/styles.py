@@ -1,6 +1,7 @@
 """The styles in Blender: a choice with thumbnails that is stored with the scene. Imports bpy."""
 
 import hashlib
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ from numpy.typing import NDArray
 from ...keeping import encode
 from ...live.shown import Shown
 from ...presets import LIMITS, Library, Listed, Preset, PresetError
-from ...presets.preset import JPEG
+from ...presets.preset import JPEG, SETTINGS
 from ..pictures.folders import styles_folder
 
 THUMBNAIL = 128
 NONE = 0
 """The number of the choice that stands for settings of the user's own."""
+OWN_NAME = "Your Own"
 
 _library: Library | None = None
 _previews: Any = None
@@ -42,12 +44,52 @@ def use_library(found: Library | None) -> None:
 
 
 def apply(scene: bpy.types.Scene, listed: Listed) -> None:
-    """Set what the style sets; the seed only where it is not locked."""
-    settings = scene.draftglass
+    """Set what the style sets, its prompt around the user's own words; the seed only where it is not locked.
+
+    What was set before the first of several styles is kept, for :func:`restore_own`.
+    """
+    settings, chosen = scene.draftglass, scene.draftglass_styles
+    if applied(scene) is None:
+        own = {name: getattr(settings, name) for name in SETTINGS if name != "prompt"}
+        chosen.own = json.dumps({**own, "prompt": prompt_of(scene)})
+    subject = subject_of(scene)
     for name, value in listed.preset.values.items():
         if name != "seed" or not settings.seed_locked:
+            setattr(settings, name, listed.preset.around(subject) if name == "prompt" else value)
+    chosen.applied = listed.key
+
+
+def restore_own(scene: bpy.types.Scene) -> None:
+    """Let the settings be as they were before a style was chosen, with the prompt as it was typed since."""
+    settings, chosen = scene.draftglass, scene.draftglass_styles
+    if applied(scene) is None:
+        return
+    subject = subject_of(scene)
+    own = json.loads(chosen.own) if chosen.own else {}
+    for name, value in own.items():
+        if name in SETTINGS and (name != "seed" or not settings.seed_locked):
             setattr(settings, name, value)
-    scene.draftglass_styles.applied = listed.key
+    if subject or not own:
+        settings.prompt = subject
+    chosen.applied = chosen.own = ""
+
+
+def subject_of(scene: bpy.types.Scene) -> str:
+    """The user's own words in the scene's prompt: without those of the style, and none where nobody typed any."""
+    prompt, last = prompt_of(scene), applied(scene)
+    found = last.preset.subject_in(prompt) if last is not None and last.preset.prompt is not None else None
+    if found is not None:
+        return found
+    untouched = scene.draftglass.bl_rna.properties["prompt"].default
+    return "" if prompt == untouched or any(one.preset.around("") == prompt for one in library().styles) else prompt
+
+
+def prompt_of(scene: bpy.types.Scene) -> str:
+    """The scene's prompt; "" for a script's long text, which Blender has cut within a letter."""
+    try:
+        return str(scene.draftglass.prompt)
+    except UnicodeDecodeError:
+        return ""
 
 
 def applied(scene: bpy.types.Scene) -> Listed | None:
@@ -64,6 +106,8 @@ def is_changed(scene: bpy.types.Scene, listed: Listed) -> bool:
     for name, value in listed.preset.values.items():
         if name == "seed" and settings.seed_locked:
             continue
+        if name == "prompt":
+            value = listed.preset.around(subject_of(scene))
         try:
             now = getattr(settings, name)
         except UnicodeDecodeError:  # a script's long text, which Blender has cut within a letter
@@ -73,9 +117,23 @@ def is_changed(scene: bpy.types.Scene, listed: Listed) -> bool:
     return False
 
 
+def name_of(scene: bpy.types.Scene) -> str:
+    """What the scene's style is called, and whether it was changed since."""
+    last, number = applied(scene), _get(scene.draftglass_styles)
+    if number != NONE:
+        return library().styles[number - NONE - 1].preset.name
+    return f"{last.preset.name}, changed" if last is not None else OWN_NAME
+
+
 def preset_of(scene: bpy.types.Scene, name: str, with_seed: bool, shown: Shown | None) -> Preset:
-    """The scene's settings as a style; ``shown`` gives the thumbnail. Raises PresetError."""
-    settings = scene.draftglass
+    """The scene's settings as a style; ``shown`` gives the thumbnail. Raises PresetError.
+
+    Where the prompt is another style's around the user's own words, it is that style's without them.
+    """
+    settings, last = scene.draftglass, applied(scene)
+    prompt = settings.prompt
+    if last is not None and last.preset.prompt is not None and last.preset.subject_in(prompt) is not None:
+        prompt = last.preset.prompt
     values = {
         key: round(getattr(settings, key), 4)
         for key in ("strength", "steps", "settle_steps", "guidance", "depth_weight")
@@ -83,7 +141,7 @@ def preset_of(scene: bpy.types.Scene, name: str, with_seed: bool, shown: Shown |
     if with_seed:
         values["seed"] = settings.seed
     picture = thumbnail(shown.image) if shown is not None else b""
-    return Preset(name, settings.prompt, settings.negative_prompt, thumbnail=picture, **values)
+    return Preset(name, prompt, settings.negative_prompt, thumbnail=picture, **values)
 
 
 def thumbnail(image: NDArray[np.uint8]) -> bytes:
@@ -107,10 +165,18 @@ def changed() -> None:
 
 def _enum_items(_self: Any, _context: bpy.types.Context | None) -> list[tuple[str, str, str, int, int]]:
     if not _items:
-        _items.append(("NONE", "Your Own", "Settings that belong to no style", _plain_icon(), NONE))
+        _items.append(
+            (
+                "NONE",
+                OWN_NAME,
+                "Your own prompt and settings, as they were before a style was chosen",
+                _plain_icon(),
+                NONE,
+            )
+        )
         for number, listed in enumerate(library().styles, NONE + 1):
             preset = listed.preset
-            _items.append((listed.key, preset.name, preset.prompt or preset.name, _icon(listed), number))
+            _items.append((listed.key, preset.name, preset.around("") or preset.name, _icon(listed), number))
     return _items
 
 
@@ -161,12 +227,17 @@ def _get(self: Any) -> int:
 def _set(self: Any, value: int) -> None:
     if value != NONE:
         apply(self.id_data, library().styles[value - NONE - 1])
+    else:
+        restore_own(self.id_data)
 
 
 class DraftglassStyles(bpy.types.PropertyGroup):
     """Which style the scene has; ``bpy.context.scene.draftglass_styles``."""
 
     applied: bpy.props.StringProperty(name="Style", description="The style that was chosen last", options={"HIDDEN"})
+    own: bpy.props.StringProperty(
+        name="Own Settings", description="What was set before a style was chosen, as JSON", options={"HIDDEN"}
+    )
     chosen: bpy.props.EnumProperty(
         name="Style",
         description="A look with a name: choosing it sets the prompt and what belongs to it",

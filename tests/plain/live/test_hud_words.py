@@ -22,6 +22,7 @@ STAGES = {
     ("facts", "words", "part", "tone"),
     [
         (Facts("live", settled=True), "Settled", None, CALM),
+        (Facts("live", "Cycles draws no drafts.", old=True, stuck=True), "Cycles draws no drafts.", None, BAD),
         (Facts("live"), "At rest", None, CALM),
         (Facts("live", step=1, steps=2), "Following", None, BUSY),
         (Facts("live", step=2, steps=8, settling=True), "Settling: step 2 of 8", 0.25, BUSY),

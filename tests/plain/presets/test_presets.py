@@ -182,3 +182,32 @@ def test_the_shipped_styles_can_be_used_and_have_thumbnails() -> None:
 @pytest.mark.parametrize(("name", "stem"), [("Snow Keep!", "snow_keep"), ("...", "style"), ("NUL", "nul_")])
 def test_file_names(name: str, stem: str) -> None:
     assert slug(name) == stem
+
+
+@pytest.mark.parametrize(
+    ("prompt", "subject", "whole"),
+    [
+        ("{prompt}, watercolor", "a keep", "a keep, watercolor"),
+        ("{prompt}, watercolor", "", "watercolor"),
+        ("an ink drawing of {prompt} at dusk", "a keep", "an ink drawing of a keep at dusk"),
+        ("an ink drawing, {prompt}", " ", "an ink drawing"),
+        ("watercolor", "a keep", "a keep, watercolor"),
+        ("watercolor", "", "watercolor"),
+        ("{prompt}", "a keep", "a keep"),
+        ("{prompt}", "", ""),
+        (None, "a keep", "a keep"),
+        ("100 % {ink} of {prompt}", "a {keep}", "100 % {ink} of a {keep}"),
+    ],
+)
+def test_a_style_goes_around_the_users_words(prompt: str | None, subject: str, whole: str) -> None:
+    style = Preset("Style", prompt=prompt)
+    assert style.around(subject) == whole
+    assert style.subject_in(whole) == subject.strip()
+    if prompt not in (None, "{prompt}"):
+        assert style.subject_in("something else") is None
+
+
+def test_each_shipped_style_has_a_place_for_the_users_words() -> None:
+    for listed in Library(SHIPPED / "none").styles:
+        whole = listed.preset.around("a red boat")
+        assert "a red boat" in whole and "{" not in whole and not listed.preset.around("").startswith((",", " "))

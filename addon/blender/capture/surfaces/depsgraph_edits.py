@@ -1,6 +1,6 @@
 """What the depsgraph has said to be changed, for those who keep something made from it. Imports bpy.
 
-Listens only while somebody asks: :func:`listen` and :func:`unlisten` go in pairs. Numbers of edits only grow.
+Listens only while somebody asks. Numbers of edits only grow.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-_listeners = 0
 _edits = 0
 _everything = 0
 _geometry: dict[int, int] = {}
 """By session_uid of an object: the edit in which its geometry was evaluated last."""
 
-_FOR_LOOKS = (bpy.types.Image, bpy.types.Material, bpy.types.Screen, bpy.types.Text, bpy.types.Texture, bpy.types.World)
-_FOR_LOOKS += (bpy.types.WindowManager, bpy.types.WorkSpace)
-"""A change of these alone moves no surface."""
+_OF_NO_SURFACE = (bpy.types.Camera, bpy.types.Image, bpy.types.Light, bpy.types.Material, bpy.types.Screen)
+_OF_NO_SURFACE += (bpy.types.Text, bpy.types.Texture, bpy.types.WindowManager, bpy.types.WorkSpace, bpy.types.World)
+_WITHOUT_SURFACE = frozenset({"CAMERA", "LIGHT", "LIGHT_PROBE", "SPEAKER"})
+"""Types of objects. A change of these alone moves no surface."""
 
 
 def edits() -> int:
@@ -36,11 +36,17 @@ def geometry_since(edit: int) -> set[int]:
     return {number for number, last in _geometry.items() if last > edit}
 
 
+def _concerns_surfaces(changed: bpy.types.ID) -> bool:
+    if isinstance(changed, bpy.types.Object):
+        return changed.type not in _WITHOUT_SURFACE
+    return not isinstance(changed, _OF_NO_SURFACE)
+
+
 @persistent
 def _on_update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     global _edits
-    updates = [update for update in depsgraph.updates if not isinstance(update.id, _FOR_LOOKS)]
-    if not updates and len(depsgraph.updates):
+    updates = [update for update in depsgraph.updates if _concerns_surfaces(update.id)]
+    if not updates:  # also where nothing was evaluated, such as for a material's colour in the viewport
         return
     _edits += 1
     for update in updates:

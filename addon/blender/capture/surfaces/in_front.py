@@ -1,30 +1,34 @@
-"""What is displayed In Front: Blender leaves the near plane in its depth buffer. Imports bpy, mathutils, numpy."""
+"""What is displayed In Front: Blender leaves the near plane in its depth buffer. Imports bpy, numpy."""
 
 from __future__ import annotations
 
 import bpy
 import numpy as np
-from mathutils import Matrix
 from numpy.typing import NDArray
 
-from ...geometry.inverse_depth import Rows, to_buffer
-from .surfaces import SurfaceDrawer
-from .view import View
+from ....geometry.inverse_depth import Rows, to_buffer
+from ..view import View
+from .drawing import Surfaces
 
 
-def mend(buffer: NDArray[np.float32], view: View, projection: Rows, drawer: SurfaceDrawer) -> None:
+def is_odd(buffer: NDArray[np.float32]) -> bool:
+    """Whether ``buffer``, of Blender's own draw, has pixels that :func:`mend` is for."""
+    return bool((buffer <= 0.0).any()) and any_in_front()
+
+
+def mend(buffer: NDArray[np.float32], surfaces: Surfaces | None, projection: Rows) -> None:
     """Give what is displayed In Front its true depth in ``buffer``, H x W, the top row first.
 
     ``projection``: that of the picture. Pixels that Blender has drawn a depth for keep it, to the bit. What has no
-    triangles, such as hair, is given that of what lies behind: it would be nearer than all else.
+    triangles, such as hair, is given that of what lies behind: it would be nearer than all else. Without ``surfaces``
+    all of them are background.
     """
     odd = buffer <= 0.0
-    if not any_in_front() or not odd.any():
-        return
-    height, width = buffer.shape
-    surfaces = drawer.draw(view, Matrix(projection), width, height, shows_in_front(view))
-    depth = np.where(surfaces.number > 0, to_buffer(surfaces.distance, projection), np.float32(1.0))
-    buffer[odd] = depth[odd]
+    if surfaces is None:
+        buffer[odd] = 1.0
+    else:
+        depth = np.where(surfaces.row >= 0, to_buffer(surfaces.distance, projection), np.float32(1.0))
+        buffer[odd] = depth[odd]
 
 
 def any_in_front() -> bool:

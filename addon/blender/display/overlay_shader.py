@@ -1,0 +1,38 @@
+"""The shader that lays a picture over a 3D View with Blender's own colours. Imports gpu."""
+
+import gpu
+
+# Blender lays what handlers draw over the viewport by a gamma of 2.2, not by sRGB's curve (found by measuring 4.3 and
+# 5.2): so pictures get just that. What is not quite black keeps the least value that the 8 bits in between can hold.
+FRAGMENT = """
+void main()
+{
+  vec3 seen = texture(image, place).rgb;
+  vec3 least = step(vec3(3.5 / 255.0), seen) / (255.0 * 12.92);
+  colour = vec4(max(pow(seen, vec3(2.2)), least), opacity);
+}
+"""
+VERTEX = """
+void main()
+{
+  place = texCoord;
+  gl_Position = ModelViewProjectionMatrix * vec4(pos, 0.0, 1.0);
+}
+"""
+
+
+def make() -> gpu.types.GPUShader:
+    """Inputs: ``pos``, ``texCoord``; ``image``, the picture as it is shown, and ``opacity``, 0 to 1."""
+    between = gpu.types.GPUStageInterfaceInfo("draftglass_overlay")
+    between.smooth("VEC2", "place")
+    info = gpu.types.GPUShaderCreateInfo()
+    info.push_constant("MAT4", "ModelViewProjectionMatrix")
+    info.push_constant("FLOAT", "opacity")
+    info.sampler(0, "FLOAT_2D", "image")
+    info.vertex_in(0, "VEC2", "pos")
+    info.vertex_in(1, "VEC2", "texCoord")
+    info.vertex_out(between)
+    info.fragment_out(0, "VEC4", "colour")
+    info.vertex_source(VERTEX)
+    info.fragment_source(FRAGMENT)
+    return gpu.shader.create_from_info(info)
