@@ -22,7 +22,8 @@ class Surfaces:
 
     ``inverse``: 1 / distance along the view axis, float32, H x W, 0 for the background. ``numbers``: see ``camera``,
     float32, 4 x H x W; ``across``, ``up``: how they change along the surface from this pixel to the one on the right
-    and to the one above. ``edges``: how many pixels away the next depth edge is, 0 beside it, at most ``REACH``, uint8, H x W.
+    and to the one above. ``edges``: how many pixels away the next depth edge is, 0 beside it, at most ``REACH``, uint8,
+    H x W.
     """
 
     camera: Camera

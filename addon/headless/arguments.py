@@ -48,6 +48,7 @@ class Options:
     strength: float = 0.9
     seed: int = 0
     depth_weight: float = 1.0
+    steady: float = 0.0
     move: Move | None = None
     animation: bool = False
     server: str | None = None
@@ -95,6 +96,11 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         "--depth-weight",
         metavar="X",
         help=f"how closely a picture keeps to the scene's depth ({defaults.depth_weight})",
+    )
+    add(
+        "--steady",
+        metavar="X",
+        help=f"how firmly surfaces keep their picture from one view to the next, up to 1 ({defaults.steady})",
     )
     add("--move", metavar="NAME=X,Y,Z", help="move this object by so much half way through each round")
     add("--animation", action="store_true", help="write animation.webp too")
@@ -152,6 +158,7 @@ def _checked(given: argparse.Namespace, defaults: Options) -> Options:
         _number("--strength", given.strength, 0.01, 1, defaults.strength),
         _whole("--seed", given.seed, 0, MAX_SEED, defaults.seed),
         _number("--depth-weight", given.depth_weight, 0, 2, defaults.depth_weight),
+        _number("--steady", given.steady, 0, 1, defaults.steady),
         None if given.move is None else _move(given.move),
         given.animation,
         given.server,

@@ -135,7 +135,7 @@ def drive(
 
     def capture(shot: Shot) -> Any:
         scene.place(shot.turn, shot.frame, offset if shot.moved else None)
-        return scene.draw()
+        return scene.draw(ids=options.steady > 0)
 
     capture(planned[0])  # the first draw compiles shaders, which says nothing about a frame
     run = Run(loop, planned, options, capture, scene.show, outcome)

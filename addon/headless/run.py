@@ -174,10 +174,12 @@ class Run:
             width=options.size,
             height=options.size,
             controls=controls,
+            steady=options.steady,
         )
-        depth = draft.inverse_depth if controls else None
+        steady = options.steady > 0
+        depth = draft.inverse_depth if controls or steady else None
         frame = Frame(want.id, draft.image, depth, draft.near, draft.view, draft.projection, self._clock())
-        request = Request(frame, style, want.settle)
+        request = Request(frame, style, want.settle, after=self._loop.newest if steady else None)
         captured = self._clock()
         self._loop.send(request)
         self._under_way[want.id] = _UnderWay(shot, draft, asked, captured)

@@ -48,6 +48,8 @@ class LiveLoop:
         self.server = ""
         """Name and version of the server, once it has said so."""
         self.model = ""
+        self.newest: int | None = None
+        """The id of the newest picture of this connection, on which a later one may build."""
         self.last_failure = ""
         """The server's words for the newest frame that failed, also after later ones succeeded."""
         self._client = client
@@ -226,7 +228,7 @@ class LiveLoop:
     def _drop_link(self) -> None:
         if self._link is not None:
             self._link.close()
-        self._link = self._welcome = self._status = self.progress = self._want = None
+        self._link = self._welcome = self._status = self.progress = self._want = self.newest = None
         self._refusal = self._failure = ""
         self._times.clear()
         self._pace.forget()
@@ -284,7 +286,8 @@ class LiveLoop:
         if picture.id < self._newest:
             self.statistics.ignored += 1
             return
-        self._newest, self._picture = picture.id, picture
+        self._newest = self.newest = picture.id
+        self._picture = picture
         self.statistics.picture(now)
 
     def _take_failure(self, failure: Failure) -> None:

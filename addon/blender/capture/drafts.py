@@ -78,7 +78,9 @@ class Drafts:
         # crashes over what was deleted. Costs microseconds and calls no handlers where there is nothing.
         viewport.view_layer.update()
         self.drawn = time.perf_counter()
-        draft = self._capturer.draw(_view(viewport), style.width, style.height, bool(style.controls))
+        steady = style.steady > 0
+        depth = bool(style.controls) or steady
+        draft = self._capturer.draw(_view(viewport), style.width, style.height, depth, ids=steady)
         self.drew_ms += draft.draw_ms
         loop.statistics.add("draw", draft.draw_ms)
         loop.statistics.add("read", draft.read_ms)
@@ -100,7 +102,7 @@ class Drafts:
             normals=draft.normals,
             objects=draft.objects,
         )
-        request = Request(frame, style, want.settle)
+        request = Request(frame, style, want.settle, after=loop.newest if steady else None)
         origin = origin_of(viewport)
         loop.send(request)
         self.trouble = None

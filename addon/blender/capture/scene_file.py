@@ -89,10 +89,21 @@ class OfflineScene:
             around = middle @ Matrix.Rotation(math.tau * turn, 4, "Z") @ middle.inverted()
             self._view = dataclasses.replace(self._view, view_matrix=self._view.view_matrix @ around.inverted())
 
-    def draw(self) -> Draft:
-        """Capture the view chosen by :meth:`place`."""
+    def step(self, motion: Matrix) -> None:
+        """Move the eye of the view chosen by :meth:`place` by ``motion``, in its own space."""
         assert self._view is not None, "place() comes first"
-        return self._capturer.draw(self._view, self._size, self._size)
+        self._view = dataclasses.replace(self._view, view_matrix=motion.inverted() @ self._view.view_matrix)
+
+    @property
+    def own_size(self) -> tuple[float, float, float]:
+        """How far along x the object that :meth:`place` moves is moved by its own size."""
+        assert self._moving is not None, "no object was named"
+        return (self._moving.dimensions.x, 0.0, 0.0)
+
+    def draw(self, ids: bool = False) -> Draft:
+        """Capture the view chosen by :meth:`place`; ``ids``: with what tells objects apart."""
+        assert self._view is not None, "place() comes first"
+        return self._capturer.draw(self._view, self._size, self._size, ids=ids)
 
     def show(self, picture: NDArray[np.uint8]) -> None:
         """Show ``picture`` (uint8 H x W x 3) as the live session does: a texture for the Image Editors."""

@@ -15,7 +15,6 @@ import torch.nn.functional as F
 
 from .recipe import Recipe
 
-
 SOLID = 0.25
 """Strength as of which a pixel is wholly that of the picture that the model makes."""
 

@@ -38,7 +38,7 @@ class Relief:
 
 @dataclass(frozen=True, eq=False)
 class Surfaces:
-    """What one view shows: its relief, and fp32, 4 x N each, ``numbers``, ``across`` and ``up``; ``edges``: uint8, N."""
+    """What one view shows: its relief; ``numbers``, ``across`` and ``up``, fp32, 4 x N each; ``edges``, uint8, N."""
 
     relief: Relief
     numbers: torch.Tensor
