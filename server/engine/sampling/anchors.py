@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from .views import Relief, Seen, Surfaces, corners
+from .windows import greatest, least
 
 FINE = 1.6
 """Kept pixels to one here as of which the picture at half its size is looked at, so that nothing flickers."""
@@ -59,11 +60,9 @@ class Anchor:
     @classmethod
     def of(cls, scene: Scene, picture: torch.Tensor, rough: torch.Tensor, new: float) -> Anchor:
         """``picture``: uint8, H x W x 3; ``rough``: uint8, N."""
-        planes = scene.draft.view(1, scene.height, scene.width, 3).permute(0, 3, 1, 2).float()
-        brightest = F.max_pool2d(planes, 3, 1, 1)[0].permute(1, 2, 0).reshape(-1, 3).to(torch.uint8)
-        darkest = -F.max_pool2d(-planes, 3, 1, 1)[0].permute(1, 2, 0).reshape(-1, 3)
+        draft = scene.draft.view(scene.height, scene.width, 3)
+        darkest, brightest = least(draft, 1).view(-1, 3), greatest(draft, 1).view(-1, 3)
         valid = torch.ones(len(rough), dtype=torch.bool, device=rough.device)
-        darkest = darkest.to(torch.uint8)
         flat = picture.reshape(-1, 3)
         return cls(scene.surfaces.relief, flat, rough, valid, darkest, brightest, scene.ids, scene.objects, new)
 

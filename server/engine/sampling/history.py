@@ -7,13 +7,13 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 
 from addon.geometry.camera import rotation
 from addon.geometry.motion import motions
 
 from .anchors import Anchor, Scene
 from .views import Relief, look
+from .windows import greatest, mean
 
 BUDGET = 128 * 2**20
 """Bytes of kept pictures for one client; two of them are kept whatever they take."""
@@ -108,9 +108,10 @@ class History:
                 at = (~known).nonzero()[:, 0]
                 if not len(at):
                     break
+                every = len(at) == count  # all of them need no picking
                 moved = motions(scene.objects.items(), anchor.objects.items()) if scene.ids is not None else {}
                 ids = None if scene.ids is None else scene.ids[at]
-                seen = look(scene.surfaces, anchor.relief, at, moved, ids)
+                seen = look(scene.surfaces, anchor.relief, None if every else at, moved, ids)
                 fits = seen.visible & (seen.coarsest > min(least, SHARP)) & (seen.finest < COARSE)
                 hit = fits.nonzero()[:, 0]
                 nearest = anchor.nearest(seen, hit)
@@ -176,9 +177,8 @@ class History:
         """
         if not bool(changed.any()):
             return changed
-        plane = changed.view(1, 1, scene.height, scene.width).float()
-        plane = (F.avg_pool2d(plane, 3, 1, 1) > 0.5).float()
-        changed = (F.max_pool2d(plane, 5, 1, 2) > 0).view(-1)
+        spread = mean(changed.view(scene.height, scene.width).float(), 1)
+        changed = greatest(spread > 0.5, 2).view(-1)
         at = changed.nonzero()[:, 0]
         if not len(at):
             return changed
@@ -195,8 +195,7 @@ class History:
             hit = seen.visible.nonzero()[:, 0]
             gone = torch.zeros_like(anchor.valid)
             gone[anchor.nearest(seen, hit)] = True
-            wide = F.max_pool2d(gone.view(1, 1, anchor.relief.height, -1).float(), 3, 1, 1).view(-1) > 0
-            anchor.valid &= ~wide
+            anchor.valid &= ~greatest(gone.view(anchor.relief.height, -1), 1).view(-1)
             if others and anchor.ids is not None:
                 anchor.valid &= ~torch.isin(anchor.ids, torch.tensor(others, device=anchor.ids.device))
         return changed

@@ -17,10 +17,13 @@ from .anchors import Scene
 from .history import AT_REST, Recalled
 from .repaint import SOLID, Repaint, painted
 from .views import Surfaces
+from .windows import greatest, mean
 
 SHADES = 16
 """Steps of each channel in a palette."""
-SPREAD = ((3, 0.05), (5, 1e-3), (9, 1e-5))
+SAMPLED = 5
+"""Of the known pixels every so-manieth tells the palette."""
+SPREAD = ((3, 0.05), (7, 1e-4))
 """Widths in such steps, and how much colours so far away count where nearer ones are missing."""
 
 
@@ -62,22 +65,19 @@ def repaint(scene: Scene, recalled: Recalled, steady: float, settles: bool, plan
         base[new] = filled(scene.draft, base, known, new)
     base = base.view(*size, 3)
     if bool(recalled.cut.any()):
-        planes = base.permute(2, 0, 1)[:, None]
-        smooth = F.avg_pool2d(F.pad(planes, (1, 1, 1, 1), mode="replicate"), 3, 1)[:, 0].permute(1, 2, 0)
+        smooth = mean(base, 1)
         base = torch.where(recalled.cut.view(*size, 1), (base + smooth) / 2, base)
     if plane is not None:
         return painted(base, plane)
-    gaps = (~known).float().view(1, 1, *size)
+    gaps = (~known).view(size)
     over = recalled.strength.clamp(min=1 - steady)
     if settles:
         over = torch.maximum(over, AT_REST * recalled.rough)
-    over = over.view(1, 1, *size)
+    over = over.view(size)
     # what surrounds a gap is made with it, so that both fit, and less so farther away
-    strength = torch.maximum(F.avg_pool2d(F.max_pool2d(gaps, 5, 1, 2), 5, 1, 2, count_include_pad=False), over)
-    share = F.avg_pool2d(F.max_pool2d(gaps, 3, 1, 1), 5, 1, 2, count_include_pad=False)
-    soft = F.avg_pool2d((over / SOLID).clamp(max=1), 5, 1, 2, count_include_pad=False)
-    share = torch.maximum(torch.maximum(share, soft), gaps)
-    return Repaint(base, strength[0, 0], share[0, 0])
+    strength = torch.maximum(mean(greatest(gaps, 2).float(), 2), over)
+    share = torch.maximum(greatest(gaps, 1).float(), (over / SOLID).clamp(max=1))
+    return Repaint(base, strength, torch.maximum(mean(share, 2), gaps.float()))
 
 
 def rough(recalled: Recalled, made: Repaint, settles: bool) -> torch.Tensor:
@@ -95,7 +95,7 @@ def filled(draft: torch.Tensor, picture: torch.Tensor, known: torch.Tensor, new:
     """
     steps = draft.long() // (256 // SHADES)
     code = (steps[:, 0] * SHADES + steps[:, 1]) * SHADES + steps[:, 2]
-    some = known.nonzero()[::2, 0]
+    some = known.nonzero()[::SAMPLED, 0]
     seen = torch.cat([picture[some], torch.ones_like(picture[some, :1])], 1)
     sums = torch.zeros((SHADES**3, 4), device=draft.device).index_add_(0, code[some], seen)
     cube = sums.T.reshape(1, 4, SHADES, SHADES, SHADES)

@@ -1,4 +1,4 @@
-"""``python -m tools.bench.steady``: fixed seed, blended and steady pictures along camera paths, measured. torch, bpy."""
+"""``python -m tools.bench.steady``: fixed seed, blended and steady pictures along camera paths. torch and bpy."""
 
 from __future__ import annotations
 
