@@ -40,7 +40,7 @@ lint: $(READY)
 	$(BIN)/mypy
 
 demo: machine $(READY)
-	@$(BIN)/python -m addon docs/demo/castle_town.blend --orbit 24 --steps 3 --move "watchtower=9.4,1.4,0" \
+	@$(BIN)/python -m addon docs/demo/castle_town.blend --orbit 24 --size 512 --steps 3 --move "watchtower=9.4,1.4,0" \
 	  --prompt "a sandstone castle town on grass at noon" \
 	  --prompt "a stone brick castle on snow at sunset, watercolor" \
 	  --prompt "a neon glass city on asphalt at night" \

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from addon.version import VERSION
 from .catalogue import Catalogue
 from .config import DEFAULT_PORT, DEVICES, EMBEDDED, Config, default_models_dir, expanded
 from .engine import EngineError
+from .net import logs
 from .net.token_file import TokenFile, default_token_file
 from .serving.worker import Engine, Load
 
@@ -77,6 +77,12 @@ def parse(arguments: Sequence[str] | None) -> tuple[Config, int | None]:
         action="store_true",
         help="on CUDA, have torch.compile make frames faster, minutes after the start",
     )
+    parser.add_argument(
+        "--log-level",
+        choices=logs.LEVELS,
+        default="info",
+        help="what to log on standard error: at info, each model loaded, each client, each failure (%(default)s)",
+    )
     parser.add_argument("--version", action="version", version=VERSION)
     given = parser.parse_args(arguments)
     models_dir = expanded(given.models_dir)
@@ -94,16 +100,12 @@ def parse(arguments: Sequence[str] | None) -> tuple[Config, int | None]:
             given.idle_release,
             given.batch,
             given.compile,
+            given.log_level,
         )
         Catalogue(config.models_dir).check(config.model)
     except (ValueError, EngineError) as error:
         parser.error(str(error))
     return config, given.exit_with_parent
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    # uvicorn takes every WebSocket refused by an HTTP answer for an app's mistake; a web page could fill the log
-    return "without completing handshake" not in record.getMessage()
 
 
 def load_from(config: Config) -> Load:
@@ -133,8 +135,7 @@ def main(arguments: Sequence[str] | None = None, load: Load | None = None) -> in
 
         return models(arguments[1:])
     config, parent = parse(arguments)
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s: %(message)s")
-    logging.getLogger("uvicorn.error").addFilter(_is_news)
+    logs.configure(config.log_level)
     from .net.app import create_app
     from .net.process import Process, bind
 

@@ -41,7 +41,7 @@ class Config:
     ``scheme://host[:port]``, that may connect. ``models_dir``: the user's own models. ``idle_release``: seconds
     without a frame after which the model's memory is given back, 0 for never; the next frame loads it again.
     ``batch``: how many pictures of different clients are computed in one go, at most. ``compile``: whether
-    torch.compile is to make frames faster, on CUDA.
+    torch.compile is to make frames faster, on CUDA. ``log_level``: one of ``server.net.logs.LEVELS``.
     """
 
     host: str = "127.0.0.1"
@@ -54,6 +54,7 @@ class Config:
     idle_release: float = 0.0
     batch: int = 1
     compile: bool = False
+    log_level: str = "info"
 
     def __post_init__(self) -> None:
         if not self.host or any(character.isspace() for character in self.host):

@@ -137,6 +137,17 @@ class DraftglassSettings(bpy.types.PropertyGroup):
         step=64,
         subtype="PIXEL",
     )
+    settle_size: IntProperty(
+        name="Settle Size",
+        description="The longer side of the picture for a view at rest, in pixels; never less than while it "
+        "changes. 0 is as large as then",
+        default=512,
+        min=0,
+        max=2048,
+        soft_max=1024,
+        step=64,
+        subtype="PIXEL",
+    )
     aspect: EnumProperty(name="Aspect", description="Which proportions the picture has", items=ASPECTS)
     depth_weight: FloatProperty(
         name="Depth",

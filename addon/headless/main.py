@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ..live import Address, AddressError, LiveLoop
+from ..live import Address, LiveLoop
+from ..problems.errors import AddressError
+from ..problems.words import sentence
 from ..version import VERSION
 from .arguments import Options, parse
 from .errors import HeadlessError
@@ -101,7 +103,7 @@ def serving(options: Options) -> Iterator[tuple[Address, Callable[[], None]]]:
         try:
             yield Address(options.server, token_file=options.token_file), lambda: None
         except AddressError as error:
-            raise HeadlessError(str(error)) from None
+            raise HeadlessError(sentence(error.problem)) from None
         return
     with OwnServer(options.model, options.device) as own:
         yield own.address(), own.check

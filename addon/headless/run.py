@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -12,7 +11,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..live import FAILED, LIVE, LOADING, WAITING, LiveLoop, Want
+from ..live import LiveLoop, Want
+from ..problems import LiveState
+from ..problems.words import sentence
 from ..wire import Control, Frame, Picture, Request, Style
 from .arguments import Options
 from .errors import HeadlessError
@@ -89,14 +90,14 @@ def wait_until_live(
 
     ``own`` raises when a server of our own has ended. ``progress`` is told the percentage loaded.
     """
-    while loop.state != LIVE:
+    while loop.state is not LiveState.LIVE:
         loop.poll(None)
         own()
         hosts = len(loop.address.hosts())  # localhost has two addresses, tried in turn
         tried = hosts == 1 or loop.statistics.attempts > hosts
-        if loop.state == FAILED or (loop.state == WAITING and tried):
-            raise HeadlessError(_without_retry(loop.sentence))
-        if loop.state == LOADING:
+        if loop.state is LiveState.FAILED or (loop.state is LiveState.WAITING and tried):
+            raise HeadlessError(_why_not(loop))
+        if loop.state is LiveState.LOADING:
             progress(loop.percent)
         sleep(loop.pause)
 
@@ -224,15 +225,15 @@ class Run:
             self._waiting.appendleft(self._under_way.pop(number).shot)
 
     def _check(self, now: float) -> None:
-        if self._loop.statistics.failures != self._failures:
-            raise HeadlessError(self._loop.last_failure)
-        if self._loop.state == FAILED:
-            raise HeadlessError(_without_retry(self._loop.sentence))
-        self._away = None if self._loop.state == LIVE else self._away or now
+        if self._loop.statistics.failures != self._failures and self._loop.last_failure is not None:
+            raise HeadlessError(sentence(self._loop.last_failure))
+        if self._loop.state is LiveState.FAILED:
+            raise HeadlessError(_why_not(self._loop))
+        self._away = None if self._loop.state is LiveState.LIVE else self._away or now
         if self._away is not None and now - self._away > RECONNECT_SECONDS:
-            raise HeadlessError(_without_retry(self._loop.sentence))
+            raise HeadlessError(_why_not(self._loop))
 
 
-def _without_retry(sentence: str) -> str:
-    """``sentence`` without the live loop's promise to try again, which a headless run does not keep."""
-    return re.sub(r" Trying again (in \d+ s|now)\.$", "", sentence)
+def _why_not(loop: LiveLoop) -> str:
+    """Why there are no pictures, without the live loop's promise to try again, which a headless run does not keep."""
+    return sentence(loop.problem or loop.report)

@@ -13,23 +13,13 @@
             loop.shown()
 """
 
-from ..problems.errors import CONNECTING, FAILED, LIVE, LOADING, STATES, STOPPED, WAITING, AddressError, LiveError
 from ..transport.address import Address
 from .loop import LiveLoop
 from .pace import Pace, Want
 from .statistics import Statistics
 
 __all__ = [
-    "CONNECTING",
-    "FAILED",
-    "LIVE",
-    "LOADING",
-    "STATES",
-    "STOPPED",
-    "WAITING",
     "Address",
-    "AddressError",
-    "LiveError",
     "LiveLoop",
     "Pace",
     "Statistics",

@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from ..problems import errors
+from ..problems.connection import NotDraftglass
+from ..problems.errors import NoConnection
+from ..problems.serving import ProtocolVersion
 from ..transport.address import Address
 from ..transport.compression import ENCODINGS, squeezer, stretch
 from ..transport.connection import Connection
@@ -41,7 +43,7 @@ class Talk:
     Where the server takes none, be it behind a tunnel that begins on this machine, the link is measured, and planes
     are made small where that saves time.
 
-    Raises :class:`Trouble` when the connection cannot even begin. ``clock``: monotonic seconds.
+    Raises :class:`NoConnection` when the connection cannot even begin. ``clock``: monotonic seconds.
     """
 
     def __init__(
@@ -102,7 +104,7 @@ class Talk:
         """Read and write what goes without waiting; return the messages that came, each read when it is taken.
 
         ``awaits``: whether a request waits for its answer, so that silence is looked into soon.
-        Raises :class:`Trouble`, the iterator too.
+        Raises :class:`NoConnection`, the iterator too.
         """
         self._polled_before, self._polled = self._polled, self._clock()
         if self.speed is not None:
@@ -179,11 +181,12 @@ class Talk:
         try:
             message = unpack(data, self._memory, None if self.speed is None else stretch)
         except ProtocolError as error:
-            raise errors.not_draftglass(self.place, str(error)) from None
+            raise NoConnection(NotDraftglass(self.place, str(error))) from None
         if isinstance(message, Picture):
             self._statistics.add("unpack", (time.perf_counter() - begun) * 1e3)
-        if isinstance(message, Failure) and message.code == "protocol_version":  # before version 3 without fields
-            raise errors.protocol_version(self.place, int(message.fields.get("server", 2)), PROTOCOL)
+        if isinstance(message, Failure) and message.code == ProtocolVersion.code:
+            theirs = message.fields.get("server")  # which no server said before version 3
+            raise NoConnection(ProtocolVersion(PROTOCOL, theirs if isinstance(theirs, int) else 2))
         if isinstance(message, Welcome) and self.welcome is None:
             self._take_welcome(message)
         if isinstance(message, Status) and message.state == "ready" and self.speed is not None:
@@ -197,7 +200,7 @@ class Talk:
 
     def _take_welcome(self, welcome: Welcome) -> None:
         if welcome.protocol != PROTOCOL:
-            raise errors.protocol_version(self.place, welcome.protocol, PROTOCOL)
+            raise NoConnection(ProtocolVersion(client=PROTOCOL, server=welcome.protocol))
         self.welcome = welcome
         if self._memory is not None:
             if welcome.memory:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ..problems import LiveState
+
 GRACE = 0.3
 """Seconds that a picture may lag behind the view before it is called old: at several a second each one does."""
 STAGES = ("capture", "wire", "queue", "engine", "reply", "display")
 """The stages of one line; with ``queue`` only where frames do wait."""
-WAITING = {"connecting", "starting", "loading", "waiting"}
+WAITING = {LiveState.CONNECTING, LiveState.STARTING, LiveState.LOADING, LiveState.WAITING}
 CALM, BUSY, OLD, BAD = "calm", "busy", "old", "bad"
 
 
@@ -22,7 +24,7 @@ class Facts:
     ``stuck``: as long as the view is as it is, there is no picture of it, for the reason in ``sentence``.
     """
 
-    state: str = "stopped"
+    state: LiveState = LiveState.STOPPED
     sentence: str = ""
     model: str = ""
     fps: float = 0.0
@@ -47,11 +49,11 @@ class Status:
 
 def status(facts: Facts) -> Status:
     """What goes on now."""
-    if facts.state == "failed":
+    if facts.state is LiveState.FAILED:
         return Status(facts.sentence, None, BAD)
-    if facts.state == "live" and facts.stuck:
+    if facts.state is LiveState.LIVE and facts.stuck:
         return Status(facts.sentence, None, BAD)
-    if facts.state != "live":
+    if facts.state is not LiveState.LIVE:
         tone = BUSY if facts.state in WAITING else CALM
         return Status(facts.sentence or facts.state.capitalize(), None, tone)
     part = facts.step / facts.steps if facts.steps else None

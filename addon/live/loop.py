@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import replace
 
-from ..problems import errors
-from ..problems.errors import CONNECTING, FAILED, LIVE, LOADING, STOPPED, Trouble
-from ..problems.failures import Problem
+from ..problems import LiveState, Problem, Report
+from ..problems.connection import NoAnswer, NotDraftglass
+from ..problems.errors import NoConnection
 from ..transport.address import Address
 from ..transport.connection import PATIENCE
 from ..transport.retry import LONGEST_PAUSE, SOUND_AFTER, Retry
@@ -17,7 +17,10 @@ from ..wire.models import ModelMessage
 from .channel import Talk
 from .model_wishes import Wishes
 from .pace import Pace, Want
+from .reports import Reports, problem_of
 from .statistics import Statistics, Times
+
+_STATES = {"loading": LiveState.LOADING, "ready": LiveState.LIVE, "failed": LiveState.FAILED}
 
 
 class LiveLoop:
@@ -42,7 +45,7 @@ class LiveLoop:
     ) -> None:
         self.address = address
         self.settle, self.absent = settle, False
-        self.statistics, self.state = Statistics(), CONNECTING
+        self.statistics, self.state = Statistics(), LiveState.CONNECTING
         self.progress: Progress | None = None
         """How far the engine is with the frame under way."""
         self.server = ""
@@ -50,17 +53,13 @@ class LiveLoop:
         self.model = ""
         self.newest: int | None = None
         """The id of the newest picture of this connection, on which a later one may build."""
-        self.last_failure = ""
-        """The server's words for the newest frame that failed, also after later ones succeeded."""
         self._client = client
         self._wishes = Wishes()
         self._clock = clock
         self._pace = Pace(rest)
         self._link: Talk | None = None
         self._welcome: Welcome | None = None
-        self._status: Status | None = None
-        self._refusal = self._failure = ""  # the server's words as it hung up; why the newest frame has no picture
-        self._why = self._code = self._failure_code = ""
+        self._reports = Reports()
         self._newest, self._retry = 0, Retry(clock())
         self._times: dict[int, Times] = {}
         self._want: tuple[Want, float] | None = None
@@ -72,16 +71,16 @@ class LiveLoop:
         Returns the frame to capture now and to give to :meth:`send`, or None. A Want not sent before the next
         poll is void.
         """
-        if self.state == STOPPED:
+        if self.state is LiveState.STOPPED:
             return None
         begun = self._clock()
         self.statistics.tick(begun)
         try:
             self._exchange(begun)
-        except Trouble as trouble:
-            self._lose(trouble)
+        except NoConnection as error:
+            self._lose(error)
         now = self._clock()
-        can = self.state == LIVE and self._link is not None and not self._link.measures
+        can = self.state is LiveState.LIVE and self._link is not None and not self._link.measures
         want = self._pace.ask(now, key, self.settle) if can else None
         self._want = (want, now) if want is not None else None
         self.statistics.add("poll", (self._clock() - begun) * 1e3)
@@ -92,7 +91,7 @@ class LiveLoop:
 
         After stop() nothing happens. Raises ValueError when no frame or another one is wanted.
         """
-        if self.state == STOPPED:
+        if self.state is LiveState.STOPPED:
             return
         captured = self._clock()
         if self._want is None or self._link is None or request.frame.id != self._want[0].id:
@@ -124,8 +123,8 @@ class LiveLoop:
         return self._wishes.progress
 
     @property
-    def model_failure(self) -> str:
-        """The server's words for the newest wish about models that it could not understand."""
+    def model_failure(self) -> Problem | None:
+        """Why the newest wish about models was refused."""
         return self._wishes.failure
 
     def take_picture(self) -> Picture | None:
@@ -141,30 +140,27 @@ class LiveLoop:
     def stop(self) -> None:
         """End at once: the socket is closed, frames under way are forgotten. The loop cannot be started again."""
         self._drop_link()
-        self._picture, self.state = None, STOPPED
+        self._picture, self.state = None, LiveState.STOPPED
 
     @property
-    def sentence(self) -> str:
-        """The state in words for the user."""
-        if self.state == STOPPED:
-            return errors.STOPPED_SENTENCE
-        if self._why:
-            return errors.again(self._why, self._retry.seconds(self._clock()))
-        if self._status is None:
-            return errors.connecting(self.address.place)
-        if self.state == FAILED:
-            return errors.written(self._status.sentence) or errors.NO_REASON
-        if self.state == LOADING:
-            return errors.loading(self._status.percent, self._status.sentence)
-        if self._hangs:
-            return errors.silent(self.address.place, self.unanswered).sentence
-        return errors.written(self._failure) or errors.live(self.model, self._status.sentence)
+    def report(self) -> Report:
+        """What there is to tell now: a problem, or what is going on."""
+        is_near = self._link is not None and self._link.is_near
+        silent_for = self.unanswered if self._reports.hangs(self.state, self.unanswered, is_near) else 0.0
+        return self._reports.now(self.state, self.address.place, self._retry.seconds(self._clock()), silent_for)
 
     @property
     def problem(self) -> Problem | None:
-        """What fails now, with its remedy and buttons; None while nothing does."""
-        code = self._code if self._why else "silent" if self._hangs else ""
-        return errors.of_loop(self.state, self.sentence, code, self._failure and self._failure_code)
+        """What fails now; None while nothing does."""
+        if self._reports.trouble is not None and self.state is not LiveState.STOPPED:
+            return self._reports.trouble
+        report = self.report
+        return report if isinstance(report, Problem) else None
+
+    @property
+    def last_failure(self) -> Problem | None:
+        """Why the newest frame that failed did so, also after later ones succeeded."""
+        return self._reports.last_failure
 
     @property
     def unanswered(self) -> float:
@@ -172,14 +168,9 @@ class LiveLoop:
         return self._link.unanswered if self._link is not None else 0.0
 
     @property
-    def _hangs(self) -> bool:
-        said = self._status.sentence if self._status is not None else ""
-        return errors.seems_hung(self.unanswered, self.state, said, self._link is not None and self._link.is_near)
-
-    @property
     def percent(self) -> float:
         """How much of its model the server has loaded, 0 to 100."""
-        return self._status.percent if self._status is not None else 0.0
+        return self._reports.status.percent if self._reports.status is not None else 0.0
 
     @property
     def under_way(self) -> Collection[int]:
@@ -189,17 +180,17 @@ class LiveLoop:
     @property
     def pause(self) -> float:
         """Seconds until the next poll is worth while: short while frames are under way."""
-        if self.state == STOPPED:
+        if self.state is LiveState.STOPPED:
             return LONGEST_PAUSE
         if self._link is None:
             return 0.1 if self.absent else min(0.1, max(0.01, self._retry.seconds(self._clock())))
-        return 0.004 if self._pace.under_way or self._link.pending or self.state == CONNECTING else 0.016
+        return 0.004 if self._pace.under_way or self._link.pending or self.state is LiveState.CONNECTING else 0.016
 
     def _exchange(self, now: float) -> None:
-        """Socket I/O and what came by it. Raises Trouble."""
+        """Socket I/O and what came by it. Raises NoConnection."""
         if self._link is None:
             if self.absent:
-                self._retry, self._why, self.state = Retry(now), "", CONNECTING
+                self._retry, self._reports.trouble, self.state = Retry(now), None, LiveState.CONNECTING
             if self.absent or not self._retry.is_due(now):
                 return
             self._retry.began()
@@ -209,27 +200,27 @@ class LiveLoop:
             self._receive(message)
         if not self._link.pending:  # the system has the last byte of each
             self.statistics.left(self._times.values(), self._clock())
-        if self._status is None and self._link.age > PATIENCE:
-            raise errors.silent(self._link.place, self._link.age)
+        if self._reports.status is None and self._link.age > PATIENCE:
+            raise NoConnection(NoAnswer(self._link.place, round(self._link.age)))
         if self._link.age > SOUND_AFTER:
             self._retry.sound()
 
-    def _lose(self, trouble: Trouble) -> None:
+    def _lose(self, error: NoConnection) -> None:
         """The connection is gone or could not be made: say so, and try again after a pause that grows."""
         reached = self._link is not None and self._link.open
-        if self._refusal:
-            trouble = errors.refused(self._refusal, trouble.state)
-        self._why = errors.in_mid_frame(trouble.sentence) if self._pace.under_way else trouble.sentence
+        if self._reports.refusal is not None:
+            error = NoConnection(self._reports.refusal)
+        self._reports.trouble, self._reports.frame_lost = error.problem, self._pace.under_way > 0
         self.statistics.lost += self._welcome is not None
         self._drop_link()
-        self.state, self._code = trouble.state, trouble.code
-        self._retry.failed(self._clock(), reached, trouble.state == FAILED)
+        self.state = error.state
+        self._retry.failed(self._clock(), reached, error.state is LiveState.FAILED)
 
     def _drop_link(self) -> None:
         if self._link is not None:
             self._link.close()
-        self._link = self._welcome = self._status = self.progress = self._want = self.newest = None
-        self._refusal = self._failure = ""
+        self._link = self._welcome = self.progress = self._want = self.newest = None
+        self._reports.ended()
         self._times.clear()
         self._pace.forget()
 
@@ -238,13 +229,13 @@ class LiveLoop:
         if self._welcome is not None and self._wishes.take(message):
             return
         if isinstance(message, Failure) and message.id is None:
-            self._refusal = message.sentence
+            self._reports.refusal = problem_of(message)
             if self._pace.newest is not None:  # it could not even read which frame it was: the last one sent
                 self._take_failure(replace(message, id=self._pace.newest))
         elif self._welcome is None:
             if not isinstance(message, Welcome):
                 what = f"its first message is {type(message).__name__}, not Welcome"
-                raise errors.not_draftglass(self._link.place, what)
+                raise NoConnection(NotDraftglass(self._link.place, what))
             self._welcome, self.server = message, message.server
             self._pace.credits = message.credits
             self.statistics.connected()
@@ -263,14 +254,19 @@ class LiveLoop:
         elif isinstance(message, Failure):
             self._take_failure(message)
         else:
-            raise errors.not_draftglass(self._link.place, f"it sent a {type(message).__name__}, which is a client's")
+            what = f"it sent a {type(message).__name__}, which is a client's"
+            raise NoConnection(NotDraftglass(self._link.place, what))
 
     def _take_status(self, status: Status) -> None:
-        was, before, self._status = self.state, self.model, status
-        self.model, self._why = status.model, ""
-        self.state = {"ready": LIVE, "failed": FAILED}.get(status.state, LOADING)
-        if self.state == LIVE and (was in (LOADING, FAILED) or before != status.model) and not self._pace.under_way:
-            self._failure = ""
+        was, before, self.model = self.state, self.model, status.model
+        self._reports.take_status(status)
+        self.state = _STATES[status.state]
+        if (
+            self.state is LiveState.LIVE
+            and (was in (LiveState.LOADING, LiveState.FAILED) or before != status.model)
+            and not self._pace.under_way
+        ):
+            self._reports.failure = None
             self._pace.retry()  # the model is another one than that of the last picture
 
     def _take(self, picture: Picture) -> None:
@@ -282,7 +278,7 @@ class LiveLoop:
         self._retry.sound()
         self.statistics.answered(self._times.pop(picture.id), now, picture)
         self.progress = None
-        self._failure = self._refusal = ""
+        self._reports.failure = self._reports.refusal = None
         if picture.id < self._newest:
             self.statistics.ignored += 1
             return
@@ -294,8 +290,8 @@ class LiveLoop:
         assert failure.id is not None and self._link is not None
         self._link.answered(failure.id)
         self.statistics.failures += 1
-        self.last_failure = errors.written(failure.sentence)
+        self._reports.last_failure = problem_of(failure)
         self._times.pop(failure.id, None)
         self.progress = None
         if self._pace.failed(self._clock(), failure.id):
-            self._failure, self._failure_code = failure.sentence, failure.code
+            self._reports.failure = self._reports.last_failure

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from ..problems import errors
+from ..problems.report import Problem
+from ..problems.serving import ABOUT_MODELS, from_server
 from ..wire import Failure, ListModels, Message, ModelProgress, Models, Upload
 from ..wire.models import MAX_ENTRIES, ModelMessage
 
@@ -19,13 +20,13 @@ class Wishes:
     def __init__(self) -> None:
         self.models: Models | None = None
         self.progress: dict[str, ModelProgress] = {}
-        self.failure = ""
+        self.failure: Problem | None = None
         self._standing: dict[type, Message] = {}  # what a server keeps only for as long as it knows us
         self._untold: deque[Message] = deque(maxlen=MOST_UNTOLD)
 
     def tell(self, message: ModelMessage, send: Callable[[Message], None] | None) -> None:
         """Give ``message`` to ``send``; without that it waits for :meth:`connected`."""
-        self.failure = ""  # what an earlier wish met is over with
+        self.failure = None  # what an earlier wish met is over with
         if isinstance(message, (Upload, ListModels)):
             self._standing[type(message)] = message
         elif send is None:
@@ -46,8 +47,11 @@ class Wishes:
         elif isinstance(message, ModelProgress):
             if message.name in self.progress or len(self.progress) < MAX_ENTRIES:
                 self.progress[message.name] = message
-        elif isinstance(message, Failure) and message.id is None and message.code == "bad_request":
-            self.failure = errors.written(message.sentence)  # nothing else is answered so
+        elif isinstance(message, Failure) and message.id is None:
+            report = from_server(message.code, message.fields, message.sentence)
+            if not isinstance(report, ABOUT_MODELS):
+                return False
+            self.failure = report
         else:
             return False
         return True

@@ -15,6 +15,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from ..problems import fields_of
+from ..problems.setup import DiskFull, NoRoom
 from .machine import detect
 from .plan import Plan
 from .steps import Cancelled, Failed, Steps
@@ -47,8 +49,8 @@ def main(arguments: list[str]) -> int:
         say({"event": "cancelled"})
         return 3
     except Failed as failed:
-        say({"event": "failed", "code": failed.code, "fields": failed.fields})
-        return NO_ROOM if failed.code in ("disk_full", "no_room") else 1
+        say({"event": "failed", "code": failed.problem.code, "fields": fields_of(failed.problem)})
+        return NO_ROOM if isinstance(failed.problem, DiskFull | NoRoom) else 1
     say({"event": "done"})
     return 0
 

@@ -10,8 +10,8 @@ import sys
 
 
 def main(names: list[str]) -> dict[str, str]:
-    """Import each package that is there under its own name; return the device in words, or the error."""
-    device = "no PyTorch"
+    """Import each package that is there under its own name; return what computes, or the error."""
+    found = {"device": "no PyTorch", "computes_on": ""}
     for name in names:
         module = name.replace("-", "_").lower()
         if importlib.util.find_spec(module) is None:  # its module has another name
@@ -19,17 +19,18 @@ def main(names: list[str]) -> dict[str, str]:
         try:
             loaded = pkgutil.resolve_name(module)
             if module == "torch":
-                device = f"PyTorch {loaded.__version__} on {computes_on(loaded)}"
+                kind, name = computes_on(loaded)
+                found = {"device": f"PyTorch {loaded.__version__} on {name}", "computes_on": kind}
         except Exception as error:
             return {"error": f"{name}: {type(error).__name__}: {' '.join(str(error).split())}"}
-    return {"device": device}
+    return found
 
 
-def computes_on(torch) -> str:  # type: ignore[no-untyped-def]
-    """The GPU's name, or "the CPU"."""
+def computes_on(torch) -> tuple[str, str]:  # type: ignore[no-untyped-def]
+    """``cuda``, ``mps`` or ``cpu``, and what a person calls it."""
     if torch.cuda.is_available():
-        return str(torch.cuda.get_device_name(0))
-    return "the Apple GPU" if torch.backends.mps.is_available() else "the CPU"
+        return "cuda", str(torch.cuda.get_device_name(0))
+    return ("mps", "the Apple GPU") if torch.backends.mps.is_available() else ("cpu", "the CPU")
 
 
 if __name__ == "__main__":

@@ -15,18 +15,17 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ..problems import EnvironmentState
+from .machine import BUILDS
 from .plan import Plan, environments
 
 VERSION_FILE = ".version"
 REMOVED = "removed-"
 """Begins the name of an environment that is being deleted."""
-INCOMPLETE, COMPLETE = "incomplete", "complete"
-ABSENT, BROKEN, OUTDATED = "absent", "broken", "outdated"
-"""``broken``: its Python does not run any more, as that of a Blender that was moved; ``outdated``: another plan's."""
 
 
 class Environment:
-    """What there is of ``plan``'s environment now. ``state``: complete, absent, incomplete, broken or outdated."""
+    """What there is of ``plan``'s environment now."""
 
     def __init__(self, plan: Plan) -> None:
         self.folder = plan.folder
@@ -35,12 +34,18 @@ class Environment:
         """What ``.version`` holds: state, version, build, words of the check."""
         self.state = self._state(plan.home)
 
-    def _state(self, home: Path) -> str:
+    @property
+    def wants_gpu(self) -> bool:
+        """Whether its build of PyTorch is one for an NVIDIA or AMD GPU."""
+        build = BUILDS.get(self.about.get("build", ""))
+        return build is not None and build.folder.startswith(("cu", "rocm"))
+
+    def _state(self, home: Path) -> EnvironmentState:
         if is_complete(self.folder):
-            return COMPLETE if runs(self.folder) else BROKEN
+            return EnvironmentState.COMPLETE if runs(self.folder) else EnvironmentState.BROKEN
         if any(is_complete(other) for other in others(home, self.folder)):
-            return OUTDATED
-        return INCOMPLETE if self.folder.exists() else ABSENT
+            return EnvironmentState.OUTDATED
+        return EnvironmentState.INCOMPLETE if self.folder.exists() else EnvironmentState.ABSENT
 
 
 def python_of(folder: Path) -> Path:
@@ -93,7 +98,7 @@ def others(home: Path, folder: Path) -> list[Path]:
 
 def is_complete(folder: Path) -> bool:
     """Whether the environment in ``folder`` was made to its end."""
-    return read(folder).get("state") == COMPLETE
+    return read(folder).get("state") == EnvironmentState.COMPLETE
 
 
 def remove(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What pip says, as progress and as the code of a failure. Standard library only; no bpy, no I/O.
+"""What pip says, as progress and as a type of problem. Standard library only; no bpy, no I/O.
 
 pip's lines and its ``--progress-bar raw`` are those of the version that comes along as ``pip.zip``.
 """
@@ -6,7 +6,29 @@ pip's lines and its ``--progress-bar raw`` are those of the version that comes a
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from ..problems import Problem
+from ..problems.setup import (
+    BadPipArguments,
+    CertificateRefused,
+    DiskFull,
+    FileInUse,
+    IndexRefused,
+    NetworkFailed,
+    NotWritable,
+    PackageDamaged,
+    PackageNotFound,
+    PackagesConflict,
+    PathTooLong,
+    PipFailed,
+    ProxyRefused,
+    SetUpOutOfMemory,
+)
+
+OfTheDisk = DiskFull | NotWritable | PathTooLong | FileInUse
+"""Causes that the operating system names in the same words to any program."""
 
 _RAW = re.compile(r"Progress (\d+) of (\d+)")
 _FILE = re.compile(r"\s*(?:Downloading|Using cached|Processing) (?:\S*/)?([A-Za-z0-9_.]+?)-\d\S*?\.whl(?!\.metadata)")
@@ -24,24 +46,37 @@ _PLAIN = re.compile(
 )
 _HOST = re.compile(r"host='([^']+)'")
 # The first that fits is the cause: what pip says last is often only that nothing was found.
-_CAUSES = (
-    ("disk_full", r"No space left on device|Errno 28\b|WinError 112|not enough space on the disk|Disk quota exceeded"),
-    ("read_only", r"Read-only file system|Permission denied|Access is denied|WinError 5\b|Errno 13\b|Errno 30\b"),
-    ("long_path", r"Long Path support|WinError 206|filename or extension is too long|File name too long"),
-    ("in_use", r"WinError 32\b|being used by another process"),
-    ("proxy", r"ProxyError|Tunnel connection failed|HTTP error 407|407 Proxy Authentication"),
-    ("certificate", r"CERTIFICATE_VERIFY_FAILED|SSLError|ssl certificate"),
-    ("index_refused", r"HTTP error (?:401|403|5\d\d)|(?:401|403|5\d\d) (?:Client|Server) Error"),
+# Each is made of the place that pip writes to and of the line that names the cause.
+_CAUSES: tuple[tuple[Callable[[str, str], Problem], str], ...] = (
     (
-        "no_network",
+        lambda place, _: DiskFull(place),
+        r"No space left on device|Errno 28\b|WinError 112|not enough space on the disk|Disk quota exceeded",
+    ),
+    (NotWritable, r"Read-only file system|Permission denied|Access is denied|WinError 5\b|Errno 13\b|Errno 30\b"),
+    (
+        lambda place, _: PathTooLong(place),
+        r"Long Path support|WinError 206|filename or extension is too long|File name too long",
+    ),
+    (lambda place, _: FileInUse(place), r"WinError 32\b|being used by another process"),
+    (
+        lambda _, line: ProxyRefused(line),
+        r"ProxyError|Tunnel connection failed|HTTP error 407|407 Proxy Authentication",
+    ),
+    (lambda _, line: CertificateRefused(line), r"CERTIFICATE_VERIFY_FAILED|SSLError|ssl certificate"),
+    (lambda _, line: IndexRefused(line), r"HTTP error (?:401|403|5\d\d)|(?:401|403|5\d\d) (?:Client|Server) Error"),
+    (
+        lambda _, line: NetworkFailed(line),
         r"NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|Network is unreachable|getaddrinfo failed|"
         r"Name or service not known|Temporary failure in name resolution|Connection refused|Max retries exceeded|"
         r"Connection reset|IncompleteRead|ProtocolError|incomplete-download|Failed to establish a new connection",
     ),
-    ("damaged", r"DO NOT MATCH THE HASHES|is not a valid wheel filename|has an invalid wheel|BadZipFile"),
-    ("conflict", r"ResolutionImpossible|conflicting dependencies"),
-    ("bad_options", r"no such option|option requires|error: argument|Invalid requirement"),
-    ("out_of_memory", r"MemoryError|Cannot allocate memory"),
+    (
+        lambda _, line: PackageDamaged(line),
+        r"DO NOT MATCH THE HASHES|is not a valid wheel filename|has an invalid wheel|BadZipFile",
+    ),
+    (lambda _, line: PackagesConflict(line), r"ResolutionImpossible|conflicting dependencies"),
+    (lambda _, line: BadPipArguments(line), r"no such option|option requires|error: argument|Invalid requirement"),
+    (lambda _, line: SetUpOutOfMemory(line), r"MemoryError|Cannot allocate memory"),
 )
 
 
@@ -81,22 +116,20 @@ class Reader:
         return self.finished + self.done
 
 
-def cause(output: str, status: int) -> tuple[str, str]:
-    """The code of what made pip fail with ``status``, and the words that name it; for all that it printed."""
+def cause(output: str, status: int, place: str) -> Problem:
+    """What made pip fail with ``status``, from all that it printed; ``place``: the folder that it wrote to."""
     unmet = _UNMET.search(output)
     absent = _ABSENT.search(output)
-    for code, pattern in _CAUSES:
-        found = re.search(pattern, output)
-        if found and code == "conflict" and absent:
-            return "no_package", absent[1]
-        if found:
-            return code, _line_of(output, found.start())
+    for make, pattern in _CAUSES:
+        if found := re.search(pattern, output):
+            problem = make(place, _line_of(output, found.start()))
+            return PackageNotFound(absent[1]) if absent and isinstance(problem, PackagesConflict) else problem
     if unmet:
-        return "no_package", unmet[1].strip()
+        return PackageNotFound(unmet[1].strip())
     if status in (-9, 137):
-        return "out_of_memory", f"pip was ended with status {status}"
+        return SetUpOutOfMemory(f"pip was ended with status {status}")
     errors = [line for line in output.splitlines() if line.startswith(("ERROR:", "error:"))]
-    return "pip_failed", (errors[-1].split(":", 1)[1].strip() if errors else f"pip ended with status {status}")
+    return PipFailed(errors[-1].split(":", 1)[1].strip() if errors else f"pip ended with status {status}")
 
 
 def _line_of(output: str, position: int) -> str:

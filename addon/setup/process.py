@@ -11,13 +11,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from ..problems import Problem, SetUpState, from_fields
+from ..problems.setup import FROM_SET_UP, DiskFull, SetUpDied
 from .machine import Machine
 from .plan import Plan
 from .progress import left_in_words
 
-CHECKING, RUNNING, CANCELLING, DONE, FAILED, CANCELLED = (
-    "checking", "running", "cancelling", "done", "failed", "cancelled",
-)  # fmt: skip
 ROOT = Path(__file__).resolve().parents[2]
 """Where the package ``addon`` lies."""
 NO_ROOM = 28
@@ -126,15 +125,15 @@ class Detection:
 class SetUp:
     """One set-up under way. Call :meth:`poll` from time to time.
 
-    ``state``: running, cancelling, done, failed or cancelled. ``fraction``: 0 to 1. ``words``, ``detail``: what it is
-    doing. ``code``, ``fields``: of the failure, for the table of failures. ``log``: the file with pip's own words.
+    ``fraction``: 0 to 1. ``words``, ``detail``: what it is doing. ``problem``: why it failed. ``log``: the file with
+    pip's own words.
     """
 
     def __init__(self, plan: Plan, log: Path) -> None:
         """Begin. Raises OSError."""
-        self.state, self.fraction, self.words, self.detail = RUNNING, 0.0, "Starting", ""
+        self.state, self.fraction, self.words, self.detail = SetUpState.RUNNING, 0.0, "Starting", ""
         self.seconds_left: float | None = None
-        self.code, self.fields = "", dict[str, str]()
+        self.problem: Problem | None = None
         self._last: dict[str, Any] | None = None
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -144,7 +143,7 @@ class SetUp:
     @property
     def is_under_way(self) -> bool:
         """Whether it has not ended yet."""
-        return self.state in (RUNNING, CANCELLING)
+        return self.state in (SetUpState.RUNNING, SetUpState.CANCELLING)
 
     def poll(self) -> bool:
         """Take what is new; returns whether there was something."""
@@ -158,15 +157,16 @@ class SetUp:
             if self._last is not None:
                 self._finish(self._last)
             else:  # killed, or it could not even start
-                self.state, self.code = FAILED, "disk_full" if ended == NO_ROOM else "set_up_died"
-                self.fields = {"named": self._follower.last_words(), "place": self.log.parent.as_posix()}
+                place, words = self.log.parent.as_posix(), self._follower.last_words()
+                self.state = SetUpState.FAILED
+                self.problem = DiskFull(place) if ended == NO_ROOM else SetUpDied(words)
             self._follower.close()
         return bool(events) or ended is not None
 
     def cancel(self) -> None:
         """Ask it to end and to roll back; :meth:`poll` tells when it has."""
-        if self.state == RUNNING:
-            self.state, self.words, self.detail, self.seconds_left = CANCELLING, "Cancelling", "", None
+        if self.state is SetUpState.RUNNING:
+            self.state, self.words, self.detail, self.seconds_left = SetUpState.CANCELLING, "Cancelling", "", None
             self._follower.hang_up()
 
     @property
@@ -177,7 +177,7 @@ class SetUp:
 
     def _take(self, event: dict[str, Any]) -> None:
         kind = event["event"]
-        if kind == "step" and self.state == RUNNING:
+        if kind == "step" and self.state is SetUpState.RUNNING:
             self.fraction, self.words, self.detail = event["fraction"], event["words"], event["detail"]
             self.seconds_left = event["left"]
         elif kind != "step":
@@ -185,8 +185,9 @@ class SetUp:
 
     def _finish(self, event: dict[str, Any]) -> None:
         if event["event"] == "done":
-            self.state, self.fraction, self.seconds_left = DONE, 1.0, None
+            self.state, self.fraction, self.seconds_left = SetUpState.DONE, 1.0, None
         elif event["event"] == "cancelled":
-            self.state = CANCELLED
+            self.state = SetUpState.CANCELLED
         else:
-            self.state, self.code, self.fields = FAILED, event["code"], event["fields"]
+            self.state = SetUpState.FAILED
+            self.problem = from_fields(event["code"], event["fields"], FROM_SET_UP)

@@ -15,9 +15,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..problems import Problem, ServerState
+from ..problems.setup import ServerCrashed, ServerEndedAtStart, ServerHung, ServerNotStarted
 from .pulse import Pulse, processor_seconds
 
-STARTING, RUNNING, PAUSING, FAILED, STOPPED = "starting", "running", "pausing", "failed", "stopped"
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Seconds before each restart, the last one for all that follow."""
 SOUND_AFTER = 60.0
@@ -47,8 +48,7 @@ class ServerProcess:
 
     ``python``: an interpreter with the server's requirements. ``root``: where the packages ``server`` and ``addon``
     lie. ``folder``: for its logs; its token and its address go where only this user can read.
-    ``state``: starting, running, pausing before it is started again, failed, or stopped. ``code``, ``fields``: why it
-    is not running, or is being ended, for the table of failures; "" while nothing fails.
+    ``problem``: why it is not running, or is being ended; None while nothing fails.
     """
 
     def __init__(
@@ -61,7 +61,8 @@ class ServerProcess:
         clock: Callable[[], float] = time.monotonic,
         program: Sequence[str] = ("-m", "server"),
     ) -> None:
-        self.state, self.code, self.fields = STOPPED, "", dict[str, str]()
+        self.state = ServerState.STOPPED
+        self.problem: Problem | None = None
         self.restarts = 0
         self.log = folder / "server.log"
         self._python, self._root, self._folder, self._clock = python, root, folder, clock
@@ -88,7 +89,7 @@ class ServerProcess:
 
     def poll(self) -> Announced | None:
         """Where the server listens now; None while it does not."""
-        if self.state == PAUSING and self._clock() >= self._next:
+        if self.state is ServerState.PAUSING and self._clock() >= self._next:
             self.restarts += 1
             self._start()
         if self._process is None:
@@ -96,7 +97,7 @@ class ServerProcess:
         ended = self._process.poll()
         if ended is not None:
             self._lost(ended)
-        elif self.state == STARTING:
+        elif self.state is ServerState.STARTING:
             self._listen()
         elif self._clock() - self._since > SOUND_AFTER:
             self._crashes = 0
@@ -111,23 +112,23 @@ class ServerProcess:
         One that does nothing at all meanwhile hangs: it is ended, which the next poll takes for a crash. While it
         ``loads`` a model it may be silent for long; then only what the system says of its work counts.
         """
-        if self._process is None or self.state != RUNNING or not (owes or self._owed):
+        if self._process is None or self.state is not ServerState.RUNNING or not (owes or self._owed):
             return
         used = processor_seconds(self._process.pid) if owes else None
         self._owed = owes and not (loads and used is None)
         if self._pulse.hangs(self._clock(), self._owed, used):
-            self.code, self.fields = "server_hung", {}
+            self.problem = ServerHung()
             self._process.kill()
 
     def restart(self) -> None:
         """Start again at once, with the pauses anew; for when a person asks for it."""
-        if self.state in (PAUSING, FAILED):
+        if self.state in (ServerState.PAUSING, ServerState.FAILED):
             self._crashes = self._never_said = 0
             self._start()
 
     def stop(self) -> None:
         """Ask it to end, without waiting for it: it needs up to two seconds, and ends by itself after this process."""
-        self.state, self.code = STOPPED, ""
+        self.state, self.problem = ServerState.STOPPED, None
         if self._process is not None and self._process.poll() is None:
             with contextlib.suppress(OSError):
                 self._process.terminate()
@@ -161,9 +162,9 @@ class ServerProcess:
                 )
         except OSError as error:
             self._process = None
-            self._fail("server_not_started", python=str(self._python), reason=error.strerror or str(error))
+            self._fail(ServerNotStarted(str(self._python), error.strerror or str(error)))
             return
-        self.state, self.code, self._since = STARTING, "", self._clock()
+        self.state, self.problem, self._since = ServerState.STARTING, None, self._clock()
         self._pulse, self._owed = Pulse(), False
 
     def _listen(self) -> None:
@@ -173,7 +174,7 @@ class ServerProcess:
                 said = json.loads(line)
                 if said["event"] == "listening":
                     self._announced = Announced(said["url"], Path(said["token_file"]), int(said["pid"]))
-                    self.state, self._since, self._never_said = RUNNING, self._clock(), 0
+                    self.state, self._since, self._never_said = ServerState.RUNNING, self._clock(), 0
                     return
         if self._clock() - self._since > START_SECONDS:
             self._process.kill()
@@ -181,23 +182,23 @@ class ServerProcess:
     def _lost(self, status: int) -> None:
         assert self._process is not None and self._private is not None
         self._process = None
-        reason = last_words(self.log) or f"status {status}"
+        killed = status < 0  # by a signal: the last line of its log is about something else
+        reason = f"status {status}" if killed else last_words(self.log) or f"status {status}"
         _forget(self._private)
         self._private = None
         if self._announced is None:
             self._never_said += 1
         self._announced = None
         if status == WRONG_USE or self._never_said >= TRIES:
-            self._fail("server_ended_at_start", reason=reason)
+            self._fail(ServerEndedAtStart(reason))
             return
         pause = PAUSES[min(self._crashes, len(PAUSES) - 1)]
         self._crashes += 1
-        self.state, self.code = PAUSING, self.code or "server_crashed"
-        self.fields = {"reason": reason, "status": str(status)}
+        self.state, self.problem = ServerState.PAUSING, self.problem or ServerCrashed(reason)
         self._next = self._clock() + pause
 
-    def _fail(self, code: str, **fields: str) -> None:
-        self.state, self.code, self.fields = FAILED, code, fields
+    def _fail(self, problem: Problem) -> None:
+        self.state, self.problem = ServerState.FAILED, problem
 
 
 _ending: list[tuple[subprocess.Popen[bytes], Path | None, float]] = []

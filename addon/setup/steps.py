@@ -13,10 +13,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ..problems import EnvironmentState, Problem
+from ..problems.setup import (
+    EnvironmentFailed,
+    FolderUnusable,
+    ImportFailed,
+    NoRoom,
+    NoTorchBuild,
+    PackagesConflict,
+    RuntimeMissing,
+    SetUpElsewhere,
+)
 from . import folder as folders
 from .lookup import environ, pin, sizes, unpacked, used, without_passwords
 from .machine import BUILDS, Build, choose, detect
-from .pip_words import Reader, cause
+from .pip_words import OfTheDisk, Reader, cause
 from .plan import AUTO, Plan
 from .progress import Progress, size_in_words
 
@@ -27,15 +38,14 @@ CHECK = Path(__file__).with_name("check.py")
 
 ASIDE = ".before"
 """The end of the name of an environment that is made anew, until the new one works."""
-_OF_THE_DISK = ("disk_full", "read_only", "long_path", "in_use")
 
 
 class Failed(Exception):
-    """A step failed: ``code`` of the table of failures, and what its sentence names."""
+    """A step failed, by this ``problem``."""
 
-    def __init__(self, code: str, **fields: str) -> None:
-        super().__init__(code)
-        self.code, self.fields = code, fields
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        self.problem = problem
 
 
 class Cancelled(Exception):
@@ -67,7 +77,7 @@ class Steps:
             folder = self._plan.folder
             with folders.alone(self._plan.home) as mine:
                 if not mine:
-                    raise Failed("set_up_elsewhere", place=str(self._plan.home))
+                    raise Failed(SetUpElsewhere(str(self._plan.home)))
                 with _rolled_back(folder):
                     self._make(folder)
                 for other in folders.others(self._plan.home, folder):
@@ -78,7 +88,7 @@ class Steps:
 
     def _make(self, folder: Path) -> None:
         folder.mkdir(parents=True)
-        folders.write(folder, state=folders.INCOMPLETE, version=self._plan.version)
+        folders.write(folder, state=EnvironmentState.INCOMPLETE, version=self._plan.version)
         self._tell("environment", 0.1, "Looking at this machine")
         build = self._build()
         self._tell("environment", 0.4, "Making the environment")
@@ -90,9 +100,11 @@ class Steps:
         self._room(folder, download + unpacked(files))
         self._install(folder, build, chosen, download, unpacked(files))
         self._tell("check", 0.0, "Checking that it works")
-        words = self._check(folder, build)
+        found = self._check(folder)
         folders.write(
-            folder, state=folders.COMPLETE, version=self._plan.version, build=build.name, found=words,
+            folder, state=EnvironmentState.COMPLETE, version=self._plan.version, build=build.name,
+            found=found["device"],
+            computes_on=found["computes_on"],
             packages=str(len(chosen)),
         )  # fmt: skip
         self._tell("check", 1.0, "Done")
@@ -103,17 +115,17 @@ class Steps:
         machine = detect()
         choice = choose(machine)
         if choice is None:
-            raise Failed("no_build", machine=f"{machine.system} on {machine.architecture}")
+            raise Failed(NoTorchBuild(machine.system, machine.architecture))
         self._note(f"found: {choice.words}; build: {choice.build.words}")
         return choice.build
 
     def _environment(self, folder: Path) -> None:
         made = self._python([str(self._plan.python), "-m", "venv", "--without-pip", str(folder)])
         if made.returncode or not folders.python_of(folder).exists():
-            code, named = cause(made.stdout, made.returncode)
-            if code in _OF_THE_DISK:
-                raise Failed(code, named=named, place=str(folder))
-            raise Failed("no_venv", python=str(self._plan.python), reason=_last(made.stdout))
+            problem = cause(made.stdout, made.returncode, str(folder))
+            if not isinstance(problem, OfTheDisk):
+                problem = EnvironmentFailed(str(self._plan.python), _last(made))
+            raise Failed(problem)
         packages = folders.site_packages(folder)
         packages.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(PIP) as archive:
@@ -138,7 +150,7 @@ class Steps:
     def _room(self, folder: Path, needed: float) -> None:
         free = shutil.disk_usage(folder).free
         if free < needed:
-            raise Failed("no_room", place=str(folder), needed=size_in_words(needed), free=size_in_words(free))
+            raise Failed(NoRoom(str(folder), round(needed), free))
 
     def _install(
         self, folder: Path, build: Build, chosen: list[dict[str, Any]], download: int, unpacked: float
@@ -166,23 +178,23 @@ class Steps:
         for rest in (folder / "tmp", folder / "report.json"):
             shutil.rmtree(rest) if rest.is_dir() else rest.unlink(missing_ok=True)
 
-    def _check(self, folder: Path, build: Build) -> str:
-        """Words on what the environment computes with."""
+    def _check(self, folder: Path) -> dict[str, str]:
+        """What the environment computes with: ``device`` in words, ``computes_on`` as torch names it."""
         python = str(folders.python_of(folder))
         checked = self._python([python, "-m", "pip", "check", "--disable-pip-version-check"])
         if checked.returncode:
-            raise Failed("conflict", reason=_last(checked.stdout))
+            raise Failed(PackagesConflict(_last(checked)))
         names = [line.split("==")[0].split("[")[0] for line in self._plan.required()]
         tried = self._python([python, str(CHECK), *names])
         self._note(tried.stdout)
         try:
             found = json.loads(tried.stdout.strip().splitlines()[-1])
         except (ValueError, IndexError):
-            found = {"error": _last(tried.stdout) or f"status {tried.returncode}"}
+            found = {"error": _last(tried)}
         if "error" in found:
             missing_dll = "DLL load failed" in found["error"] or "WinError 126" in found["error"]
-            raise Failed("no_runtime" if missing_dll else "import_failed", reason=found["error"][:300])
-        return str(found["device"])
+            raise Failed((RuntimeMissing if missing_dll else ImportFailed)(found["error"][:300]))
+        return {key: str(value) for key, value in found.items()}
 
     def _run_pip(self, folder: Path, words: list[str], told: Callable[[Reader], None]) -> None:
         """Run ``pip install`` and follow it. Raises Failed with pip's reason."""
@@ -214,8 +226,7 @@ class Steps:
             watch.join()
         self._stop_if_cancelled()
         if status:
-            code, named = cause("".join(printed), status)
-            raise Failed(code, named=named, place=str(folder))
+            raise Failed(cause("".join(printed), status, str(folder)))
 
     def _watch(self, pip: subprocess.Popen[str], reader: Reader, told: Callable[[Reader], None]) -> None:
         while pip.poll() is None:
@@ -254,10 +265,11 @@ class Steps:
             raise Cancelled
 
     def _from_os(self, error: OSError) -> Failed:
-        code, _ = cause(str(error), 1)
         place = str(error.filename or self._plan.home)
-        code = code if code in _OF_THE_DISK else "folder"
-        return Failed(code, place=place, named=error.strerror or str(error))
+        problem = cause(str(error), 1, place)
+        return Failed(
+            problem if isinstance(problem, OfTheDisk) else FolderUnusable(place, error.strerror or str(error))
+        )
 
 
 @contextlib.contextmanager
@@ -282,6 +294,7 @@ def _rolled_back(folder: Path) -> Iterator[None]:
         raise
 
 
-def _last(printed: str) -> str:
-    lines = [line.strip() for line in printed.splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+def _last(ended: subprocess.CompletedProcess[str]) -> str:
+    """The last line that a program printed, or else its status."""
+    lines = [line.strip() for line in ended.stdout.splitlines() if line.strip()]
+    return lines[-1] if lines else f"status {ended.returncode}"

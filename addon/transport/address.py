@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ..problems.errors import AddressError, trouble
+from ..problems.connection import BadAddress, BadToken, TokenFileEmpty, TokenFileMissing, TokenFileUnreadable
+from ..problems.errors import AddressError, NoConnection
 
 DEFAULT_PATH = "/live"
 LONGEST_TOKEN = 4096
@@ -27,7 +28,7 @@ class Address:
     ``token_file`` is read anew at each connection, as each start of the server makes a new token. ``shares_memory``:
     whether planes may go through memory where the server is on this machine.
 
-    Raises :class:`AddressError` with a sentence that names the value and what is valid.
+    Raises :class:`AddressError`, which names the value and what is valid.
     """
 
     url: str
@@ -40,7 +41,7 @@ class Address:
         if self.token_file is not None:
             object.__setattr__(self, "token_file", Path(self.token_file))
         if self.token:
-            _check_token(self.token, "the token")
+            _check_token(self.token)
 
     def split(self) -> tuple[str, int, str]:
         """Return host, port and path of the URL."""
@@ -85,20 +86,21 @@ class Address:
         return ("127.0.0.1", "::1") if host == "localhost" else (host,)
 
     def read_token(self) -> str:
-        """Return the token to send now, "" for none. Raises :class:`Trouble` when its file cannot be used."""
+        """Return the token to send now, "" for none. Raises :class:`NoConnection` when its file cannot be used."""
         if self.token or self.token_file is None:
             return self.token
         try:
             raw = _read(self.token_file)
         except FileNotFoundError:
-            raise trouble("token_missing", file=str(self.token_file)) from None
+            raise NoConnection(TokenFileMissing(str(self.token_file))) from None
         except OSError as error:
-            raise trouble("token_unreadable", file=str(self.token_file), reason=error.strerror or str(error)) from None
+            words = error.strerror or str(error)
+            raise NoConnection(TokenFileUnreadable(str(self.token_file), words)) from None
         try:
             token = raw.decode("ascii").strip()
-            _check_token(token, f"the token in {self.token_file}")
+            _check_token(token)
         except (AddressError, UnicodeDecodeError):
-            raise trouble("token_empty", file=str(self.token_file)) from None
+            raise NoConnection(TokenFileEmpty(str(self.token_file))) from None
         return token
 
 
@@ -111,12 +113,12 @@ def _read(path: Path) -> bytes:
         return file.read(LONGEST_TOKEN + 1)
 
 
-def _check_token(token: str, name: str) -> None:
+def _check_token(token: str) -> None:
     """A token goes into an HTTP header: anything but printable ASCII could smuggle in another header."""
     if not token or len(token) > LONGEST_TOKEN or not _TOKEN_CHARACTERS.issuperset(token):
-        raise AddressError(f"{name} must be 1 to {LONGEST_TOKEN} printable ASCII characters without spaces")
+        raise AddressError(BadToken(LONGEST_TOKEN))
 
 
 def _bad(url: object, why: str) -> AddressError:
     shown = repr(url)
-    return AddressError(f"The server's address is {shown if len(shown) <= 120 else shown[:117] + '...'}, but {why}.")
+    return AddressError(BadAddress(shown if len(shown) <= 120 else shown[:117] + "...", why))

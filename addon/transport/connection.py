@@ -19,7 +19,8 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from ..problems.errors import Trouble, from_connect, from_status, lost, not_draftglass, silent
+from ..problems.connection import ConnectionLost, NoAnswer, NotDraftglass
+from ..problems.errors import NoConnection, from_connect, from_status
 from . import masking
 from .address import Address
 from .liveness import LOST_AFTER, Life
@@ -48,7 +49,7 @@ LONGEST_GAP = 1.0
 class Connection:
     """A connection to the ``attempt``-th of the address's hosts, begun at once and driven by :meth:`poll`.
 
-    Raises :class:`Trouble` when it cannot even begin.
+    Raises :class:`NoConnection` when it cannot even begin.
     """
 
     def __init__(self, address: Address, max_size: int, clock: Callable[[], float], attempt: int = 0) -> None:
@@ -67,7 +68,7 @@ class Connection:
         self._outgoing: deque[memoryview] = deque()
         self._fragments: list[bytes | bytearray] = []
         self._messages: list[bytes | bytearray] = []
-        self._trouble: Trouble | None = None
+        self._ended: NoConnection | None = None
         self.awaits = False
         """Whether a request waits for its answer, so that silence is looked into soon."""
         self._connected = False
@@ -99,18 +100,18 @@ class Connection:
     def poll(self) -> list[bytes | bytearray]:
         """Read and write what goes without waiting; return the messages that are complete.
 
-        Raises :class:`Trouble` when the connection has ended; messages that came before are returned first.
+        Raises :class:`NoConnection` when the connection has ended; messages that came before are returned first.
         """
         now = self._clock()
         gap, self._last_poll = min(now - self._last_poll, LONGEST_GAP), now
         self._life.passed(gap, self.awaits)
         self.age += gap
-        if self._trouble is None:
+        if self._ended is None:
             self._step()
         messages, self._messages = self._messages, []
-        if self._trouble is not None and not messages:
+        if self._ended is not None and not messages:
             self.close()
-            raise self._trouble
+            raise self._ended
         return messages
 
     def send(self, data: bytes) -> None:
@@ -118,17 +119,17 @@ class Connection:
 
         Never raises for a connection that has just ended: :meth:`poll` tells.
         """
-        if self._trouble is None and self._protocol.state is State.OPEN:
+        if self._ended is None and self._protocol.state is State.OPEN:
             self._protocol.send_binary(data)
             self._flush()
 
     def close(self) -> None:
         """Say goodbye if that goes without waiting, and close the socket. Safe to call twice."""
-        if self._trouble is None and self.open and not self._outgoing and self._protocol.state is State.OPEN:
+        if self._ended is None and self.open and not self._outgoing and self._protocol.state is State.OPEN:
             self._protocol.send_close(1001)
             self._flush()
-        if self._trouble is None:
-            self._trouble = Trouble("The connection is closed.")
+        if self._ended is None:
+            self._ended = self._lost("it was closed here")
         self._outgoing.clear()
         self._socket.close()
 
@@ -161,11 +162,11 @@ class Connection:
                 return False
         number = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if number:
-            self._trouble = from_connect(number, self.place)
+            self._ended = from_connect(number, self.place)
             return False
         if self._socket.getsockname() == self._socket.getpeername():
             # TCP can connect to itself when the port is one that the system hands out and nobody listens there.
-            self._trouble = from_connect(errno.ECONNREFUSED, self.place)
+            self._ended = from_connect(errno.ECONNREFUSED, self.place)
             return False
         self._connected = True
         request = self._protocol.connect()
@@ -177,13 +178,13 @@ class Connection:
     def _read(self) -> None:
         """Feed what has come to the protocol, within the bounds of one poll."""
         begun, total = self._clock(), 0
-        while self._trouble is None and total < LARGEST_READ and self._clock() - begun < LONGEST_READ:
+        while self._ended is None and total < LARGEST_READ and self._clock() - begun < LONGEST_READ:
             try:
                 chunk = self._socket.recv(CHUNK)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
-                self._trouble = lost(self.place, error.strerror or str(error))
+                self._ended = self._lost(error.strerror or str(error))
                 return
             total += len(chunk)
             self.received += len(chunk)
@@ -193,13 +194,13 @@ class Connection:
             else:
                 self._protocol.receive_eof()
             self._take_events()
-            if not chunk and self._trouble is None:
-                self._trouble = lost(self.place) if self.open else not_draftglass(self.place, "it hung up at once")
+            if not chunk and self._ended is None:
+                self._ended = self._lost() if self.open else self._foreign("it hung up at once")
 
     def _take_events(self) -> None:
         events = self._protocol.events_received()
         if len(events) > FLOOD:
-            self._trouble = not_draftglass(self.place, f"it sent {len(events)} frames at once")
+            self._ended = self._foreign(f"it sent {len(events)} frames at once")
             return
         for event in events:
             if not isinstance(event, Frame):
@@ -211,24 +212,30 @@ class Connection:
                     self._fragments = []
                     self._messages.append(whole)
             elif event.opcode is Opcode.TEXT:
-                self._trouble = not_draftglass(self.place, "it sent text, where every message is binary")
+                self._ended = self._foreign("it sent text, where every message is binary")
             elif event.opcode is Opcode.CLOSE:
                 close = self._protocol.close_rcvd
                 words = f"{close.code} {close.reason}".strip() if close is not None else ""
-                self._trouble = lost(self.place, f"the server closed it: {words}")
-        if self._trouble is not None:
+                self._ended = self._lost(f"the server closed it: {words}")
+        if self._ended is not None:
             return
         if self._protocol.handshake_exc is not None:
-            self._trouble = self._explain(self._protocol.handshake_exc)
+            self._ended = self._explain(self._protocol.handshake_exc)
         elif self._protocol.parser_exc is not None and not isinstance(self._protocol.parser_exc, EOFError):
-            self._trouble = not_draftglass(self.place, str(self._protocol.parser_exc))
+            self._ended = self._foreign(str(self._protocol.parser_exc))
 
-    def _explain(self, error: Exception) -> Trouble:
+    def _lost(self, detail: str = "") -> NoConnection:
+        return NoConnection(ConnectionLost(self.place, detail))
+
+    def _foreign(self, detail: str) -> NoConnection:
+        return NoConnection(NotDraftglass(self.place, detail))
+
+    def _explain(self, error: Exception) -> NoConnection:
         if isinstance(error, InvalidStatus):
             return from_status(error.response.status_code, self.place, self._path, self._address.token_file)
         if isinstance(error.__cause__, EOFError):
-            return lost(self.place, "before it was open")
-        return not_draftglass(self.place, str(error.__cause__ or error))
+            return self._lost("before it was open")
+        return self._foreign(str(error.__cause__ or error))
 
     def _flush(self) -> None:
         """Hand over to the system what it takes now. A memoryview is moved along, so nothing is copied again."""
@@ -247,15 +254,15 @@ class Connection:
         except (BlockingIOError, InterruptedError):
             pass
         except OSError as error:
-            if self._trouble is None:
-                self._trouble = lost(self.place, error.strerror or str(error))
+            if self._ended is None:
+                self._ended = self._lost(error.strerror or str(error))
 
     def _listen_for_life(self) -> None:
         """Ping a silent server; give up on one that stays silent."""
-        if self._trouble is not None:
+        if self._ended is not None:
             return
         if self._life.silence > (LOST_AFTER if self.open else PATIENCE):
-            self._trouble = silent(self.place, self._life.silence)
+            self._ended = NoConnection(NoAnswer(self.place, round(self._life.silence)))
         elif self.open and self._life.wants_ping():
             self._protocol.send_ping(b"draftglass")
             self._flush()

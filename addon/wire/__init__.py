@@ -8,7 +8,6 @@ from .errors import ProtocolError
 from .frame import Frame
 from .greeting import MAX_SIDE, MEMORY_BYTES, MEMORY_NAME, PROTOCOL, Hello, Probe, Welcome
 from .messages import (
-    LOADED,
     Dropped,
     Failure,
     Fields,
@@ -38,7 +37,6 @@ from .style import CONTROLS, Control, Region, Style
 
 __all__ = [
     "CONTROLS",
-    "LOADED",
     "MAX_MESSAGE_BYTES",
     "MAX_SIDE",
     "MEMORY_BYTES",

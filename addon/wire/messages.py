@@ -36,10 +36,6 @@ STATES = ("loading", "ready", "failed")
 PICTURE_ENCODINGS = ("rgb8", "jpeg")
 
 
-LOADED = "The model is loaded."
-"""The sentence of a :class:`Status` that has nothing else to tell."""
-
-
 @dataclass(frozen=True)
 class Status:
     """Server to client: the state of its model. Sent after :class:`Welcome` and on every change."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+from addon.problems.serving import LoraMissing, ModelMissing, ModelNotDownloaded
 from addon.wire import Entry
 from addon.wire.models import Kind
 
@@ -25,7 +26,7 @@ LONGEST = 1000
 
 
 class UnknownModel(EngineError):
-    """No model of that name, or not one that can be used; the message says what there is."""
+    """No model of that name, or not one that can be used; its problem says what there is."""
 
 
 class Catalogue:
@@ -53,9 +54,7 @@ class Catalogue:
     def preset(self, name: str) -> Preset:
         """The preset ``name``. Raises UnknownModel."""
         if name not in self.presets:
-            raise UnknownModel(
-                f"there is no model {name!r} to download: choose one of {', '.join(self.presets)}", "bad_request"
-            )
+            raise UnknownModel(ModelMissing(name, ", ".join(self.presets)))
         return self.presets[name]
 
     def model(self, name: str) -> ModelSpec:
@@ -64,7 +63,7 @@ class Catalogue:
             return self._preset_spec(self.presets[name])
         own = self._own().get(name)
         if own is None or own.purpose != "model":
-            raise UnknownModel(f"there is no model {name!r}: choose one of {self._model_names()}", "bad_request")
+            raise UnknownModel(ModelMissing(name, self._model_names()))
         return self._own_spec(own)
 
     def check(self, given: str) -> None:
@@ -74,11 +73,7 @@ class Catalogue:
         if given in self.presets:
             self._preset_spec(self.presets[given])
         elif given not in self._own() or self._own()[given].purpose != "model":
-            raise UnknownModel(
-                f"model is {given!r}, but there is neither such a path nor such a name: choose one of "
-                f"{self._model_names()}, or give a diffusers folder or a .safetensors file",
-                "bad_request",
-            )
+            raise UnknownModel(ModelMissing(given, self._model_names()))
 
     def find(self, given: str) -> ModelSpec:
         """What to load for ``given``: a path, or a name as for :meth:`model`. Raises UnknownModel."""
@@ -93,10 +88,8 @@ class Catalogue:
         """The LoRA ``name``. Raises UnknownModel."""
         own = self._own()
         if name not in own or own[name].purpose != "lora":
-            known = _some(other for other, one in own.items() if one.purpose == "lora") or "none yet"
-            raise UnknownModel(
-                f"there is no LoRA {name!r}: put its file into {self.folder / 'loras'} (there: {known})", "bad_request"
-            )
+            known = _some(other for other, one in own.items() if one.purpose == "lora")
+            raise UnknownModel(LoraMissing(name, known))
         return LoraFile(own[name].path, weight)
 
     def _own(self) -> dict[str, Own]:
@@ -111,11 +104,7 @@ class Catalogue:
         from . import pull
 
         if not pull.is_here(preset, self.records):
-            raise UnknownModel(
-                f"model {preset.name} is not on this machine yet: download it first "
-                f"(`python -m server models pull {preset.name}`, {preset.download_gb:g} GB)",
-                "bad_request",
-            )
+            raise UnknownModel(ModelNotDownloaded(preset.name, preset.download_bytes))
         places = self._places(preset)
         own = {"control", "ip_adapter"} - set(places)
         return self._with_style(

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from addon.problems import Problem
+from addon.problems.serving import BadRequest, ModelFailed
+from addon.problems.words import sentence
+
 
 class EngineError(Exception):
-    """A model that cannot be loaded or a picture that cannot be made.
+    """A model that cannot be loaded or a picture that cannot be made, and the ``problem`` that says why.
 
-    ``str(error)`` is one sentence for the user that names the thing, its value and the remedy; ``code`` is one of
-    the wire's ``Failure`` codes: ``bad_request``, ``model_failed``, ``out_of_memory`` or ``internal``. ``missing``:
-    bytes of memory that were too few, where that is known.
+    Made from a problem; or from a sentence that names the thing, its value and the remedy, which no part of the
+    program needs to understand. ``is_request``: the request is at fault, not the model.
     """
 
-    def __init__(self, sentence: str, code: str = "model_failed", missing: int = 0) -> None:
-        super().__init__(sentence)
-        self.code, self.missing = code, missing
+    def __init__(self, problem: Problem | str, code: str = ModelFailed.code) -> None:
+        if isinstance(problem, str):
+            problem = BadRequest(problem) if code == BadRequest.code else ModelFailed(problem)
+        super().__init__(problem)
+        self.problem = problem
+
+    @property
+    def code(self) -> str:
+        """The problem's code in the protocol."""
+        return self.problem.code
+
+    def __str__(self) -> str:
+        """For logs and command lines."""
+        return sentence(self.problem)

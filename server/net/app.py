@@ -19,7 +19,7 @@ from ..catalogue import Catalogue
 from ..config import Config
 from ..engine import ModelSpec
 from ..serving.metrics import Metrics
-from ..serving.model_in_use import Engine, Load, Report
+from ..serving.model_in_use import Engine, Load, OnProgress
 from ..serving.model_service import Desk
 from ..serving.worker import Worker
 from .auth import Guard
@@ -56,7 +56,7 @@ class Models(BaseModel):
 def load_spec(spec: ModelSpec, config: Config) -> Load:
     """Return what loads the engine of ``spec`` as ``config`` has it."""
 
-    def load(progress: Report) -> Engine:
+    def load(progress: OnProgress) -> Engine:
         progress(0.0, "The engine is being started.")
         from ..engine import StableDiffusionLcm  # here, as importing torch takes seconds
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import hashlib
+import logging
 import time
 from collections.abc import Callable
 
@@ -13,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from addon.problems import Problem
+from addon.problems.serving import BadMessage, ProtocolVersion
 from addon.transport.compression import ENCODINGS, squeeze, stretch
 from addon.transport.shared_memory import SharedMemory
 from addon.wire import (
     PROTOCOL,
     Dropped,
     Failure,
-    Fields,
     Hello,
     Message,
     Picture,
@@ -36,9 +38,11 @@ from addon.wire import (
 from ..serving.mailbox import CREDITS
 from ..serving.metrics import Metrics
 from ..serving.model_service import Ask, Desk
+from ..serving.reports import failure_of, line, problem_of_message
 from ..serving.worker import Answer, Worker
 from .outbox import Outbox
 
+log = logging.getLogger(__name__)
 GREETING_SECONDS = 10.0
 """How long a connection may stay without a Hello."""
 STALL_SECONDS = 30.0
@@ -73,6 +77,7 @@ class Session:
         self._cut = cut
         self._outbox = Outbox()
         self._upload = Upload("0" * 64, np.zeros((8, 8, 3), np.uint8))  # the style picture; no request asks for this
+        self._client = ""  # as it calls itself
         self._memory: SharedMemory | None = None
         self._places: dict[int, int] = {}  # requests not yet answered -> where their pictures go
         self._small: set[int] = set()  # requests not yet answered whose pictures are to be made small
@@ -92,6 +97,8 @@ class Session:
             await self._socket.accept()
             if not await self._greet():
                 return
+            host = self._socket.client.host if self._socket.client is not None else "unknown"
+            log.info("a client from %s has connected: %s", host, self._client)
             joined()  # from here on every change of the status arrives; the one that holds now comes first
             self._post(self._worker.status)
             tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
@@ -119,24 +126,19 @@ class Session:
             async with asyncio.timeout(GREETING_SECONDS):
                 hello = unpack(await self._receive())
         except TimeoutError:
-            await self._refuse(f"no hello came within {GREETING_SECONDS:g} seconds", "bad_message")
+            await self._refuse(BadMessage(f"no hello came within {GREETING_SECONDS:g} seconds"))
             return False
         except ProtocolError as error:
-            await self._refuse(str(error), error.code)
+            await self._refuse(problem_of_message(error))
             return False
         if not isinstance(hello, Hello):
             kind = type(hello).__name__.lower()
-            await self._refuse(f"the first message is a {kind}, but must be a hello", "bad_message")
+            await self._refuse(BadMessage(f"the first message is a {kind}, but must be a hello"))
             return False
         if hello.protocol != PROTOCOL:
-            older = "the client" if hello.protocol < PROTOCOL else "the server"
-            await self._refuse(
-                f"the client speaks version {hello.protocol} of the protocol and the server version {PROTOCOL}: "
-                f"update {older}",
-                "protocol_version",
-                {"client": hello.protocol, "server": PROTOCOL},
-            )
+            await self._refuse(ProtocolVersion(hello.protocol, PROTOCOL))
             return False
+        self._client = line(hello.client, 200)
         if hello.memory:
             self._memory = SharedMemory.open(hello.memory)
         self._encodings = tuple(encoding for encoding in ENCODINGS if encoding in hello.encodings)
@@ -169,7 +171,8 @@ class Session:
                 picture = self._style_picture(message)
             except ProtocolError as error:
                 self._metrics.failures.labels(error.code).inc()
-                self._post(Failure(error.code, id=error.id, sentence=str(error)[:4000]))
+                log.warning("a message was refused: %s", line(str(error), 1000))
+                self._post(failure_of(problem_of_message(error), error.id))
             else:
                 if message.picture_at is not None:
                     self._places[message.frame.id] = message.picture_at
@@ -244,7 +247,9 @@ class Session:
             return pack(message, squeeze=squeeze)
         return pack(message) if at is None else pack(message, self._memory, at)
 
-    async def _refuse(self, sentence: str, code: str, fields: Fields | None = None) -> None:
-        self._metrics.failures.labels(code).inc()
-        await self._send(Failure(code, fields or {}, sentence=sentence[:4000]))
-        await self._socket.close(REFUSED, sentence.encode()[:120].decode("utf-8", "ignore"))
+    async def _refuse(self, problem: Problem) -> None:
+        self._metrics.failures.labels(problem.code).inc()
+        failure = failure_of(problem)
+        log.warning("a client was refused: %s", failure.sentence)
+        await self._send(failure)
+        await self._socket.close(REFUSED, failure.sentence.encode()[:120].decode("utf-8", "ignore"))

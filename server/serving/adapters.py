@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from addon.problems.serving import LoraMissing
 from addon.wire import Style
 
 from ..engine import EngineError, LoraFile
@@ -54,7 +55,7 @@ class Outfit:
         if not names:
             return ()
         if self._find is None:
-            raise EngineError(f"there is no LoRA {names[0]!r}: this server has none", "bad_request")
+            raise EngineError(LoraMissing(names[0]))
         if names != self._names or not all(file.path.exists() for file in self._files):
             self._files = tuple(self._find(name, 1.0) for name in names)
             self._names = names

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 import threading
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,11 +12,25 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from addon.wire import LOADED, Request, Status
+from addon.problems import Problem, Report
+from addon.problems.serving import (
+    LoadedWithout,
+    LoadingStep,
+    MemoryReleased,
+    ModelKept,
+    ModelRestored,
+    ModelSwapped,
+    OtherModelLoading,
+    OutOfMemory,
+    ReloadFailed,
+)
+from addon.wire import Request, Status
+from addon.wire.messages import State
 
 from ..engine import EngineError
 from .adapters import Dressable
 from .metrics import Metrics
+from .reports import problem_of, status_of
 
 OnStep = Callable[[int, int], None]
 
@@ -44,10 +57,11 @@ class Engine(Dressable, Protocol):
     def close(self) -> None: ...
 
 
+log = logging.getLogger(__name__)
 RETRY_SECONDS = 5.0
 """Between two tries to load again a model whose memory was given back."""
-Report = Callable[[float, str], None]
-Load = Callable[[Report], Engine]
+OnProgress = Callable[[float, str], None]
+Load = Callable[[OnProgress], Engine]
 """Loads an engine, reporting a fraction from 0 to 1 and what is being done, in words."""
 
 
@@ -77,7 +91,9 @@ class Holder:
         on_status: Callable[[Status], None],
         wake: Callable[[], None],
     ) -> None:
-        self.status = Status("loading", 0, line(model, 400), sentence="The model is being loaded.")
+        self.status = status_of("loading", 0, model)
+        self.problem: Problem | None = None
+        """Why the newest load failed; None once one went well."""
         self.stopping = False
         self.used = time.perf_counter()
         """When a frame or a load was last begun or ended, by ``time.perf_counter``."""
@@ -131,8 +147,8 @@ class Holder:
             # Another program, a render in Blender perhaps, may have the memory just now: it is tried again with a
             # later frame. A status of "failed" would have no client ask for one.
             self._released, self._next_try = True, time.perf_counter() + RETRY_SECONDS
-            words = f"{self._now.model} could not be loaded again, which a later frame will try: {self.status.sentence}"
-            self._set(Status("ready", 0, line(self._now.model, 400), sentence=line(words, 4000)))
+            if self.problem is not None:  # else the server is ending
+                self._set("ready", 0, self._now.model, ReloadFailed(self._now.model, self.problem))
         return self._engine
 
     def follow(self) -> bool:
@@ -165,10 +181,7 @@ class Holder:
             return
         name = self._close()
         self._released = True
-        words = (
-            f"The memory of {name} was given back after {seconds:g} seconds without a frame; the next loads it again."
-        )
-        self._set(Status("ready", 0, line(name, 400), sentence=line(words, 4000)))
+        self._set("ready", 0, name, MemoryReleased(name, seconds))
 
     def close(self) -> None:
         """Close the engine. A load that is under way is left to end with the process."""
@@ -189,22 +202,17 @@ class Holder:
             _shut(old)
             self._adopt(wish, result)
         elif isinstance(result, Abandoned):
-            self._say(old, LOADED)
-        elif isinstance(result, EngineError) and result.code == "out_of_memory" and _would_fit(result, old):
+            self._ready(old)
+        elif _would_fit_alone(problem := problem_of(result), old):
             name = self._close()
-            first = f"There is too little memory for both: {name} is released before {wish.model} is loaded."
-            self._set(Status("loading", 0, line(wish.model, 400), sentence=line(first, 4000)))
+            self._set("loading", 0, wish.model, ModelSwapped(wish.model, name))
             before = self._now
-            if not self._load_here(wish) and not self.stopping:
-                words = self.status.sentence
-                if self._load_here(before):
-                    assert self._engine is not None
-                    self._say(
-                        self._engine, f"{wish.model} could not be loaded, so {self._engine.name} is back: {words}"
-                    )
+            if not self._load_here(wish) and (cause := self.problem) is not None and self._load_here(before):
+                assert self._engine is not None
+                self._ready(self._engine, ModelRestored(wish.model, self._engine.name, cause))
         else:
-            _log(result)
-            self._say(old, f"{wish.model} could not be loaded, so {old.name} stays: {sentence(result)}")
+            log_failure(f"the model {wish.model} could not be loaded", result)
+            self._ready(old, ModelKept(wish.model, old.name, problem))
 
     def _load_beside(self, wish: _Wish) -> None:
         old = self._engine
@@ -213,9 +221,7 @@ class Holder:
         def report(fraction: float, words: str) -> None:
             if self.stopping or self._next is not None:
                 raise Abandoned
-            self._say(
-                old, f"{wish.model} is being loaded, {fraction:.0%}: {words}; {old.name} serves until it is ready."
-            )
+            self._ready(old, OtherModelLoading(wish.model, old.name, round(100 * fraction), words))
 
         result: Engine | Exception
         try:
@@ -228,28 +234,27 @@ class Holder:
     def _load_in_place_of_released(self, wish: _Wish) -> None:
         """Load ``wish``; where that fails, the model whose memory was given back is still the one that serves."""
         before = self._now
-        if not self._load_here(wish) and not self.stopping:
-            words = f"{wish.model} could not be loaded, so {before.model} stays: {self.status.sentence}"
+        if not self._load_here(wish) and self.problem is not None:
             self._now, self._released = before, True
-            self._set(Status("ready", 0, line(before.model, 400), sentence=line(words, 4000)))
+            self._set("ready", 0, before.model, ModelKept(wish.model, before.model, self.problem))
 
     def _load_here(self, wish: _Wish) -> bool:
         """Load in this thread, with nothing to serve meanwhile. Returns whether that went well."""
-        self._released = False
+        self._released, self.problem = False, None
 
         def report(fraction: float, words: str) -> None:
             if self.stopping:
                 raise Abandoned
-            percent = round(100 * min(max(fraction, 0.0), 1.0))
-            self._set(Status("loading", percent, line(wish.model, 400), sentence=line(words, 4000)))
+            self._set("loading", round(100 * min(max(fraction, 0.0), 1.0)), wish.model, LoadingStep(words))
 
         try:
             engine = wish.load(report)
         except Abandoned:
             return False
         except Exception as error:  # the server stays up to say what went wrong
-            _log(error)
-            self._set(Status("failed", self.status.percent, line(wish.model, 400), sentence=sentence(error)))
+            log_failure(f"the model {wish.model} could not be loaded", error)
+            self.problem = problem_of(error)
+            self._set("failed", self.status.percent, wish.model, self.problem)
             return False
         self._adopt(wish, engine)
         return True
@@ -257,12 +262,15 @@ class Holder:
     def _adopt(self, wish: _Wish, engine: Engine) -> None:
         self._engine, self._now = engine, wish
         self.used = time.perf_counter()
-        self._say(engine, getattr(engine, "left_out", "") or LOADED)  # an engine of few words leaves nothing out
+        log.info("the model %s is loaded", engine.name)
+        left_out = getattr(engine, "left_out", "")  # an engine of few words leaves nothing out
+        self._ready(engine, LoadedWithout(left_out) if left_out else None)
 
-    def _say(self, engine: Engine, words: str) -> None:
-        self._set(Status("ready", 100, line(engine.name, 400), sentence=line(words, 4000)))
+    def _ready(self, engine: Engine, report: Report | None = None) -> None:
+        self._set("ready", 100, engine.name, report)
 
-    def _set(self, status: Status) -> None:
+    def _set(self, state: State, percent: float, model: str, report: Report | None) -> None:
+        status = status_of(state, percent, model, report)
         if status == self.status:
             return
         self.status = status
@@ -270,19 +278,9 @@ class Holder:
         self._on_status(status)
 
 
-def _would_fit(shortage: EngineError, engine: Engine) -> bool:
-    """Whether there may be enough once ``engine`` is closed, which frees somewhat more than its weights take."""
-    return shortage.missing <= 1.2 * engine.memory_bytes
-
-
-def sentence(error: Exception) -> str:
-    """What ``error`` says, as a message may carry it."""
-    return line(str(error), 3900) or type(error).__name__
-
-
-def line(text: str, longest: int) -> str:
-    """``text`` as a message may carry it: one line, and valid Unicode, which a path need not be."""
-    return " ".join(text.split()).encode("utf-8", "replace").decode()[:longest]
+def _would_fit_alone(problem: Problem, engine: Engine) -> bool:
+    """Whether memory ran out, and may suffice once ``engine`` is closed, which frees somewhat more than its weights."""
+    return isinstance(problem, OutOfMemory) and problem.missing <= 1.2 * engine.memory_bytes
 
 
 def _shut(engine: Engine) -> None:
@@ -290,11 +288,9 @@ def _shut(engine: Engine) -> None:
     try:
         engine.close()
     except Exception as error:
-        _log(error)
+        log_failure("the model could not be closed", error)
 
 
-def _log(error: Exception) -> None:
-    if isinstance(error, EngineError):
-        print(f"python -m server: {error}", file=sys.stderr)
-    else:
-        traceback.print_exception(error, file=sys.stderr)
+def log_failure(what: str, error: Exception) -> None:
+    """One line for a failure that was foreseen; with the traceback where it was not."""
+    log.error("%s: %s", what, error, exc_info=None if isinstance(error, EngineError) else error)

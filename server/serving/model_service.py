@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from addon.problems.serving import ModelBusy, ModelInUse, NotDownloading
 from addon.wire import (
     CancelPull,
     Failure,
@@ -32,11 +33,14 @@ from ..catalogue import Catalogue
 from ..catalogue.cancel import CANCEL
 from ..catalogue.records import cancelled
 from ..engine import EngineError, ModelSpec
-from .model_in_use import Load, line, sentence
+from .model_in_use import Load
+from .reports import failure_of, line
 from .worker import Worker
 
 ROOT = Path(__file__).resolve().parents[2]
 VERBS = {PullModel: "pull", RemoveModel: "remove", VerifyModel: "verify"}
+TASKS = {"pull": "download", "remove": "removal", "verify": "check"}
+"""What a person calls each of them."""
 Ask = ListModels | LoadModel | PullModel | CancelPull | RemoveModel | VerifyModel
 Answer = Models | ModelProgress | Failure
 
@@ -79,7 +83,7 @@ class Desk:
                 case _:
                     await self._start(VERBS[type(message)], message.name)
         except EngineError as error:
-            asker.deliver(Failure("bad_request", sentence=sentence(error)))
+            asker.deliver(failure_of(error.problem))
 
     def leave(self, asker: Asker) -> None:
         """``asker`` has left; its downloads go on."""
@@ -113,11 +117,9 @@ class Desk:
         if verb == "remove" and (
             users := await asyncio.to_thread(self._catalogue.borrowers, name, self._worker.models)
         ):
-            by = "" if name in users else f" by {users[0]}, which has parts of it"
-            raise EngineError(f"{name} is in use{by}: load another model before you remove it", "bad_request")
+            raise EngineError(ModelInUse(name, "" if name in users else users[0]))
         if name in self._running:
-            busy = self._running[name][0]
-            raise EngineError(f"{name} is busy: wait until its {busy} has ended, or cancel it", "bad_request")
+            raise EngineError(ModelBusy(name, TASKS[self._running[name][0]]))
         self._running[name] = (verb, None)  # before anything is waited for: another client may ask the same
         try:
             process = await self._spawn(verb, name)
@@ -154,7 +156,7 @@ class Desk:
     def _cancel(self, name: str) -> None:
         verb, process = self._running.get(name, ("", None))
         if verb != "pull":
-            raise EngineError(f"{name} is not being downloaded: there is nothing to cancel", "bad_request")
+            raise EngineError(NotDownloading(name))
         self._cancelled.add(name)
         if process is not None:  # else it is being started, and ended then
             _tell_to_end(process)

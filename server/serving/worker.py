@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -13,14 +11,16 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from addon.problems import Problem
+from addon.problems.serving import ModelFailed
 from addon.wire import Dropped, Failure, Picture, Progress, Request, Status
 
-from ..engine import EngineError
 from .adapters import FindLora, Outfit
 from .histories import Histories
 from .mailbox import Mailboxes, Turn
 from .metrics import Metrics
-from .model_in_use import Abandoned, Engine, Holder, Load, Rendered, line, sentence
+from .model_in_use import Abandoned, Engine, Holder, Load, Rendered, log_failure
+from .reports import failure_of, line, problem_of
 
 __all__ = ["Answer", "Client", "Engine", "Letter", "Load", "Rendered", "Worker"]
 
@@ -166,10 +166,10 @@ class Worker:
 
     def _answer(self, taken: Sequence[tuple[Client, Letter]]) -> bool:
         """Answer the letters of ``taken``, rendered in one go; False where that failed for several of them."""
-        answers: Sequence[Picture | Failure]
+        answers: Sequence[Picture | Problem]
         try:
             engine = self._holder.engine()
-            answers = [self._failed()] * len(taken) if engine is None else self._render(engine, taken)
+            answers = [self._no_model()] * len(taken) if engine is None else self._render(engine, taken)
         except Abandoned:
             self._metrics.abandoned.inc(len(taken))
             self.mailboxes.answered([client for client, _ in taken])
@@ -177,25 +177,22 @@ class Worker:
         except Exception as error:  # whatever it is, it belongs to these requests
             if len(taken) > 1:
                 return False
-            answers = [_failure_of(error)]
+            log_failure("a frame has no picture", error)
+            answers = [problem_of(error)]
         self.mailboxes.answered([client for client, _ in taken])
         for (client, letter), answer in zip(taken, answers, strict=True):
-            if isinstance(answer, Failure):
+            if isinstance(answer, Problem):
                 self._metrics.failures.labels(answer.code).inc()
-                answer = replace(answer, id=letter.request.frame.id)
+                client.deliver(failure_of(answer, letter.request.frame.id))
             else:
                 self._metrics.pictures.inc()
                 self._metrics.observe(answer.timings)
-            client.deliver(answer)
+                client.deliver(answer)
         return True
 
-    def _failed(self) -> Failure:
-        words = (
-            self.status.sentence
-            if self.status.state == "ready"
-            else f"The model could not be loaded: {self.status.sentence}"
-        )
-        return Failure("model_failed", sentence=words[:4000])
+    def _no_model(self) -> Problem:
+        """Why there is no engine; while the server is ending there need not be a reason."""
+        return self._holder.problem or ModelFailed("The model was not loaded.")
 
     def _render(self, engine: Engine, taken: Sequence[tuple[Client, Letter]]) -> list[Picture]:
         started = time.perf_counter()
@@ -247,10 +244,3 @@ def _picture(engine: Engine, letter: Letter, rendered: Rendered, started: float,
     return Picture(
         frame.id, rendered.image, frame.captured, request.settle, name, timings, letter.arrived, ended, after
     )
-
-
-def _failure_of(error: Exception) -> Failure:
-    if isinstance(error, EngineError):
-        return Failure(error.code, sentence=sentence(error))
-    traceback.print_exception(error, file=sys.stderr)
-    return Failure("internal", sentence=f"The engine failed: {sentence(error)}"[:4000])

@@ -15,6 +15,7 @@ BEGIN = f"""
 import importlib
 live = importlib.import_module("{EXTENSION}.addon.blender.live.switch")
 settings = bpy.context.scene.draftglass
+settings.settle_size = 0
 preferences = bpy.context.preferences.addons["{EXTENSION}"].preferences
 """
 

@@ -29,7 +29,11 @@ panel.bl_options = set()  # open from the beginning
 bpy.utils.register_class(panel)
 """
 DROP = """
-list(bpy.ops.wm.drop_import_file("INVOKE_DEFAULT", directory={folder!r}, files=[{{"name": {name!r}}}]))
+bpy.context.space_data.show_region_ui = True
+onto = next(r for r in bpy.context.area.regions if r.type == {region!r})
+with bpy.context.temp_override(region=onto):
+    dropped = list(bpy.ops.wm.drop_import_file("INVOKE_DEFAULT", directory={folder!r}, files=[{{"name": {name!r}}}]))
+dropped
 """
 TAKE = "bpy.ops.draftglass.restore_file('INVOKE_DEFAULT', filepath={path!r})"
 
@@ -63,7 +67,7 @@ def test_kept_restored_and_recorded(live: Live, tmp_path: Path) -> None:
     assert run("len(gallery.entries()) >= 2 and gallery.entries()[0].kept")
     assert run("all(item[3] for item in gallery._items)"), "a picture has no thumbnail"
 
-    # Somewhere else, with other settings; then the file is dropped on the 3D View.
+    # Somewhere else, with other settings; then the file is dropped on the sidebar.
     live.orbit((-170, 40))
     run("settings.prompt, settings.steps = 'something else', 1")
     live.rest()
@@ -71,7 +75,7 @@ def test_kept_restored_and_recorded(live: Live, tmp_path: Path) -> None:
     # Where Blender itself has a use for a PNG too, a menu asks.
     left, top, width, height = live.window.rectangle("VIEW_3D")
     live.window.screen.move_to(left + width // 2, top + height // 2)
-    offered = run(DROP.format(folder=str(path.parent), name=path.name))
+    offered = run(DROP.format(region="UI", folder=str(path.parent), name=path.name))
     live.window.catch_up()
     live.shot("dropped")
     if offered == ["INTERFACE"]:
@@ -86,6 +90,10 @@ def test_kept_restored_and_recorded(live: Live, tmp_path: Path) -> None:
     objects = run("len(bpy.data.objects)")
     run(TAKE.format(path=str(tmp_path / "other.png")))
     live.window.until(f"len(bpy.data.objects) == {objects + 1}")  # not swallowed
+    asked = run(DROP.format(region="WINDOW", folder=str(tmp_path), name="other.png"))
+    assert asked != ["INTERFACE"], "a reference dropped on the viewport is asked about"
+    live.window.until(f"len(bpy.data.objects) == {objects + 2}")
+    run("bpy.context.space_data.show_region_ui = False")
     live.rest()
 
     # The panel, with the gallery.

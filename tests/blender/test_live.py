@@ -136,7 +136,7 @@ def test_server_that_hangs_and_goes_on(live: Live, tmp_path: Path) -> None:
         try:
             live.window.run("bpy.data.objects['Cube'].location.x = 2")
             said = live.wait_for("that it is said", lambda stats: "has not answered for" in stats["sentence"])
-            assert said["state"] == "live" and live.window.run("live.problem().code") == "silent"
+            assert said["state"] == "live" and live.window.run("live.problem().code") == "no_answer"
             live.shot("hung")
         finally:
             os.kill(server.process.pid, signal.SIGCONT)

@@ -82,7 +82,7 @@ def test_models_and_loras(live: Live) -> None:
     window.run("settings.strength, settings.steps, settings.size = 0.9, 2, 256")
     assert settled(live) == first, "the same weights by another name must make the same picture"
     window.run("bpy.ops.draftglass.use_model(name='broken')")
-    window.until("live.sentence().startswith('Broken could not be loaded, so mine stays')")
+    window.until("live.sentence().startswith('broken could not be loaded, so mine goes on')")
     sent = live.stats()["frames_sent"]
     window.run("settings.seed = 5")
     live.wait_for("a frame", lambda stats: stats["frames_sent"] > sent)

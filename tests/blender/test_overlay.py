@@ -24,7 +24,7 @@ space.shading.background_type, space.shading.background_color = "VIEWPORT", (0.0
 bpy.data.objects["Cube"].color = (0.8, 0.1, 0.02, 1)
 bpy.data.objects["Cube"].scale = (2, 2, 2)
 settings.prompt, settings.size = "a negative of a castle", 512
-overlay().hud = False
+overlay().split = 0
 bpy.ops.ed.undo_push(message="plain")
 """
 PLACE = """

@@ -17,6 +17,7 @@ from tests.blender.window import Window
 
 BEGIN = """
 setup = importlib.import_module("bl_ext.user_default.draftglass.addon.blender.server.setup")
+words = importlib.import_module("bl_ext.user_default.draftglass.addon.problems.words")
 process = importlib.import_module("bl_ext.user_default.draftglass.addon.blender.server.process")
 import ctypes
 libc = ctypes.CDLL(None)
@@ -27,7 +28,7 @@ NOW = """
 _m = setup.manager
 _e = process.environment()
 _p = _m.problem
-{"phase": _m.phase, "code": _p.code if _p else "", "sentence": _p.sentence if _p else "",
+{"phase": _m.phase, "code": _p.code if _p else "", "sentence": words.sentence(_p) if _p else "",
  "fraction": _m.run.fraction if _m.run else 0, "line": _m.run.line if _m.run else "",
  "environment": _e.state if _e else "", "live": live.state(), "problem": live.problem().code if live.problem() else "",
  "says": live.sentence(), "timer": bpy.app.timers.is_registered(setup._beat),
@@ -121,7 +122,7 @@ def test_from_nothing_to_live_by_clicks(artist: Artist, tmp_path: Path) -> None:
 
     artist.sidebar.click(1)  # Start Live: there is no server, and Blender may not go online
     now = artist.wait("the refusal", lambda now: now["code"])
-    assert now["code"] == "offline" and now["folders"] == []
+    assert now["code"] == "online_access_off" and now["folders"] == []
     artist.live.shot("offline")
     artist.sidebar.click(0)  # Allow Online Access
     artist.window.until("bpy.app.online_access")
@@ -143,7 +144,7 @@ def test_from_nothing_to_live_by_clicks(artist: Artist, tmp_path: Path) -> None:
         assert artist.now()["phase"] == "running", "Blender waited for the set-up"
         artist.sidebar.click(0)  # Cancel
         now = artist.wait("the end", lambda now: now["phase"] == "idle")
-    assert now["code"] == "cancelled" and now["folders"] == [] and now["environment"] == "absent"
+    assert now["code"] == "set_up_cancelled" and now["folders"] == [] and now["environment"] == "absent"
     artist.live.shot("cancelled")
     artist.choose("small-one==1.0")
 
@@ -171,7 +172,7 @@ def test_from_nothing_to_live_by_clicks(artist: Artist, tmp_path: Path) -> None:
         artist.wait("paused", lambda now: now["live"] == "paused")
         artist.window.run("live.paused = False")
         server.kill()
-        now = artist.wait("that it is gone", lambda now: now["problem"] == "refused_connection")
+        now = artist.wait("that it is gone", lambda now: now["problem"] == "connection_refused")
         artist.live.shot("server gone")
         artist.window.run("bpy.ops.draftglass.stop()")
         assert artist.now()["live"] == "stopped"
@@ -180,10 +181,10 @@ def test_from_nothing_to_live_by_clicks(artist: Artist, tmp_path: Path) -> None:
 def test_failures_each_have_their_sentence(artist: Artist) -> None:
     artist.window.run("bpy.context.preferences.system.use_online_access = True")
     artist.choose("no-such-package==3")
-    now = artist.fails("unknown package", "no_package")
+    now = artist.fails("unknown package", "package_not_found")
     assert "no-such-package==3" in now["sentence"] and now["folders"] == []
     artist.choose("small-one", options="--index-url http://127.0.0.1:9/simple")
-    assert artist.fails("no network", "no_network")["folders"] == []
+    assert artist.fails("no network", "network_failed")["folders"] == []
     artist.choose("small-one")
 
     # Start sets up, then starts. The server's own packages are not in that list: it ends as soon as it is started.
@@ -212,7 +213,7 @@ def test_a_full_disk_and_one_that_is_read_only(artist: Artist) -> None:
         pytest.skip("a disk to fill needs root")
     assert artist.fails("disk full", "disk_full")["folders"] == []
     assert artist.window.run(f"mount({REMOUNT | READ_ONLY}, b'')") == 0
-    assert artist.fails("read only", "read_only")["folders"] == []
+    assert artist.fails("read only", "not_writable")["folders"] == []
     assert artist.window.run("libc.umount(str(place).encode())") == 0
     artist.window.run("bpy.ops.draftglass.set_up(agreed=True)")
     artist.wait("the set-up", lambda now: now["phase"] == "idle" and now["environment"] == "complete")

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from addon.problems.viewport import BadSettings, CaptureFailed, EngineNotCaptured
+from addon.problems.words import sentence
 from tests.blender.serving import Server
 from tests.bpy.shapes import cube
 from tests.bpy.test_out_of_the_way import beat_until, live, rest, server, start
@@ -39,7 +41,7 @@ SPOILED: dict[str, Callable[[Any], None]] = {
 def mend(scene: Any) -> None:
     for name in ("prompt", "guidance", "steps", "seed"):
         scene.draftglass.property_unset(name)
-    scene.draftglass.size = 64
+    scene.draftglass.size, scene.draftglass.settle_size = 64, 0
     scene.draftglass.models.loras.clear()
 
 
@@ -55,8 +57,8 @@ def test_a_bad_value_never_ends_live(live: Any, scene: Any, server: Server, spoi
     assert live.running(), live.problem()
     assert live.stats()["frames_sent"] == sent
     problem = live.problem()
-    assert problem is not None and problem.code == "bad_settings"
-    assert problem.sentence.endswith(".") and live.sentence() == problem.sentence
+    assert isinstance(problem, BadSettings)
+    assert sentence(problem).endswith(".") and live.sentence() == sentence(problem)
     mend(scene)
     scene.draftglass.prompt = "another"
     beat_until(live, lambda stats: stats["frames_sent"] > sent)
@@ -69,7 +71,7 @@ def test_settle_steps_beyond_all_limits(live: Any, scene: Any) -> None:
     store(scene.draftglass, "settle_steps", 10**6)
     start(live)
     beat_until(live, lambda stats: live.problem() is not None)
-    assert live.running() and live.problem().code == "bad_settings"
+    assert live.running() and isinstance(live.problem(), BadSettings)
     scene.draftglass.property_unset("settle_steps")
     rest(live)
     assert live.problem() is None
@@ -87,7 +89,7 @@ def test_a_view_from_nowhere(live: Any, scene: Any, monkeypatch: pytest.MonkeyPa
         spoiled.setattr(drafts, "projection_of", lambda viewport: Matrix.Diagonal((math.nan, 1, 1, 1)))
         cube(scene, (0, 0, 0))
         beat_until(live, lambda stats: live.problem() is not None)
-        assert live.running() and live.problem().code == "no_capture" and "no number" in live.sentence()
+        assert live.running() and isinstance(live.problem(), CaptureFailed) and "no number" in live.sentence()
     beat_until(live, lambda stats: stats["frames_sent"] > sent)
     rest(live)
     assert live.problem() is None
@@ -158,7 +160,7 @@ def test_what_cycles_draws_is_not_taken_for_black(live: Any, scene: Any, server:
         live.tick()
     problem = live.problem()
     assert live.running() and live.stats()["frames_sent"] == sent
-    assert problem is not None and problem.sentence == "What Cycles draws in Rendered shading cannot be captured."
+    assert problem == EngineNotCaptured("Cycles")
     assert bpy.ops.draftglass.use_solid() == {"FINISHED"}
     beat_until(live, lambda stats: live.problem() is None)
     viewport.space.shading.type = "RENDERED"

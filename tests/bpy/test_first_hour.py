@@ -154,6 +154,15 @@ def test_the_search_finds_live_first_and_maintenance_a_menu_deeper(addon: Any) -
         return [getattr(bpy.ops.draftglass, name).get_rna_type().name for name in names]
 
     first, maintenance = labels(DRAFTGLASS_MT_menu), labels(DRAFTGLASS_MT_server)
-    assert first[0] == "Start Draftglass"
+    assert first[0] == "Start Draftglass Live"
     assert not [label for label in maintenance if "Draftglass" in label], "the search would put these beside Start"
     assert len(maintenance) == 7 and not set(DRAFTGLASS_MT_server.operators) & set(DRAFTGLASS_MT_menu.operators)
+
+
+def test_the_website_is_that_of_the_manifest(addon: Any) -> None:
+    import tomllib
+
+    from addon.blender.ui.preferences import BUGS, WEBSITE
+
+    manifest = tomllib.loads((Path(__file__).parents[2] / "blender_manifest.toml").read_text("utf-8"))
+    assert manifest["website"] == WEBSITE and BUGS.startswith(WEBSITE)

@@ -40,7 +40,7 @@ def addon(scene: Any) -> Iterator[Any]:
     from addon.blender.live import switch as live
 
     registration.register()
-    scene.draftglass.size, scene.draftglass.settle_steps = 128, 2
+    scene.draftglass.size, scene.draftglass.settle_steps, scene.draftglass.settle_size = 128, 2, 0
     yield live
     registration.unregister()
 
@@ -233,3 +233,31 @@ def test_registering_twice_leaves_nothing_behind(scene: Any) -> None:
         assert not hasattr(bpy.types.Scene, "draftglass")
         assert not hasattr(bpy.types, "DRAFTGLASS_OT_start")
     assert handlers() == before
+
+
+def test_the_picture_at_rest_is_larger_and_nothing_jumps(session: Any, scene: Any) -> None:
+    import bpy
+
+    def settled() -> Iterator[Any]:
+        """The picture of the next settle frame."""
+        sent = session.stats()["settle_sent"]
+        yield
+        beat_until(session, lambda s: s["settle_sent"] > sent and s["pictures"] + s["dropped"] == s["frames_sent"])
+        yield session.picture()
+
+    block = cube(scene, (0, 0, 0))
+    scene.draftglass.size, scene.draftglass.settle_size = 64, 192
+    at_rest(session)
+    shown = session.picture()
+    assert shown.settled and max(shown.size) == 192 and max(shown.request.frame.image.shape[:2]) == 192
+    image = bpy.data.images["Draftglass"]
+    sizes = []
+    session.on_picture.append(lambda picture: sizes.append((max(picture.size), max(image.size))))
+    for change in (lambda: setattr(block.location, "x", 0.5), lambda: setattr(scene.draftglass, "settle_size", 0)):
+        watch = settled()
+        next(watch)
+        change()
+        bpy.context.view_layer.update()
+        assert next(watch).settled
+    assert sizes[0] == (64, 192), "the Image keeps the size of the picture at rest"
+    assert (192, 192) in sizes and sizes[-1][0] == 64, "another size at rest is another picture"

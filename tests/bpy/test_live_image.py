@@ -72,7 +72,7 @@ def test_it_is_found_again_in_a_saved_file(live: Any, scene: Any, tmp_path: Path
     live.stop()
     bpy.ops.wm.open_mainfile(filepath=path)
     assert (picture_of(bpy.data.images["town"]) == kept).all(), "the picture is not in the file"
-    bpy.context.scene.draftglass.size = 64
+    bpy.context.scene.draftglass.size, bpy.context.scene.draftglass.settle_size = 64, 0
     start(live)
     cube(bpy.context.scene, (0, 0, 0))
     rest(live)

@@ -29,7 +29,7 @@ def live(scene: Any, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[An
     from addon.blender.live import switch as live
 
     registration.register()
-    scene.draftglass.size = 64
+    scene.draftglass.size, scene.draftglass.settle_size = 64, 0
     monkeypatch.setattr(models, "LOOK_SECONDS", 0.0)
     with script(shop) as address:
         chosen = SimpleNamespace(server_url=address.url, token="t" * 32, token_file="", server_python="")

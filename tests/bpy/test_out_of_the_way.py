@@ -28,7 +28,7 @@ def live(scene: Any, server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterato
     from addon.blender.live import switch as live
 
     registration.register()
-    scene.draftglass.size = 64
+    scene.draftglass.size, scene.draftglass.settle_size = 64, 0
     chosen = SimpleNamespace(server_url=server.url, token="", token_file=str(server.token_file), server_python="")
     monkeypatch.setattr(live, "preferences", lambda: chosen)
     yield live

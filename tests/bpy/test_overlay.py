@@ -134,6 +134,8 @@ def test_the_shader_gives_back_the_colours_that_blender_lays_over_the_viewport(a
             batch = batch_for_shader(shader, "TRI_STRIP", {"pos": corners, "texCoord": places})
             shader.bind()
             shader.uniform_sampler("image", texture)
+            shader.uniform_sampler("selected", texture)
+            shader.uniform_int("reach", [0])
             shader.uniform_float("opacity", 1.0)
             batch.draw(shader)
             read = gpu.state.active_framebuffer_get().read_color(0, 4, 256, 1, 3, 0, "FLOAT")
@@ -178,3 +180,75 @@ def test_an_undo_to_before_the_image_leaves_the_editor_its_picture(addon: Any) -
         assert bpy.data.images[NAME] == image and len(bpy.data.images) == 1
     finally:
         display.close()
+
+
+def test_the_picture_leaves_the_outlines_of_what_is_selected_free(
+    addon: Any, view: Any, following: Any, scene: Any
+) -> None:
+    """Drawn over a buffer of another colour: that is left along the edge of a selected cube, and nowhere else."""
+    import bpy
+    import gpu
+    from mathutils import Matrix
+
+    from addon.blender.display.outlines import Outlines
+    from tests.bpy.shapes import cube
+
+    block = cube(scene, (0, 0, 0))
+    block.select_set(True)
+    bpy.context.view_layer.objects.active = block
+    bpy.context.view_layer.update()
+    half = np.float32(0.25)
+    region = SimpleNamespace(width=64, height=64)
+    flat = Matrix(((half, 0, 0, 0), (0, 0, half, 0), (0, -0.01, 0, 0), (0, 0, 0, 1)))  # from the front, 8 units wide
+    view.space.overlay.show_overlays = True
+    context = SimpleNamespace(
+        selected_objects=[block],
+        space_data=view.space,
+        region=region,
+        region_data=SimpleNamespace(window_matrix=flat, view_matrix=Matrix.Identity(4)),
+        view_layer=bpy.context.view_layer,
+    )
+    outlines = Outlines()
+    mask = outlines.mask(context)
+    assert mask is not None
+    seen = np.array(mask.read().to_list(), np.float32).reshape(64, 64, -1)[..., 0] > 0
+    rows, columns = np.nonzero(seen)
+    assert rows.min() == columns.min() == 28 and rows.max() == columns.max() == 35, "a cube of 1 of 8 units"
+    again = outlines._batches[block.session_uid]
+    outlines.mask(context)
+    assert outlines._batches[block.session_uid] is again, "it is made anew at each redraw"
+    block.data.transform(Matrix.Scale(2, 4))
+    block.data.update()
+    bpy.context.view_layer.update()
+    assert outlines.mask(context) is not None and outlines._batches[block.session_uid] is not again
+    view.space.overlay.show_outline_selected = False
+    assert outlines.mask(context) is None
+    view.space.overlay.show_outline_selected = True
+    context.selected_objects = []
+    assert outlines.mask(context) is None
+
+    shader = addon.overlay._the_shader()
+    from gpu_extras.batch import batch_for_shader
+
+    offscreen = gpu.types.GPUOffScreen(64, 64)
+    try:
+        with offscreen.bind(), gpu.matrix.push_pop(), gpu.matrix.push_pop_projection():
+            gpu.state.active_framebuffer_get().clear(color=(0.0, 1.0, 0.0, 1.0))
+            gpu.matrix.load_matrix(Matrix.Identity(4))
+            gpu.matrix.load_projection_matrix(Matrix.Identity(4))
+            corners, places = ((-1, -1), (1, -1), (-1, 1), (1, 1)), ((0, 0), (1, 0), (0, 1), (1, 1))
+            batch = batch_for_shader(shader, "TRI_STRIP", {"pos": corners, "texCoord": places})
+            shader.bind()
+            addon.overlay._shown, addon.overlay._texture = SimpleNamespace(image=np.zeros((8, 8, 3), np.uint8)), None
+            shader.uniform_sampler("image", addon.overlay._the_texture())
+            shader.uniform_sampler("selected", mask)
+            shader.uniform_int("reach", [2])
+            shader.uniform_float("opacity", 1.0)
+            batch.draw(shader)
+            read = gpu.state.active_framebuffer_get().read_color(0, 0, 64, 64, 4, 0, "UBYTE")
+        left = np.array(read.to_list()).reshape(64, 64, 4)[..., 1] > 200
+    finally:
+        offscreen.free()
+    assert not left[32, 8] and not left[32, 32] and not left[8, 32], "the picture is not there"
+    for at in (24, 39):  # it is 2 units wide now
+        assert left[32, at] and left[at, 32], "the picture covers an outline"

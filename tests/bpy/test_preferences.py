@@ -29,7 +29,7 @@ def test_the_users_folder_and_the_time_after_which_memory_is_given_back(
     scene.draftglass.settle = False
     addon.start(bpy.context)
     shown = beat_until(addon, lambda stats: stats["pictures_shown"] > 0, 600)["pictures_shown"]
-    beat_until(addon, lambda stats: "was given back after 1 seconds" in addon.sentence())
+    beat_until(addon, lambda stats: "was released after 1 seconds" in addon.sentence())
     loop = addon.loop()
     loop.tell(ListModels())
     beat_until(addon, lambda stats: loop.models is not None)

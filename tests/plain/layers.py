@@ -33,7 +33,7 @@ LAYERS = (
     Layer("addon/version.py", frozenset(), ()),
     Layer("addon/wire", NUMPY, ("addon.wire",), THREADS | SOCKETS | FILES | PICKLES | {"time", "urllib"}),
     Layer("addon/geometry", NUMPY, ("addon.geometry",), THREADS | SOCKETS | FILES | PICKLES),
-    Layer("addon/problems", frozenset(), ("addon.problems", "addon.wire"), THREADS | SOCKETS | PICKLES),
+    Layer("addon/problems", frozenset(), ("addon.problems",), THREADS | SOCKETS | PICKLES),
     Layer(
         "addon/transport",
         NUMPY | {"simplejpeg", "websockets"},
@@ -77,13 +77,13 @@ LAYERS = (
     Layer(
         "server/catalogue",
         HUB,
-        ("addon.wire", "server", "server.engine", "server.catalogue"),
+        ("addon.problems", "addon.wire", "server", "server.engine", "server.catalogue"),
         THREADS - {"_thread", "threading"} | SOCKETS,
     ),
     Layer(
         "server/engine",
         NUMPY | MODELS | {"PIL", "compel", "psutil"},
-        ("addon.wire", "addon.geometry", "server.engine"),
+        ("addon.wire", "addon.geometry", "addon.problems", "server.engine"),
         THREADS - {"threading"} | SOCKETS | PICKLES,
     ),
     # What builds and measures the project; never in the zip.

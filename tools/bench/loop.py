@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from addon.headless.run import wait_until_live
 from addon.headless.server import OwnServer
 from addon.live import LiveLoop
+from addon.problems.words import sentence
 from addon.wire import Request
 
 from .arms import STAGES_TO_RECORD, Arm, Picture
@@ -83,12 +84,12 @@ class Loops:
                             at.append(last)
                         if number == 0:
                             stages.append(dict(loop.statistics.newest))
-                if loop.last_failure:
-                    raise RuntimeError(loop.last_failure)
+                if loop.last_failure is not None:
+                    raise RuntimeError(sentence(loop.last_failure))
             if not busy:
                 self._server.check()
                 if time.perf_counter() - last > SILENCE:
-                    raise RuntimeError(f"no picture for {SILENCE:.0f} s: {loops[0].sentence}")
+                    raise RuntimeError(f"no picture for {SILENCE:.0f} s: {sentence(loops[0].report)}")
                 time.sleep(BEAT)
         self._drain(loops)
         return [(b - a) * 1e3 for a, b in zip([began, *at], at[:count], strict=False)], stages

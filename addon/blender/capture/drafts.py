@@ -8,9 +8,8 @@ from collections.abc import Collection, Hashable
 
 from ...live import LiveLoop, Want
 from ...live.shown import Origin
-from ...problems import failures
-from ...problems.errors import written
-from ...problems.failures import Problem
+from ...problems import Problem
+from ...problems.viewport import BadSettings, CaptureFailed, EngineNotCaptured, ViewTooNarrow
 from ...wire import Frame, ProtocolError, Request, Style
 from ..properties import style_of
 from . import changes
@@ -20,6 +19,9 @@ from .offscreen import Capturer, OnlyInViewport, TooNarrow, ensure_gpu
 from .origin import origin_of
 from .view import View
 from .viewports import Viewport
+
+Styles = tuple[Style, Style]
+"""How a view is painted while it changes, and at rest."""
 
 
 class Drafts:
@@ -36,21 +38,22 @@ class Drafts:
         """When the view was captured last, by ``time.perf_counter()``."""
         self.asked: dict[int, tuple[Request, Origin]] = {}
         """What the frames under way are made from."""
-        self._capturer = Capturer()
+        # One for each size that a picture may have, while the view changes and at rest: setting one up costs much.
+        self._capturers = {False: Capturer(), True: Capturer()}
         self._no_style = False  # whether the settings make no request, and trouble says why
-        self._sent: tuple[Draft, Style, Hashable] | None = None  # the last frame sent, and its key
+        self._sent: tuple[Draft, Styles, Hashable] | None = None  # the last frame sent, and its key
         self._same: tuple[Hashable, Hashable] | None = None  # a key whose capture equals that of an older key
 
     def see(self, viewport: Viewport) -> Hashable | None:
         """What the picture depends on; None where the settings make no request, which ``trouble`` says then."""
         try:
-            style, view = _style(viewport), changes.view_key(viewport)
+            styles, view = _styles(viewport), changes.view_key(viewport)
         except (ProtocolError, ValueError) as error:  # a text that Blender has cut within a letter is one, too
-            self.trouble, self._no_style = Problem("bad_settings", written(str(error))), True
+            self.trouble, self._no_style = BadSettings(str(error)), True
             return None
         if self._no_style:
             self.trouble, self._no_style = None, False
-        key: Hashable = (view, style)
+        key: Hashable = (view, styles)
         if self._same is not None and self._same[0] == key:
             key = self._same[1]
         self.behind = self._sent is not None and key != self._sent[2]
@@ -63,33 +66,32 @@ class Drafts:
         try:
             self._answer(want, viewport, key, loop)
         except ProtocolError as error:
-            self.trouble = Problem("bad_settings", written(str(error)))
+            self.trouble = BadSettings(str(error))
         except TooNarrow as error:
-            self.trouble = failures.problem("too_narrow", size=f"{error.size[0]} x {error.size[1]}")
+            self.trouble = ViewTooNarrow(*error.size)
         except OnlyInViewport as error:
-            self.trouble = failures.problem("only_in_viewport", engine=error.engine)
+            self.trouble = EngineNotCaptured(error.engine)
         except (RuntimeError, SystemError, ValueError, ArithmeticError) as error:
-            self.trouble = failures.problem("no_capture", reason=str(error))
+            self.trouble = CaptureFailed(str(error))
 
     def _answer(self, want: Want, viewport: Viewport, key: Hashable, loop: LiveLoop) -> None:
-        style = _style(viewport)
+        styles = _styles(viewport)
+        style = styles[want.settle]
         ensure_gpu()
         # What was changed in this very turn, as by another add-on's timer, is taken in first: a draw off the screen
         # crashes over what was deleted. Costs microseconds and calls no handlers where there is nothing.
         viewport.view_layer.update()
         self.drawn = time.perf_counter()
         steady = style.steady > 0
-        depth = bool(style.controls) or steady
-        draft = self._capturer.draw(_view(viewport), style.width, style.height, depth, ids=steady)
+        capturer = self._capturers[(style.width, style.height) != (styles[0].width, styles[0].height)]
+        view, depth = _view(viewport, want.settle), bool(style.controls) or steady
+        draft = capturer.draw(view, style.width, style.height, depth, ids=steady)
         self.drew_ms += draft.draw_ms
         loop.statistics.add("draw", draft.draw_ms)
         loop.statistics.add("read", draft.read_ms)
-        if not want.must_send and self._sent is not None and style == self._sent[1] and draft.is_like(self._sent[0]):
+        if not want.must_send and self._sent is not None and styles == self._sent[1] and draft.is_like(self._sent[0]):
             self._same, self.behind, self.trouble = (key, self._sent[2]), False, None
             return
-        asked = style
-        if want.settle:
-            style = dataclasses.replace(style, steps=max(style.steps, viewport.scene.draftglass.settle_steps))
         frame = Frame(
             want.id,
             draft.image,
@@ -107,7 +109,9 @@ class Drafts:
         loop.send(request)
         self.trouble = None
         self.asked[want.id] = request, origin
-        self._sent, self._same = (draft, asked, key), None
+        if want.settle and self._sent is not None and self._sent[2] == key:
+            draft = self._sent[0]  # the same view at the size that the next one is compared at
+        self._sent, self._same = (draft, styles, key), None
 
     @property
     def newest(self) -> Request | None:
@@ -120,13 +124,16 @@ class Drafts:
 
     def free(self) -> None:
         """Give back the GPU memory and the spaces drawn from; the next draw takes them again."""
-        self._capturer.free()
+        for capturer in self._capturers.values():
+            capturer.free()
 
 
-def _style(viewport: Viewport) -> Style:
-    return style_of(viewport.scene.draftglass, size_of(viewport))
+def _styles(viewport: Viewport) -> Styles:
+    settings = viewport.scene.draftglass
+    live, rest = (style_of(settings, size_of(viewport, at_rest)) for at_rest in (False, True))
+    return live, dataclasses.replace(rest, steps=max(live.steps, settings.settle_steps))
 
 
-def _view(viewport: Viewport) -> View:
-    matrix, projection = viewport.view.view_matrix.copy(), projection_of(viewport)
+def _view(viewport: Viewport, at_rest: bool) -> View:
+    matrix, projection = viewport.view.view_matrix.copy(), projection_of(viewport, at_rest)
     return View(viewport.scene, viewport.view_layer, viewport.space, viewport.region, matrix, projection)

@@ -32,9 +32,11 @@ def picture_size(longer: int, width: float, height: float) -> tuple[int, int]:
     return tuple(sides)  # type: ignore[return-value]
 
 
-def size_of(viewport: Viewport) -> tuple[int, int]:
-    """Width and height of the picture that the scene's settings ask for."""
+def size_of(viewport: Viewport, at_rest: bool = False) -> tuple[int, int]:
+    """Width and height of the picture that the scene's settings ask for, while the view changes or ``at_rest``."""
     settings = viewport.scene.draftglass
+    if at_rest and settings.settle and settings.settle_size > settings.size:
+        return picture_size(settings.settle_size, *size_of(viewport))  # of the same proportions: nothing jumps
     if settings.aspect == "SQUARE":
         return picture_size(settings.size, 1, 1)
     if settings.aspect == "CAMERA":
@@ -44,7 +46,7 @@ def size_of(viewport: Viewport) -> tuple[int, int]:
     return picture_size(settings.size, viewport.region.width, viewport.region.height)
 
 
-def projection_of(viewport: Viewport) -> Matrix:
+def projection_of(viewport: Viewport, at_rest: bool = False) -> Matrix:
     """The projection to capture through. Where it has another aspect than the picture, the middle is taken.
 
     With the camera's aspect in camera view it is the camera's own, so that the picture shows the camera's frame.
@@ -52,7 +54,7 @@ def projection_of(viewport: Viewport) -> Matrix:
     camera = _camera(viewport)
     if viewport.scene.draftglass.aspect != "CAMERA" or camera is None or takes_only_its_own(viewport.space):
         return viewport.view.window_matrix.copy()
-    width, height = size_of(viewport)
+    width, height = size_of(viewport, at_rest)
     return camera.calc_matrix_camera(viewport.view_layer.depsgraph, x=width, y=height)
 
 

@@ -9,6 +9,7 @@ import bpy
 
 from ...live.hud_words import BAD, BUSY, CALM, OLD, Facts, Lag, Status, numbers, status
 from ...live.shown import Shown
+from ...problems import LiveState
 from ..capture.viewports import image_editors, redraw_panels
 from ..live import switch as live
 from . import overlay
@@ -95,7 +96,7 @@ def _look() -> None:
     request, progress = session.under_way, loop.progress
     settling = request is not None and request.settle
     behind = session.behind or (request is not None and not settling)
-    old = _lag.see(now, live.state() == "live" and behind, _arrived)
+    old = _lag.see(now, live.state() is LiveState.LIVE and behind, _arrived)
     steps = request.style.steps if request is not None else 0
     known = request is not None and progress is not None and progress.id == request.frame.id
     fresh = _arrived or now - _looked >= NUMBERS_SECONDS

@@ -46,6 +46,23 @@ def make(width: int, height: int) -> bpy.types.Image:
     return image
 
 
+def hold(width: int, height: int) -> bpy.types.Image:
+    """Our Image for a picture of that size: as it is, where it is a larger one of the same proportions.
+
+    So it keeps the size of the picture at rest, and nobody's zoom jumps, while smaller ones are drawn over it.
+    """
+    held = size()
+    if held is not None and held[0] >= width and held[0] * height == held[1] * width:
+        width, height = held
+    return make(width, height)
+
+
+def size() -> tuple[int, int] | None:
+    """Width and height of our Image; None where the file has none."""
+    image = find()
+    return None if image is None else (image.size[0], image.size[1])
+
+
 def is_ours(image: bpy.types.Image | None) -> bool:
     """Whether ``image`` is the one that live's pictures are seen in."""
     return image is not None and image.session_uid == _number and image.library is None

@@ -34,9 +34,10 @@ class Display:
     def show(self, image: NDArray[np.uint8]) -> None:
         """Show ``image`` (uint8, H x W x 3, sRGB) in the Image Editors that have our Image open."""
         height, width = image.shape[:2]
-        if self._newest is None or self._newest.shape != image.shape:
+        size = live_image.size()
+        self._reopen(live_image.hold(width, height))
+        if self._newest is None or live_image.size() != size:
             self._fitted = False
-        self._reopen(live_image.make(width, height))
         pixels = live_image.rgba(image)
         buffer = gpu.types.Buffer("FLOAT", pixels.size, pixels.ravel())
         self._texture = gpu.types.GPUTexture((width, height), format=_texture_format(), data=buffer)
@@ -57,7 +58,10 @@ class Display:
         """Write the picture on show to the Image, once."""
         if self._written or self._newest is None:
             return
+        size = live_image.size()
         live_image.write(self._newest)
+        if live_image.size() != size:
+            self._fitted = False
         # From here on the editor shows the Image itself, with whatever is painted on it.
         self._texture, self._written = None, True
         self._redraw()

@@ -1,4 +1,4 @@
-"""The picture over the 3D View that it was made from, with a line that splits the two. Imports bpy, gpu, numpy.
+"""The picture over the 3D View that it was made from, with a line that splits the two. Imports bpy and gpu.
 
 Drawn by a handler of the viewport's own, which a capture does not run: so the picture never gets into the draft. A
 new picture redraws its viewport once; what live compares to notice a change knows nothing of redraws.
@@ -9,7 +9,6 @@ from typing import Any
 
 import bpy
 import gpu
-import numpy as np
 from bpy.props import BoolProperty, FloatProperty, PointerProperty
 from gpu_extras.batch import batch_for_shader
 from mathutils import Matrix
@@ -19,6 +18,8 @@ from ..capture.framing import Rectangle, place_of
 from ..live import switch as live
 from . import overlay_shader
 from .drawing import AMBER, STRIP, box, frame, quad
+from .live_image import rgba
+from .outlines import WIDTH, Outlines
 
 HANDLE = 7.0
 """Half the height of the split line's handle, in units of Blender's interface."""
@@ -70,6 +71,7 @@ above: list[Callable[[bpy.types.Context], None]] = []
 """What others draw on top of the picture."""
 
 _handlers: list[Any] = []  # of the picture, and of what lies over all else
+_outlines = Outlines()
 _shown: Shown | None = None
 _texture: gpu.types.GPUTexture | None = None
 _shader: gpu.types.GPUShader | None = None
@@ -129,6 +131,7 @@ def _hide() -> None:
     for handler in _handlers:
         bpy.types.SpaceView3D.draw_handler_remove(handler, "WINDOW")
     _handlers.clear()
+    _outlines.free()
     _texture = _shader = dragged = None
 
 
@@ -220,10 +223,13 @@ def _draw_in_pixels(context: bpy.types.Context) -> None:
         places = ((split, 0), (1, 0), (1, 1), (split, 1))
         values = {"pos": [corners[n] for n in STRIP], "texCoord": [places[n] for n in STRIP]}
         batch = batch_for_shader(shader, "TRI_STRIP", values)
-        gpu.state.blend_set("ALPHA")
+        selected = _outlines.mask(context)
         shader.bind()
         shader.uniform_sampler("image", _the_texture())
+        shader.uniform_sampler("selected", selected or _the_texture())
+        shader.uniform_int("reach", [round(WIDTH * context.preferences.system.ui_scale)] if selected else [0])
         shader.uniform_float("opacity", settings.opacity)
+        gpu.state.blend_set("ALPHA")
         batch.draw(shader)
         gpu.state.blend_set("NONE")
     if old:
@@ -281,8 +287,7 @@ def _the_texture() -> gpu.types.GPUTexture:
     if _texture is None:
         assert _shown is not None, "place_in() has looked"
         height, width = _shown.image.shape[:2]
-        pixels = np.ones((height, width, 4), np.float32)
-        np.multiply(_shown.image[::-1], np.float32(1 / 255), out=pixels[..., :3])
+        pixels = rgba(_shown.image)
         buffer = gpu.types.Buffer("FLOAT", pixels.size, pixels.ravel())
         _texture = gpu.types.GPUTexture((width, height), format="RGBA8", data=buffer)
     return _texture

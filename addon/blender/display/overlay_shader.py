@@ -7,6 +7,17 @@ import gpu
 FRAGMENT = """
 void main()
 {
+  if (reach > 0) {
+    ivec2 at = ivec2(gl_FragCoord.xy), last = textureSize(selected, 0) - 1;
+    float here = texelFetch(selected, clamp(at, ivec2(0), last), 0).r;
+    for (int y = -reach; y <= reach; y++) {
+      for (int x = -reach; x <= reach; x++) {
+        if (texelFetch(selected, clamp(at + ivec2(x, y), ivec2(0), last), 0).r != here) {
+          discard;
+        }
+      }
+    }
+  }
   vec3 seen = texture(image, place).rgb;
   vec3 least = step(vec3(3.5 / 255.0), seen) / (255.0 * 12.92);
   colour = vec4(max(pow(seen, vec3(2.2)), least), opacity);
@@ -22,13 +33,18 @@ void main()
 
 
 def make() -> gpu.types.GPUShader:
-    """Inputs: ``pos``, ``texCoord``; ``image``, the picture as it is shown, and ``opacity``, 0 to 1."""
+    """Inputs: ``pos``, ``texCoord``; ``image``, the picture as it is shown, and ``opacity``, 0 to 1.
+
+    Where within ``reach`` pixels of the buffer drawn to ``selected`` changes, nothing is drawn; 0 draws all.
+    """
     between = gpu.types.GPUStageInterfaceInfo("draftglass_overlay")
     between.smooth("VEC2", "place")
     info = gpu.types.GPUShaderCreateInfo()
     info.push_constant("MAT4", "ModelViewProjectionMatrix")
     info.push_constant("FLOAT", "opacity")
+    info.push_constant("INT", "reach")
     info.sampler(0, "FLOAT_2D", "image")
+    info.sampler(1, "FLOAT_2D", "selected")
     info.vertex_in(0, "VEC2", "pos")
     info.vertex_in(1, "VEC2", "texCoord")
     info.vertex_out(between)

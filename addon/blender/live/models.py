@@ -6,7 +6,8 @@ import time
 
 import bpy
 
-from ...live import FAILED, LIVE, LOADING, LiveLoop
+from ...live import LiveLoop
+from ...problems import LiveState
 from ...wire import Entry, ListModels, LoadModel, ModelProgress
 from ..capture.viewports import redraw_panels
 from . import switch as live
@@ -44,7 +45,7 @@ def progress_of(name: str) -> ModelProgress | None:
 def missing(scene: bpy.types.Scene) -> str:
     """A sentence where the pictures are made with another model than the scene's, as the server lacks that one."""
     loop, wanted = live.loop(), scene.draftglass.models.model
-    if loop is None or loop.state != LIVE or loop.models is None or wanted in ("", loop.model):
+    if loop is None or loop.state is not LiveState.LIVE or loop.models is None or wanted in ("", loop.model):
         return ""
     going = progress_of(wanted)
     if _is_here(wanted) or (going is not None and going.state == "pulling"):
@@ -92,7 +93,7 @@ def _on_beat() -> None:
     _lacked = wanted if loop.models is not None and not _is_here(wanted) else ""
     connections = loop.statistics.connections
     # a server that was started anew has the model that it starts with; which one that is, its first status says
-    if loop.state in (LIVE, LOADING, FAILED) and (connections, wanted) != _asked[1:]:
+    if loop.state in (LiveState.LIVE, LiveState.LOADING, LiveState.FAILED) and (connections, wanted) != _asked[1:]:
         _asked = loop, connections, wanted
         if wanted and wanted != loop.model:
             loop.tell(LoadModel(wanted))

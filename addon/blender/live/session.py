@@ -12,11 +12,13 @@ from typing import Any
 
 import bpy
 
-from ...live import FAILED, LIVE, LOADING, Address, LiveLoop
+from ...live import Address, LiveLoop
 from ...live.budget import OWN_SHARE, SHARE, Budget
 from ...live.shown import Shown
-from ...problems import failures
-from ...problems.failures import Problem
+from ...problems import LiveState, Problem, Report
+from ...problems.connection import Paused, Rendering, StartingServer
+from ...problems.viewport import NoViewport
+from ...problems.words import sentence
 from ...version import VERSION
 from ...wire import Picture, Request
 from ..capture import changes
@@ -37,9 +39,6 @@ PANEL_SECONDS = 0.5
 """Between two redraws of the sidebars for numbers alone."""
 REST_SECONDS = 1.0
 """Since the last capture, after which a view that rests is believed to stay as it is."""
-PAUSED_SENTENCE = "Live is paused."
-RENDERING_SENTENCE = "Blender renders; live goes on after that."
-NO_VIEW_SENTENCE = failures.problem("no_viewport").sentence
 
 
 class Session:
@@ -60,8 +59,8 @@ class Session:
         self._display = Display()
         self._tell = tell
         self._budget = Budget()
-        self._hold = ""  # why nothing is followed now
-        self._panels: tuple[str, float] = ("", 0.0)  # what the sidebars show, and since when
+        self._hold: Paused | Rendering | NoViewport | None = None  # why nothing is followed now
+        self._panels: tuple[object, float] = (None, 0.0)  # what the sidebars show, and since when
         self._ticks: deque[float] = deque(maxlen=300)
         self._longest_tick = 0.0
         self._opened_for = -1
@@ -95,7 +94,8 @@ class Session:
     def stats(self) -> dict[str, Any]:
         """Counts, times in milliseconds, and the state in words; plain values."""
         ordered = sorted(self._ticks) or [0.0]
-        values: dict[str, Any] = {"state": self.state, "sentence": self.sentence, "pictures_shown": self.pictures_shown}
+        values: dict[str, Any] = {"state": self.state.value, "sentence": sentence(self.report)}
+        values["pictures_shown"] = self.pictures_shown
         if self.loop is not None:
             values = {**self.loop.statistics.snapshot(), **values}
         values |= {"tick_ms_p50": ordered[len(ordered) // 2], "tick_ms_max_outside_draw": self._longest_tick}
@@ -104,32 +104,34 @@ class Session:
         return values
 
     @property
-    def state(self) -> str:
-        """One of ``addon.live.STATES``, ``paused``, or ``starting`` while our own server process comes up."""
-        if self.process is not None and self.process.failure:
-            return FAILED
-        if self.loop is not None and not self._starts:
-            return "paused" if self._hold == PAUSED_SENTENCE and self.loop.state == LIVE else self.loop.state
-        return "starting"
+    def state(self) -> LiveState:
+        """What live is doing."""
+        if self.process is not None and self.process.has_failed:
+            return LiveState.FAILED
+        if self.loop is None or self._starts:
+            return LiveState.STARTING
+        is_paused = isinstance(self._hold, Paused) and self.loop.state is LiveState.LIVE
+        return LiveState.PAUSED if is_paused else self.loop.state
 
     @property
-    def sentence(self) -> str:
-        """The state in words."""
-        if self.process is not None and self.process.problem is not None and (self.loop or self.process.failure):
-            return self.process.problem.sentence
+    def report(self) -> Report:
+        """What there is to tell now: a problem, or what is going on."""
+        if self.process is not None and self.process.problem is not None and (self.loop or self.process.has_failed):
+            return self.process.problem
         if self.loop is None or self._starts:
-            return "Starting the server."
-        return (self._hold if self.loop.state == LIVE else "") or self._trouble or self.loop.sentence
+            return StartingServer()
+        held = self._hold if self.loop.state is LiveState.LIVE else None
+        return held or self._drafts.trouble or self.loop.report
 
     @property
     def problem(self) -> Problem | None:
-        """What fails now, with its remedy and buttons."""
+        """What fails now."""
         if self.process is not None and self.process.problem is not None:
             return self.process.problem
         if self._drafts.trouble is not None:
             return self._drafts.trouble
-        if self._hold == NO_VIEW_SENTENCE:
-            return failures.problem("no_viewport")
+        if isinstance(self._hold, NoViewport):
+            return self._hold
         return self.loop.problem if self.loop is not None else None
 
     @property
@@ -159,10 +161,6 @@ class Session:
     @property
     def _starts(self) -> bool:
         return self.process is not None and self.process.starts
-
-    @property
-    def _trouble(self) -> str:
-        return self._drafts.trouble.sentence if self._drafts.trouble is not None else ""
 
     def _beat(self, paused: bool) -> float:
         if self.process is not None:
@@ -200,7 +198,7 @@ class Session:
         self._budget.see(began, key)
         want = self.loop.poll(key)
         if self.process is not None:  # once what had come is read
-            self.process.watch(self.loop.unanswered > 0, self.loop.state == LOADING)
+            self.process.watch(self.loop.unanswered > 0, self.loop.state is LiveState.LOADING)
         if want is not None and viewport is not None and self._budget.allows(began) and not is_drawing():
             self._drafts.answer(want, viewport, key, self.loop)
             self._budget.spent(began, time.perf_counter(), capture=True)
@@ -222,7 +220,7 @@ class Session:
     def _open_editor(self, viewport: Viewport) -> bool:
         """Have the picture seen beside the viewport; False where that must wait."""
         place = list(viewport.area.regions).index(viewport.region)
-        area = open_editor(viewport.window, viewport.area, *size_of(viewport))
+        area = open_editor(viewport.window, viewport.area, *size_of(viewport, at_rest=True))
         if area is None:
             return False
         self.followed.move(area, area.regions[place])
@@ -238,9 +236,9 @@ class Session:
         assert self.loop is not None
         switched, now = self._windows.switched(), time.perf_counter()
         rests = self._budget.rests(now) and now - self._drafts.drawn > REST_SECONDS and not self.loop.under_way
-        if viewport is None or self.loop.state != LIVE or rests:
+        if viewport is None or self.loop.state is not LiveState.LIVE or rests:
             release()
-            if self._hold != RENDERING_SENTENCE:  # which may read the Image
+            if not isinstance(self._hold, Rendering):  # which may read the Image
                 self._display.tidy()
         elif switched:
             release(shown_only=True)
@@ -249,16 +247,14 @@ class Session:
         """What to follow now, or None, and then why."""
         rendering = is_rendering()
         viewport = None if paused or rendering else self.followed.find()
-        self._hold = PAUSED_SENTENCE if paused else RENDERING_SENTENCE if rendering else ""
-        if viewport is None and not self._hold:
-            self._hold = NO_VIEW_SENTENCE
+        self._hold = Paused() if paused else Rendering() if rendering else NoViewport() if viewport is None else None
         return viewport
 
     def _show_state(self, moved: bool) -> None:
         """Let the sidebars show a new state at once, and new numbers now and then: drawing them costs milliseconds."""
-        now, said = time.perf_counter(), f"{self.state} {self.sentence}"
-        if said != self._panels[0] or (moved and now - self._panels[1] >= PANEL_SECONDS):
-            self._panels = said, now
+        now, shown = time.perf_counter(), (self.state, self.report)
+        if shown != self._panels[0] or (moved and now - self._panels[1] >= PANEL_SECONDS):
+            self._panels = shown, now
             redraw_panels()
 
     def _hand_on(self, picture: Picture) -> None:

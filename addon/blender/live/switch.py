@@ -8,16 +8,16 @@ from typing import Any
 
 import bpy
 
-from ...live import STOPPED, Address, AddressError, LiveLoop
+from ...live import Address, LiveLoop
 from ...live.shown import Shown
-from ...problems import failures
-from ...problems.failures import Problem
+from ...problems import LiveState, Problem, words
+from ...problems.connection import Stopped
+from ...problems.errors import AddressError
+from ...problems.viewport import LiveCrashed
 from ..capture.viewports import Followed, redraw_panels
 from ..preferences import preferences, server_arguments
 from ..server.process import ServerProcess, given_address, given_python
 from .session import Session
-
-STOPPED_SENTENCE = "Live is stopped."
 
 paused = False
 """May be set by anyone at any time: nothing is captured or sent then, and the connection is kept."""
@@ -34,7 +34,7 @@ _ended_by: Problem | None = None
 
 
 def start(context: bpy.types.Context) -> None:
-    """Start following the 3D View of ``context``, or the largest one. Raises AddressError with a sentence."""
+    """Start following the 3D View of ``context``, or the largest one. Raises AddressError."""
     global _session, _ended_by, paused
     stop()
     _ended_by, paused = None, False
@@ -90,14 +90,14 @@ def problem() -> Problem | None:
 running = is_running
 
 
-def state() -> str:
-    """``stopped``, ``paused``, ``starting``, or one of the loop's (``addon.live.STATES``)."""
-    return _session.state if _session is not None else STOPPED
+def state() -> LiveState:
+    """What live is doing."""
+    return _session.state if _session is not None else LiveState.STOPPED
 
 
 def sentence() -> str:
     """The state in words."""
-    return _session.sentence if _session is not None else STOPPED_SENTENCE
+    return words.sentence(_session.report if _session is not None else Stopped())
 
 
 def loop() -> LiveLoop | None:
@@ -125,7 +125,7 @@ def stats() -> dict[str, Any]:
     if _session is not None:
         return _session.stats()
     empty = {"frames_sent": 0, "pictures_shown": 0, "dropped": 0, "fps": 0.0}
-    return {**empty, **_last, "state": STOPPED, "sentence": STOPPED_SENTENCE}
+    return {**empty, **_last, "state": LiveState.STOPPED.value, "sentence": words.sentence(Stopped())}
 
 
 def _heartbeat() -> float | None:
@@ -136,7 +136,7 @@ def _heartbeat() -> float | None:
         pause = _session.beat(paused)
     except Exception as error:
         stop()  # rather no live than an error sixty times a second; Blender prints this one
-        _ended_by = failures.problem("internal", reason=f"{type(error).__name__}: {error}")
+        _ended_by = LiveCrashed(f"{type(error).__name__}: {error}")
         raise
     _call(on_beat)
     return pause

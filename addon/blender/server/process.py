@@ -9,20 +9,27 @@ from typing import Any
 
 import bpy
 
-from ...live import Address, AddressError
-from ...problems.failures import Problem, problem
+from ...live import Address
+from ...problems import EnvironmentState, Problem, ServerState
+from ...problems.connection import NoToken, RemoteWhileOffline
+from ...problems.errors import AddressError
+from ...problems.setup import NotSetUp, SetUpMoved, SetUpOutdated, SetUpUnfinished
 from ...setup import Environment, Plan
 from ...setup import ServerProcess as Child
-from ...setup.folder import ABSENT, BROKEN, COMPLETE, INCOMPLETE, OUTDATED
 from ...setup.plan import split_options
-from ...setup.server import FAILED, STARTING, reap
+from ...setup.server import reap
 from ...version import VERSION
 from ..preferences import PACKAGE, preferences
 
 ROOT = Path(__file__).resolve().parents[3]
 """Where the extension lies."""
-STATE_CODES = {ABSENT: "not_set_up", INCOMPLETE: "unfinished", OUTDATED: "outdated", BROKEN: "moved"}
-"""The code of the failure for each state of an environment that is not whole."""
+NOT_WHOLE: dict[EnvironmentState, Problem] = {
+    EnvironmentState.ABSENT: NotSetUp(),
+    EnvironmentState.INCOMPLETE: SetUpUnfinished(),
+    EnvironmentState.OUTDATED: SetUpOutdated(),
+    EnvironmentState.BROKEN: SetUpMoved(),
+}
+"""What is wrong with an environment in each state but complete."""
 REAP_SECONDS = 1.0
 """Between two looks at whether a server that was told to end has ended."""
 
@@ -49,19 +56,18 @@ class ServerProcess:
 
     @property
     def problem(self) -> Problem | None:
-        """Why there is no server, or why it is being ended, in words; None while one runs or starts."""
-        return problem(self._child.code, **self._child.fields) if self._child.code else None
+        """Why there is no server, or why it is being ended; None while one runs or starts."""
+        return self._child.problem
 
     @property
     def starts(self) -> bool:
         """Whether it comes up: for the first time, or again."""
-        return self._child.state == STARTING
+        return self._child.state is ServerState.STARTING
 
     @property
-    def failure(self) -> str:
-        """The sentence when it has failed for good; "" while it runs or is started again by itself."""
-        found = self.problem
-        return found.sentence if found is not None and self._child.state == FAILED else ""
+    def has_failed(self) -> bool:
+        """Whether it has failed for good, and is not started again by itself."""
+        return self._child.state is ServerState.FAILED
 
     @property
     def pid(self) -> int | None:
@@ -128,15 +134,15 @@ def is_own() -> bool:
 
 
 def given_address(chosen: Any) -> Address | None:
-    """The server that the preferences name. Raises AddressError with a sentence of the table."""
+    """The server that the preferences name. Raises AddressError."""
     if chosen is None or not chosen.server_url:
         return None
     if not (chosen.token or chosen.token_file):
-        raise AddressError.of("no_token")
+        raise AddressError(NoToken())
     file = Path(bpy.path.abspath(chosen.token_file)) if chosen.token_file and not chosen.token else None
     address = Address(chosen.server_url, token=chosen.token, token_file=file)
     if not address.is_loopback and not bpy.app.online_access:
-        raise AddressError.of("offline_address", place=address.place)
+        raise AddressError(RemoteWhileOffline(address.place))
     return address
 
 
@@ -145,6 +151,6 @@ def given_python(chosen: Any) -> Path:
     if chosen is not None and chosen.server_python:
         return Path(bpy.path.abspath(chosen.server_python))
     found = environment()
-    if found is None or found.state != COMPLETE:
-        raise AddressError.of("not_set_up" if found is None else STATE_CODES[found.state])
+    if found is None or found.state is not EnvironmentState.COMPLETE:
+        raise AddressError(NotSetUp() if found is None else NOT_WHOLE[found.state])
     return found.python

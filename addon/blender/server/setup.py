@@ -1,30 +1,39 @@
-"""The set-up of the server in Blender: asked for, followed, cancelled, drawn. Imports bpy; nothing here waits."""
+"""The set-up of the server in Blender: asked for, followed, cancelled. Imports bpy; nothing here waits."""
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import bpy
 
-from ...live import LiveError
-from ...problems.failures import Problem, problem
+from ...problems import EnvironmentState, Problem, SetUpPhase, SetUpState
+from ...problems.errors import ProblemError
+from ...problems.setup import (
+    BadPipArguments,
+    FolderUnusable,
+    NoTorchBuild,
+    NotWritable,
+    OnlineAccessOff,
+    PythonNotStarted,
+    SetUpCancelled,
+)
+from ...problems.viewport import LiveCrashed
 from ...setup import SetUp
 from ...setup import remove_all as remove_environments
-from ...setup.folder import COMPLETE
 from ...setup.machine import BUILDS, Choice, choose
 from ...setup.plan import AUTO, Plan
-from ...setup.process import CANCELLED, DONE, Detection
+from ...setup.process import Detection
 from .process import environment, is_own, make_plan, user_folder
 
-IDLE, CHECKING, ASKING, RUNNING = "idle", "checking", "asking", "running"
 BEAT_SECONDS = 0.1
 
 
 class Manager:
-    """One set-up at a time. ``phase``: idle, checking the machine, asking the person, or running."""
+    """One setup at a time."""
 
     def __init__(self) -> None:
-        self.phase = IDLE
+        self.phase = SetUpPhase.IDLE
         self.problem: Problem | None = None
         """Why the last set-up, or the last start of live, did not succeed."""
         self.run: SetUp | None = None
@@ -35,57 +44,55 @@ class Manager:
 
     def begin(self, agreed: bool, start_live: bool) -> None:
         """Look what the machine has, then ask; or go on at once where a person has agreed already."""
-        if self.phase == ASKING and agreed:
+        if self.phase is SetUpPhase.ASKING and agreed:
             self._begin_run()
             return
-        if self.phase == IDLE:
+        if self.phase is SetUpPhase.IDLE:
             self._begin(agreed, start_live)
             _redraw()
 
     def show(self, error: Exception) -> None:
         """Show why live could not start."""
-        if isinstance(error, LiveError):
-            self.problem = Problem(getattr(error, "code", "bad_address"), str(error))
-        else:
-            self.problem = problem("internal", reason=f"{type(error).__name__}: {error}")
+        is_known = isinstance(error, ProblemError)
+        self.problem = error.problem if is_known else LiveCrashed(f"{type(error).__name__}: {error}")
         _redraw()
 
     def cancel(self) -> None:
         """Take back what was asked for: what was made is removed; :meth:`beat` tells when."""
-        if self.phase == RUNNING and self.run is not None:
+        if self.phase is SetUpPhase.RUNNING and self.run is not None:
             self.run.cancel()
-        elif self.phase in (CHECKING, ASKING):
+        elif self.phase in (SetUpPhase.CHECKING, SetUpPhase.ASKING):
             self._close_detection()
-            self.phase = IDLE
+            self.phase = SetUpPhase.IDLE
         _redraw()
 
     def stop(self) -> None:
         """Blender ends, or the add-on is disabled: a set-up under way rolls itself back."""
         self.cancel()
-        self.phase = IDLE  # nobody looks after it any more; enabled again, the add-on can begin anew
+        self.phase = SetUpPhase.IDLE  # nobody looks after it any more; enabled again, the add-on can begin anew
         if bpy.app.timers.is_registered(_beat):
             bpy.app.timers.unregister(_beat)
 
     def beat(self) -> float | None:
         """One look at what runs. Returns seconds until the next, None when nothing does."""
-        if self.phase == CHECKING and self._detection is not None:
+        if self.phase is SetUpPhase.CHECKING and self._detection is not None:
             self._check(self._detection)
-        elif self.phase == RUNNING and self.run is not None:
+        elif self.phase is SetUpPhase.RUNNING and self.run is not None:
             if self.run.poll():
                 _redraw()
             if not self.run.is_under_way:
                 self._end(self.run)
-        return BEAT_SECONDS if self.phase in (CHECKING, RUNNING) else None
+        return BEAT_SECONDS if self.phase in (SetUpPhase.CHECKING, SetUpPhase.RUNNING) else None
 
     def _begin(self, agreed: bool, start_live: bool) -> None:
         self.problem, self.choice, self._agreed, self._start_live = None, None, agreed, start_live
         try:
             self._plan = make_plan()
         except ValueError as error:
-            self.problem = Problem("bad_options", str(error))
+            self.problem = BadPipArguments(str(error))
             return
         if not self._plan.is_offline and not bpy.app.online_access:
-            self.problem = problem("offline")
+            self.problem = OnlineAccessOff()
             return
         if self._plan.build != AUTO:
             self.choice = Choice(BUILDS[self._plan.build], "")
@@ -94,9 +101,9 @@ class Manager:
             try:
                 self._detection = Detection(self._plan.python)
             except OSError as error:
-                self._fail("no_python", python=str(self._plan.python), reason=error.strerror or str(error))
+                self._fail(PythonNotStarted(str(self._plan.python), error.strerror or str(error)))
                 return
-            self.phase = CHECKING
+            self.phase = SetUpPhase.CHECKING
         _watch()
 
     def _check(self, detection: Detection) -> None:
@@ -107,14 +114,14 @@ class Manager:
         self._close_detection()
         self.choice = choose(machine) if machine is not None else None
         if machine is None:
-            self._fail("no_python", python=python, reason=failed)
+            self._fail(PythonNotStarted(python, failed))
         elif self.choice is None:
-            self._fail("no_build", machine=f"{machine.system} on {machine.architecture}")
+            self._fail(NoTorchBuild(machine.system, machine.architecture))
         else:
             self._ask()
 
     def _ask(self) -> None:
-        self.phase = ASKING
+        self.phase = SetUpPhase.ASKING
         if self._agreed or (self._plan is not None and self._plan.is_offline):  # nothing is downloaded then
             self._begin_run()
         _redraw()
@@ -124,25 +131,25 @@ class Manager:
         try:
             self.run = SetUp(self._plan, set_up_log())
         except OSError as error:
-            code = "read_only" if isinstance(error, PermissionError) or error.errno == 30 else "folder"
-            self._fail(code, place=str(error.filename or user_folder()), named=error.strerror or str(error))
+            kind = NotWritable if isinstance(error, PermissionError) or error.errno == errno.EROFS else FolderUnusable
+            self._fail(kind(str(error.filename or user_folder()), error.strerror or str(error)))
             return
-        self.phase = RUNNING
+        self.phase = SetUpPhase.RUNNING
         _watch()
         _redraw()
 
     def _end(self, run: SetUp) -> None:
-        self.phase = IDLE
-        if run.state == DONE:
+        self.phase = SetUpPhase.IDLE
+        if run.state is SetUpState.DONE:
             self.problem = None
             if self._start_live:
                 bpy.app.timers.register(_start_live, first_interval=0.0)
         else:
-            self.problem = problem("cancelled") if run.state == CANCELLED else problem(run.code, **run.fields)
+            self.problem = SetUpCancelled() if run.state is SetUpState.CANCELLED else run.problem
         _redraw()
 
-    def _fail(self, code: str, **fields: str) -> None:
-        self.phase, self.problem = IDLE, problem(code, **fields)
+    def _fail(self, problem: Problem) -> None:
+        self.phase, self.problem = SetUpPhase.IDLE, problem
         _redraw()
 
     def _close_detection(self) -> None:
@@ -164,7 +171,7 @@ def is_needed() -> bool:
     if not is_own():
         return False
     found = environment()
-    return found is None or found.state != COMPLETE
+    return found is None or found.state is not EnvironmentState.COMPLETE
 
 
 def remove_all() -> None:
@@ -180,7 +187,7 @@ def _beat() -> float | None:
         return manager.beat()
     except Exception as error:
         manager.cancel()
-        manager.phase = IDLE  # nobody looks after it any more: the process that makes it rolls back by itself
+        manager.phase = SetUpPhase.IDLE  # nobody looks after it any more; its process rolls back by itself
         manager.show(error)
         raise
 

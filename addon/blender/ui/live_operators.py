@@ -5,7 +5,8 @@ from typing import ClassVar
 
 import bpy
 
-from ...live import LiveError
+from ...problems.errors import ProblemError
+from ...problems.words import sentence
 from ..capture.viewports import redraw_panels
 from ..display.editors import is_seen
 from ..live import switch as live
@@ -17,7 +18,7 @@ class DRAFTGLASS_OT_start(bpy.types.Operator):
     """Follow this 3D View: show it finished in an Image Editor, on each change"""
 
     bl_idname = "draftglass.start"
-    bl_label = "Start Draftglass"
+    bl_label = "Start Draftglass Live"
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
@@ -32,9 +33,9 @@ class DRAFTGLASS_OT_start(bpy.types.Operator):
         try:
             live.start(context)
             setup.manager.problem = None
-        except LiveError as error:
+        except ProblemError as error:
             setup.manager.show(error)
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, sentence(error.problem))
             return {"CANCELLED"}
         except Exception as error:
             setup.manager.show(error)
@@ -46,7 +47,7 @@ class DRAFTGLASS_OT_stop(bpy.types.Operator):
     """Stop following at once; the last picture stays"""
 
     bl_idname = "draftglass.stop"
-    bl_label = "Stop Draftglass"
+    bl_label = "Stop Draftglass Live"
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
@@ -63,7 +64,7 @@ class DRAFTGLASS_OT_pause(bpy.types.Operator):
     """Let the picture stand still, or follow again; the server stays ready"""
 
     bl_idname = "draftglass.pause"
-    bl_label = "Pause or Resume Draftglass"
+    bl_label = "Pause or Resume Draftglass Live"
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
@@ -81,7 +82,7 @@ class DRAFTGLASS_OT_play(bpy.types.Operator):
     """Start live; or, while it is on, pause it and let it go on"""
 
     bl_idname = "draftglass.play"
-    bl_label = "Play or Pause Draftglass"
+    bl_label = "Play or Pause Draftglass Live"
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import bpy
 
+from ...problems import LiveState
 from ..capture.viewports import characters
 from ..display.editors import is_seen
 from ..live import models
@@ -15,11 +16,11 @@ from .prompt_words import draw_words
 from .setup_panel import draw_setup, draw_text
 
 STATE_ICONS = {
-    "live": "CHECKMARK",
-    "failed": "ERROR",
-    "waiting": "ERROR",
-    "stopped": "RADIOBUT_OFF",
-    "paused": "PAUSE",
+    LiveState.LIVE: "CHECKMARK",
+    LiveState.FAILED: "ERROR",
+    LiveState.WAITING: "ERROR",
+    LiveState.STOPPED: "RADIOBUT_OFF",
+    LiveState.PAUSED: "PAUSE",
 }
 above_settings: list[Callable[[bpy.types.UILayout, bpy.types.Context], None]] = []
 """What other modules draw between the state and the settings."""
@@ -75,6 +76,7 @@ def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     sub = row.row(align=True)
     sub.active = settings.settle
     sub.prop(settings, "settle_steps", text="Steps")
+    sub.prop(settings, "settle_size", text="Size")
 
 
 def _draw_state(column: bpy.types.UILayout, context: bpy.types.Context) -> None:

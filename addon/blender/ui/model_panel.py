@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import bpy
 
+from ...problems.words import sentence
 from ...wire import Entry
 from ..capture.viewports import characters
 from ..live import models
@@ -82,8 +83,8 @@ def draw_models(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     if is_offline() and any(entry.download_bytes and not entry.installed for entry in known):
         draw_text(column, "Online access is off, so nothing can be downloaded.", width, "INFO")
         column.operator("draftglass.allow_online", icon="URL")
-    if loop is not None and loop.model_failure:
-        draw_text(column, loop.model_failure, width, "ERROR")
+    if loop is not None and loop.model_failure is not None:
+        draw_text(column, sentence(loop.model_failure), width, "ERROR")
     row = layout.row(align=True)
     row.menu("DRAFTGLASS_MT_add_lora", icon="ADD")
     row.operator("draftglass.refresh_models", text="", icon="FILE_REFRESH")

@@ -20,6 +20,11 @@ BUILD_ITEMS = (
 )
 
 
+WEBSITE = "https://extensions.blender.org/add-ons/draftglass/"
+"""Also in the manifest."""
+BUGS = f"{WEBSITE}reviews/"
+
+
 def _changed(_preferences: bpy.types.AddonPreferences, _context: bpy.types.Context) -> None:
     """What failed under the old settings says nothing of the new ones, and the next try is by the new ones."""
     manager.problem = None
@@ -118,6 +123,9 @@ class DraftglassPreferences(bpy.types.AddonPreferences):
         column.prop(self, "requirements")
         column.prop(self, "server_python")
         layout.prop(self, "pictures_dir", placeholder="Draftglass in your folder for pictures")
+        row = layout.row()
+        row.operator("wm.url_open", text="Website", icon="URL").url = WEBSITE
+        row.operator("wm.url_open", text="Report a Bug", icon="URL").url = BUGS
         draw_keys(layout, context)
 
 

@@ -7,11 +7,13 @@ from typing import ClassVar
 import bpy
 from bpy.props import BoolProperty
 
-from ...live import LiveError
+from ...problems import SetUpPhase
+from ...problems.errors import ProblemError
+from ...problems.words import sentence
 from ..live import switch as live
 from ..preferences import PACKAGE, preferences
 from ..server.process import log_file, user_folder
-from ..server.setup import ASKING, CHECKING, IDLE, RUNNING, manager, remove_all, set_up_log
+from ..server.setup import manager, remove_all, set_up_log
 
 LINES_SHOWN, LINE_CHARACTERS, LOG_WIDTH = 30, 140, 900
 """Of the log's dialog: lines, characters of each, and units of Blender's interface."""
@@ -36,14 +38,14 @@ class DRAFTGLASS_OT_set_up(bpy.types.Operator):
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
         """Only while none is under way."""
-        return manager.phase in (IDLE, ASKING)
+        return manager.phase in (SetUpPhase.IDLE, SetUpPhase.ASKING)
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
         """Begin; the panel tells the rest."""
         live.stop()
         manager.begin(self.agreed, self.start_live)
         if manager.problem is not None:
-            self.report({"ERROR"}, manager.problem.sentence)
+            self.report({"ERROR"}, sentence(manager.problem))
             return {"CANCELLED"}
         return {"FINISHED"}
 
@@ -57,7 +59,7 @@ class DRAFTGLASS_OT_cancel_set_up(bpy.types.Operator):
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
         """Only while one is under way."""
-        return manager.phase in (CHECKING, ASKING, RUNNING)
+        return manager.phase in (SetUpPhase.CHECKING, SetUpPhase.ASKING, SetUpPhase.RUNNING)
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
         """Cancel."""
@@ -74,7 +76,7 @@ class DRAFTGLASS_OT_remove_set_up(bpy.types.Operator):
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
         """Not while it is being made."""
-        return manager.phase == IDLE
+        return manager.phase is SetUpPhase.IDLE
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """Ask first."""
@@ -192,9 +194,9 @@ class DRAFTGLASS_OT_reconnect(bpy.types.Operator):
         try:
             live.start(context)
             manager.problem = None
-        except LiveError as error:
+        except ProblemError as error:
             manager.show(error)
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, sentence(error.problem))
             return {"CANCELLED"}
         return {"FINISHED"}
 

@@ -4,11 +4,12 @@ from typing import ClassVar
 
 import bpy
 
+from ...problems import EnvironmentState, SetUpPhase
 from ..capture.viewports import characters
 from ..live import switch as live
 from ..preferences import preferences
 from ..server.process import environment, is_own, log_file
-from ..server.setup import IDLE, manager, set_up_log
+from ..server.setup import manager, set_up_log
 from .preferences import draw_address
 from .setup_panel import draw_text
 
@@ -22,7 +23,7 @@ def draw_server(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         draw_address(layout, chosen)
     found = environment() if is_own() else None
     column = layout.column(align=True)
-    if found is not None and found.state == "complete":
+    if found is not None and found.state is EnvironmentState.COMPLETE:
         draw_text(column, f"{found.about.get('found', '')}.", width, "CHECKMARK")
     process = live.process()
     if process is not None and process.pid is not None:
@@ -31,7 +32,7 @@ def draw_server(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     if log_file().is_file() or set_up_log().is_file():
         column.operator("draftglass.open_log", text="Open the Log", icon="TEXT")
         column.operator("draftglass.open_folder", text="Open the Folder", icon="FILE_FOLDER")
-    if found is not None and found.state == "complete" and manager.phase == IDLE:
+    if found is not None and found.state is EnvironmentState.COMPLETE and manager.phase is SetUpPhase.IDLE:
         column.operator("draftglass.set_up", text="Set Up Again", icon="FILE_REFRESH")
         column.operator("draftglass.remove_set_up", text="Remove the Server", icon="TRASH")
     column.operator("draftglass.open_preferences", text="Preferences", icon="PREFERENCES")

@@ -1,4 +1,4 @@
-"""The set-up of the server as panels show it: what is asked, how far it is, what failed and what helps. Imports bpy."""
+"""The setup of the server as panels show it: what is asked, how far it is, what failed and what helps. Imports bpy."""
 
 from __future__ import annotations
 
@@ -6,28 +6,30 @@ import textwrap
 
 import bpy
 
-from ...problems.failures import Problem, problem
+from ...problems import EnvironmentState, Problem, SetUpPhase
+from ...problems.setup import DriverTooOld, FolderUnusable, GpuUnused, SetUpCancelled
+from ...problems.words import actions, remedy, sentence
 from ...setup import Environment, SetUp
-from ...setup.folder import COMPLETE
 from ...setup.machine import Choice
 from ...setup.progress import left_in_words, size_in_words
 from ..capture.viewports import characters
 from ..live import switch as live
-from ..server.process import STATE_CODES, environment, is_own, user_folder
-from ..server.setup import ASKING, CHECKING, RUNNING, manager
+from ..server.process import NOT_WHOLE, environment, is_own, user_folder
+from ..server.setup import manager
+from .buttons import BUTTONS
 
 
 def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> bool:
     """Draw what there is to do or to wait for, and what fails with what helps; returns whether there was something."""
     width = characters(context)
-    if manager.phase == CHECKING:
+    if manager.phase is SetUpPhase.CHECKING:
         layout.box().label(text="Looking at this machine", icon="SORTTIME")
-    elif manager.phase == ASKING and manager.choice is not None:
+    elif manager.phase is SetUpPhase.ASKING and manager.choice is not None:
         _draw_question(layout.box().column(align=True), manager.choice, width)
-    elif manager.phase == RUNNING and manager.run is not None:
+    elif manager.phase is SetUpPhase.RUNNING and manager.run is not None:
         _draw_progress(layout.box().column(align=True), manager.run, width)
     elif manager.problem is not None:
-        draw_problem(layout, manager.problem, width, "INFO" if manager.problem.code == "cancelled" else "ERROR")
+        draw_problem(layout, manager.problem, width, "INFO" if isinstance(manager.problem, SetUpCancelled) else "ERROR")
     elif (found := live.problem()) is not None:
         draw_problem(layout, found, width)
     elif is_own():
@@ -38,14 +40,12 @@ def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> bool:
 
 
 def draw_problem(layout: bpy.types.UILayout, found: Problem, width: int, icon: str = "ERROR") -> None:
-    """A failure's sentence, what helps, and its buttons."""
+    """A problem's sentence, what helps, and its buttons."""
     box = layout.box().column(align=True)
-    draw_text(box, found.sentence, width, icon)
-    draw_text(box, found.remedy, width, "BLANK1")
-    for button in found.buttons:
-        properties = box.operator(button.operator, text=button.label, icon=button.icon)
-        for name, value in button.arguments:
-            setattr(properties, name, value)
+    draw_text(box, sentence(found), width, icon)
+    draw_text(box, remedy(found), width, "BLANK1")
+    for button in (BUTTONS[action] for action in actions(found)):
+        box.operator(button.operator, text=button.label, icon=button.icon)
 
 
 def draw_text(layout: bpy.types.UILayout, text: str, width: int, icon: str = "NONE") -> None:
@@ -57,14 +57,13 @@ def draw_text(layout: bpy.types.UILayout, text: str, width: int, icon: str = "NO
 
 def _draw_environment(layout: bpy.types.UILayout, found: Environment | None, width: int) -> bool:
     if found is None:
-        draw_problem(layout, problem("folder", place=str(user_folder()), named="its lists cannot be read"), width)
+        draw_problem(layout, FolderUnusable(str(user_folder()), "its lists cannot be read"), width)
         return True
-    if found.state != COMPLETE:
-        draw_problem(layout, problem(STATE_CODES[found.state]), width, "INFO")
+    if found.state is not EnvironmentState.COMPLETE:
+        draw_problem(layout, NOT_WHOLE[found.state], width, "INFO")
         return True
-    built = found.about.get("build", "")
-    if built.startswith(("cuda", "rocm")) and found.about.get("found", "").endswith("the CPU"):
-        draw_problem(layout, problem("gpu_unused"), width)
+    if found.wants_gpu and found.about.get("computes_on") == "cpu":
+        draw_problem(layout, GpuUnused(), width)
     return False
 
 
@@ -75,7 +74,7 @@ def _draw_question(box: bpy.types.UILayout, choice: Choice, width: int) -> None:
     download, disk = size_in_words(build.download), size_in_words(build.disk)
     draw_text(box, f"Download: about {download}. On the disk: about {disk}.", width, "BLANK1")
     if choice.hint == "old_driver":
-        draw_text(box, problem("old_driver").remedy, width, "BLANK1")
+        draw_text(box, remedy(DriverTooOld()), width, "BLANK1")
     box.operator("draftglass.set_up", text="Download and Set Up", icon="IMPORT").agreed = True
     box.operator("draftglass.cancel_set_up", text="Not Now")
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from diffusers import T2IAdapter
 
+from addon.problems.serving import ControlUnsupported, Unsupported
 from addon.wire import Request
 
 from ..errors import EngineError
@@ -91,14 +92,10 @@ def check_request(request: Request, name: str, size_step: int, controls: Collect
             )
     for control in style.controls:
         if control.weight > 0 and control.kind not in controls:
-            raise EngineError(
-                f"{control.kind} control is asked for, but the model {name} has no {control.kind} adapter or "
-                f"ControlNet: set the {control.kind} weight to 0, or load a model that has one",
-                "control_unsupported",
-            )
-    for what, is_asked, remedy in (
-        ("a prompt for a region", any(region.weight > 0 for region in request.regions), "leave regions out"),
-        ("a panorama", request.panorama, "leave panorama out"),
+            raise EngineError(ControlUnsupported(control.kind, name))
+    for feature, is_asked in (
+        ("regions", any(region.weight > 0 for region in request.regions)),
+        ("panorama", request.panorama),
     ):
         if is_asked:
-            raise EngineError(f"{what} is more than this server can do so far: {remedy}", "unsupported")
+            raise EngineError(Unsupported(feature))

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import psutil
 import torch
 
+from addon.problems.serving import OutOfMemory
+
 from ..devices import Place
 from ..errors import EngineError
 from .files import check_safetensors
@@ -18,7 +20,6 @@ LARGE = 1_200_000_000
 """Parameters from which on a model is loaded in the precision it runs in, not in fp32: SDXL, but not SD1.5."""
 SPARE = 1.15
 """For what a frame needs beside the weights, at 512 x 512."""
-GIB = 1 << 30
 EMA = "model_ema."
 """Averages of a UNet's weights that full checkpoints in one file have beside them, and that are not loaded."""
 
@@ -41,25 +42,18 @@ def check_memory(files: Files, place: Place) -> None:
     needed = int(count * place.dtype.itemsize * SPARE)
     loading = count * loading_dtype(files, place).itemsize
     if place.device.type == "cuda":
-        free, words = torch.cuda.mem_get_info(place.device)[0], f"the GPU {place.device}"
+        free = torch.cuda.mem_get_info(place.device)[0]
         # what this process has reserved and no longer uses can be used again
         free += torch.cuda.memory_reserved(place.device) - torch.cuda.memory_allocated(place.device)
-        _check(files, needed, free, words, "take --device cpu")
+        _check(files, needed, free, str(place.device))
     else:
         loading = max(loading, needed)
-    _check(files, loading, psutil.virtual_memory().available, "the computer", "add memory")
+    _check(files, loading, psutil.virtual_memory().available, "cpu")
 
 
-def _check(files: Files, needed: int, free: int, where: str, otherwise: str) -> None:
-    if needed <= free:
-        return
-    smaller = "the embedded model (0.1 GB)" if needed < 4 * GIB else "a model of the SD1.5 kind (about 2.5 GB)"
-    raise EngineError(
-        f"model {files.spec.name or files.base.name} needs about {needed / GIB:.1f} GB of memory, but {where} has "
-        f"{free / GIB:.1f} GB free: use {smaller}, close other programs or {otherwise}",
-        "out_of_memory",
-        needed - free,
-    )
+def _check(files: Files, needed: int, free: int, device: str) -> None:
+    if needed > free:
+        raise EngineError(OutOfMemory(f"the model {files.spec.name or files.base.name}", needed, free, device))
 
 
 def is_shortage(error: Exception) -> bool:
@@ -78,7 +72,4 @@ def shortage_told(what: str, free: Callable[[], None] = lambda: None) -> Iterato
         if not is_shortage(error):
             raise
         free()
-        raise EngineError(
-            f"there is too little memory for {what}: use a smaller size, close other programs or take --device cpu",
-            "out_of_memory",
-        ) from error
+        raise EngineError(OutOfMemory(what)) from error

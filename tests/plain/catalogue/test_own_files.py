@@ -28,11 +28,11 @@ def test_the_users_own_files_are_listed_by_what_they_are(tmp_path: Path, reposit
     assert "cut off" in entries["cut off"].sentence
     assert catalogue.model("a folder").base == tmp_path / "checkpoints" / "a folder"
     assert catalogue.lora("styles/ink", 0.5).weight == 0.5
-    with pytest.raises(Exception, match=r"there is no LoRA '\.\./\.\./ink': put its file into"):
+    with pytest.raises(Exception, match=r"There is no LoRA '\.\./\.\./ink' on the server"):
         catalogue.lora("../../ink", 1.0)
-    with pytest.raises(Exception, match="there is no model '/etc/passwd': choose one of embedded"):
+    with pytest.raises(Exception, match="There is no model '/etc/passwd' on the server: choose one of embedded"):
         catalogue.model("/etc/passwd")
-    with pytest.raises(Exception, match="model sd15 is not on this machine yet: download it first"):
+    with pytest.raises(Exception, match="The model sd15 has not been downloaded yet"):
         catalogue.model("sd15")
 
 

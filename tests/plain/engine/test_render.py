@@ -215,10 +215,10 @@ def test_depth_control_without_an_adapter_is_a_clear_failure(engine: Engine) -> 
 @pytest.mark.parametrize(
     ("asked", "code", "words"),
     [
-        ({"panorama": True}, "unsupported", "a panorama is more than this server can do so far: leave panorama out"),
-        ({"regions": (Region(3, "a door"),)}, "unsupported", "a prompt for a region is more than this server can do"),
-        ({"style": "normals"}, "control_unsupported", "normals control is asked for, but the model .* has no normals"),
-        ({"style": "lines"}, "control_unsupported", "lines control is asked for, but the model .* has no lines"),
+        ({"panorama": True}, "unsupported", "does not support panorama yet: leave panorama out"),
+        ({"regions": (Region(3, "a door"),)}, "unsupported", "does not support regions yet"),
+        ({"style": "normals"}, "control_unsupported", "asks for normals control, but the model .* has no normals"),
+        ({"style": "lines"}, "control_unsupported", "asks for lines control, but the model .* has no lines"),
     ],
 )
 def test_what_the_model_cannot_do_is_refused_by_code(

@@ -19,9 +19,10 @@ from addon.headless.plan import Shot, shots
 from addon.headless.run import Outcome, Run, wait_until_live
 from addon.headless.server import OwnServer
 from addon.live import Address, LiveLoop
-from addon.wire import Dropped, Failure, Status, pack
+from addon.problems.serving import BadRequest, ModelFailed
+from addon.wire import Dropped, Status, pack
 from addon.wire.frame import IDENTITY
-from tests.plain.live.servers import free_port, greet, inverted, inverter, requests, script
+from tests.plain.live.servers import failure, free_port, greet, inverted, inverter, requests, script, status
 
 SIDE = 64
 
@@ -174,9 +175,9 @@ def test_a_shot_that_the_server_dropped_is_drawn_anew(lost: set[int]) -> None:
 
 
 def test_a_failure_ends_the_run_in_the_servers_words() -> None:
-    failure = Failure("bad_request", id=2, sentence="the model has no depth adapter")
+    refusal = failure(BadRequest("the model has no depth adapter"), 2)
     with (
-        script(answering(lambda number: pack(failure) if number == 2 else None)) as address,
+        script(answering(lambda number: pack(refusal) if number == 2 else None)) as address,
         pytest.raises(HeadlessError, match=r"^The model has no depth adapter\.$"),
     ):
         go(address, options(4), Studio())
@@ -210,7 +211,7 @@ def test_localhost_is_tried_at_both_its_addresses() -> None:
 
 def test_a_model_that_failed_is_told_and_one_that_loads_is_waited_for() -> None:
     def failed(connection: ServerConnection) -> None:
-        greet(connection, Status("failed", 0, "m", sentence="there is no unet"))
+        greet(connection, status("failed", 0, ModelFailed("there is no unet")))
         for _ in connection:
             pass
 

@@ -22,6 +22,7 @@ import numpy as np
 from addon.live import Address, LiveLoop
 from addon.transport import shared_memory
 from addon.wire import Frame, Request, Style, pack, unpack
+from tests.plain.live.servers import said
 
 if "socket" in sys.argv:
     shared_memory.memory_folder = lambda: None
@@ -67,7 +68,7 @@ def main() -> None:
         while loop.statistics.pictures < frames:
             want = loop.poll(key)
             if loop.statistics.failures:
-                raise SystemExit(loop.sentence)
+                raise SystemExit(said(loop))
             if want is not None:
                 began = time.perf_counter()
                 request = Request(Frame(want.id, image, depth), Style(prompt="a castle", width=side, height=side))

@@ -13,11 +13,13 @@ import time
 
 import numpy as np
 
-from addon.live import FAILED, Address, LiveLoop, channel
+from addon.live import Address, LiveLoop, channel
+from addon.problems import LiveState
 from addon.transport.link_speed import Speed
 from addon.wire import Frame, Request, Style
 from tests.plain.live.links import link
 from tests.plain.live.real_server import inverting
+from tests.plain.live.servers import said
 from tools.bench.frames import detailed
 
 SIDE, TURNS = 512, 3
@@ -77,8 +79,8 @@ class Rate:
             if want is not None:
                 image = np.roll(self.image, want.id % SIDE, axis=1)
                 self.loop.send(Request(Frame(want.id, image, self.depth), Style("a castle", width=SIDE, height=SIDE)))
-            if self.loop.state == FAILED or time.perf_counter() - opened > 60 + seconds:
-                raise SystemExit(self.loop.sentence or "no pictures came")
+            if self.loop.state == LiveState.FAILED or time.perf_counter() - opened > 60 + seconds:
+                raise SystemExit(said(self.loop) or "no pictures came")
             self.loop.take_picture()
             if began is None and self.loop.statistics.pictures > 10 and time.perf_counter() - opened > MEASURED:
                 began, first = time.perf_counter(), self.loop.statistics.pictures

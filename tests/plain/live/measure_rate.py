@@ -17,9 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from addon.live import FAILED, LIVE, Address, LiveLoop
+from addon.live import Address, LiveLoop
+from addon.problems import LiveState
 from addon.transport import shared_memory
 from addon.wire import Control, Frame, Request, Style
+from tests.plain.live.servers import said
 
 ROOT = Path(__file__).resolve().parents[3]
 SIDE, STEPS, TURNS = 256, 2, 3
@@ -61,11 +63,11 @@ def looped(address: Address, seconds: float, rest: np.ndarray, shared: bool) -> 
         if want is not None:
             drawn = request(want.id, rest)
             loop.send(drawn)
-        if loop.statistics.failures or loop.state == FAILED:
-            raise SystemExit(loop.sentence)
+        if loop.statistics.failures or loop.state == LiveState.FAILED:
+            raise SystemExit(said(loop))
         if loop.take_picture() is not None and began is None and loop.statistics.pictures > 10:
             began, first = time.perf_counter(), loop.statistics.pictures
-        time.sleep(HEARTBEAT if loop.state == LIVE else 0.02)
+        time.sleep(HEARTBEAT if loop.state == LiveState.LIVE else 0.02)
     rate = (loop.statistics.pictures - first) / (time.perf_counter() - began)
     stages = {name: p50 for name, (p50, _) in loop.statistics.stages().items()}
     loop.stop()

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from websockets.exceptions import ConnectionClosed
@@ -17,7 +17,9 @@ from websockets.server import ServerProtocol
 from websockets.sync.server import ServerConnection, serve
 
 from addon.live import Address, LiveLoop
-from addon.wire import Frame, Hello, Picture, Request, Shown, Status, Style, Welcome, pack, unpack
+from addon.problems import Problem, Report, fields_of
+from addon.problems.words import sentence
+from addon.wire import Failure, Frame, Hello, Picture, Request, Shown, Status, Style, Welcome, pack, unpack
 
 READY = Status("ready", 100, "simulated")
 
@@ -129,6 +131,23 @@ def inverter(engine: float = 0.0) -> Callable[[ServerConnection], None]:
     return handler
 
 
+def failure(problem: Problem, number: int | None = None) -> Failure:
+    """The message that says ``problem``, as a server sends it."""
+    return Failure(problem.code, fields_of(problem), number, sentence(problem))
+
+
+def status(state: Literal["loading", "ready", "failed"], percent: float = 100, report: Report | None = None) -> Status:
+    """The message that says how it is with the model, as a server sends it."""
+    if report is None:
+        return Status(state, percent, "simulated")
+    return Status(state, percent, "simulated", report.code, fields_of(report), sentence(report))
+
+
+def said(loop: LiveLoop) -> str:
+    """What a person reads of the loop now."""
+    return sentence(loop.report)
+
+
 class Viewer:
     """Drives a loop as an add-on does. ``key`` is the view; each frame shows the frame's id as its colour."""
 
@@ -162,7 +181,7 @@ class Viewer:
         """Go on until ``condition`` holds; it is an error when it does not, on a machine however busy."""
         end = time.perf_counter() + within
         while not condition():
-            assert time.perf_counter() < end, f"{self.loop.state}: {self.loop.sentence}"
+            assert time.perf_counter() < end, f"{self.loop.state}: {said(self.loop)}"
             self.beat()
             time.sleep(0.001)
 

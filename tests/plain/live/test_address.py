@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from addon.live import Address, AddressError
-from addon.problems.errors import Trouble
+from addon.live import Address
+from addon.problems.errors import AddressError, NoConnection
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_token_that_would_break_the_header_is_refused(token: str) -> None:
 def test_the_token_file_is_read_anew_each_time(tmp_path: Path) -> None:
     file = tmp_path / "token"
     address = Address("ws://127.0.0.1:1", token_file=file)
-    with pytest.raises(Trouble, match=r"token does not exist: start the server"):
+    with pytest.raises(NoConnection, match=r"token does not exist: start the server"):
         address.read_token()
     file.write_text("first\n")
     assert address.read_token() == "first"
@@ -81,7 +81,7 @@ def test_the_token_file_is_read_anew_each_time(tmp_path: Path) -> None:
 def test_a_token_file_without_a_token_is_told(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "token"
     file.write_bytes(content)
-    with pytest.raises(Trouble, match="holds no token"):
+    with pytest.raises(NoConnection, match="holds no token"):
         Address("ws://127.0.0.1:1", token_file=file).read_token()
-    with pytest.raises(Trouble, match="cannot be read"):
+    with pytest.raises(NoConnection, match="cannot be read"):
         Address("ws://127.0.0.1:1", token_file=tmp_path).read_token()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from addon.live.hud_words import BAD, BUSY, CALM, GRACE, OLD, Facts, Lag, Status, brief, numbers, status, table
+from addon.problems import LiveState
 
 STAGES = {
     "poll": (0.1, 0.2),
@@ -21,17 +22,22 @@ STAGES = {
 @pytest.mark.parametrize(
     ("facts", "words", "part", "tone"),
     [
-        (Facts("live", settled=True), "Settled", None, CALM),
-        (Facts("live", "Cycles draws no drafts.", old=True, stuck=True), "Cycles draws no drafts.", None, BAD),
-        (Facts("live"), "At rest", None, CALM),
-        (Facts("live", step=1, steps=2), "Following", None, BUSY),
-        (Facts("live", step=2, steps=8, settling=True), "Settling: step 2 of 8", 0.25, BUSY),
-        (Facts("live", step=1, steps=2, old=True), "Old picture, a new one is being made: step 1 of 2", 0.5, OLD),
-        (Facts("live", old=True), "Old picture, a new one is being made", None, OLD),
-        (Facts("paused", "Live is paused."), "Live is paused.", None, CALM),
-        (Facts("loading", "Loading the model: 40 %."), "Loading the model: 40 %.", None, BUSY),
-        (Facts("waiting", "No server."), "No server.", None, BUSY),
-        (Facts("failed", "No model."), "No model.", None, BAD),
+        (Facts(LiveState.LIVE, settled=True), "Settled", None, CALM),
+        (Facts(LiveState.LIVE, "Cycles draws no drafts.", old=True, stuck=True), "Cycles draws no drafts.", None, BAD),
+        (Facts(LiveState.LIVE), "At rest", None, CALM),
+        (Facts(LiveState.LIVE, step=1, steps=2), "Following", None, BUSY),
+        (Facts(LiveState.LIVE, step=2, steps=8, settling=True), "Settling: step 2 of 8", 0.25, BUSY),
+        (
+            Facts(LiveState.LIVE, step=1, steps=2, old=True),
+            "Old picture, a new one is being made: step 1 of 2",
+            0.5,
+            OLD,
+        ),
+        (Facts(LiveState.LIVE, old=True), "Old picture, a new one is being made", None, OLD),
+        (Facts(LiveState.PAUSED, "Live is paused."), "Live is paused.", None, CALM),
+        (Facts(LiveState.LOADING, "Loading the model: 40 %."), "Loading the model: 40 %.", None, BUSY),
+        (Facts(LiveState.WAITING, "No server."), "No server.", None, BUSY),
+        (Facts(LiveState.FAILED, "No model."), "No model.", None, BAD),
     ],
 )
 def test_the_state_in_one_line(facts: Facts, words: str, part: float | None, tone: str) -> None:
@@ -39,16 +45,16 @@ def test_the_state_in_one_line(facts: Facts, words: str, part: float | None, ton
 
 
 def test_numbers_name_rate_time_dropped_model_and_stages() -> None:
-    facts = Facts("live", model="embedded", fps=9.77, dropped=3, stages=STAGES)
+    facts = Facts(LiveState.LIVE, model="embedded", fps=9.77, dropped=3, stages=STAGES)
     assert numbers(facts) == [
         "9.8 frames/s   102 ms   3 dropped   embedded",
         "capture 8.0   wire 0.4   engine 72   reply 2.0   display 2.5 ms",
     ]
-    assert numbers(Facts("live")) == ["0.0 frames/s   0 dropped"]
+    assert numbers(Facts(LiveState.LIVE)) == ["0.0 frames/s   0 dropped"]
 
 
 def test_a_queue_is_named_where_frames_wait_in_it() -> None:
-    assert "queue 14" in numbers(Facts("live", stages={"queue": (14.0, 20.0)}))[1]
+    assert "queue 14" in numbers(Facts(LiveState.LIVE, stages={"queue": (14.0, 20.0)}))[1]
 
 
 def test_the_table_has_every_stage_in_its_order() -> None:

@@ -13,11 +13,15 @@ from pathlib import Path
 import pytest
 from websockets.sync.server import ServerConnection
 
-from addon.live import LIVE, LiveLoop
+from addon.live import LiveLoop
+from addon.problems import LiveState
+from addon.problems.connection import LoadingModel, NoAnswer
+from addon.problems.serving import LoadingStep, OtherModelLoading
+from addon.problems.words import actions, sentence
 from addon.transport.liveness import LOST_AFTER, PING_AFTER, PING_SOON, Life
 from addon.wire import Status, pack
 from tests.blender.serving import STAND_IN, Server
-from tests.plain.live.servers import Clock, Viewer, greet, greet_by_hand, inverted, raw, requests, script
+from tests.plain.live.servers import Clock, Viewer, greet, greet_by_hand, inverted, raw, requests, said, script, status
 
 SOON = 8
 """Seconds of a person's that it may take until a hung server is reported."""
@@ -54,9 +58,9 @@ def test_a_hung_server_is_reported_in_seconds_and_forgiven_when_it_goes_on() -> 
         assert viewer.loop.problem is None
         assert seconds_until(viewer, clock, lambda: viewer.loop.problem is not None) <= SOON
         problem = viewer.loop.problem
-        assert problem is not None and problem.code == "silent" and problem.remedy and problem.buttons
-        assert "has not answered for" in viewer.loop.sentence and viewer.loop.sentence == problem.sentence
-        assert viewer.loop.state == LIVE and viewer.loop.statistics.lost == 0, "it may come back"
+        assert problem is not None and isinstance(problem, NoAnswer) and actions(problem)
+        assert "has not answered for" in said(viewer.loop) and said(viewer.loop) == sentence(problem)
+        assert viewer.loop.state == LiveState.LIVE and viewer.loop.statistics.lost == 0, "it may come back"
         goes_on.set()
         viewer.until(lambda: viewer.loop.problem is None)
         viewer.loop.stop()
@@ -99,35 +103,35 @@ def test_a_slow_picture_is_no_hung_server(seconds: int) -> None:
             clock.ahead += 1
             viewer.beat()
             answered(viewer)
-            assert viewer.loop.problem is None, viewer.loop.sentence
+            assert viewer.loop.problem is None, said(viewer.loop)
         ready.set()
         viewer.until(lambda: viewer.pictures)
         viewer.loop.stop()
 
 
 @pytest.mark.parametrize(
-    "status",
+    "told",
     [
-        Status("loading", 30, "a model", sentence="Loading"),
-        Status("ready", 100, "a model", sentence="Loading another model: 30 %"),
+        status("loading", 30, LoadingStep("reading")),
+        status("ready", 100, OtherModelLoading("xl", "simulated", 30, "reading")),
     ],
     ids=["its model", "another one beside"],
 )
-def test_a_server_that_loads_may_keep_silent_for_longer(status: Status) -> None:
+def test_a_server_that_loads_may_keep_silent_for_longer(told: Status) -> None:
     done = threading.Event()
 
     def handler(connection: socket.socket) -> None:
-        greet_by_hand(connection, status)
+        greet_by_hand(connection, told)
         done.wait(60)  # no pong comes, as while a library is loaded
 
     with raw(handler) as address:
         clock = Clock()
         viewer = Viewer(LiveLoop(address, clock=clock, settle=False))
-        viewer.until(lambda: viewer.loop.sentence.find("oading") >= 0)
+        viewer.until(lambda: isinstance(viewer.loop.report, LoadingModel | OtherModelLoading))
         for _ in range(15):
             clock.ahead += 1
             viewer.beat()
-            assert viewer.loop.problem is None, viewer.loop.sentence
+            assert viewer.loop.problem is None, said(viewer.loop)
         done.set()
         viewer.loop.stop()
 
@@ -168,7 +172,7 @@ def test_the_server_itself_stopped_and_continued(tmp_path: Path) -> None:
             shown = len(viewer.pictures)
             viewer.key = "another view"
             assert seconds_until(viewer, clock, lambda: loop.problem is not None) <= SOON
-            assert loop.problem is not None and loop.problem.code == "silent"
+            assert isinstance(loop.problem, NoAnswer)
         finally:
             os.kill(server.process.pid, signal.SIGCONT)
         viewer.until(lambda: len(viewer.pictures) > shown)

@@ -14,9 +14,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection
 
-from addon.live import LIVE, STOPPED, LiveLoop
+from addon.live import LiveLoop
+from addon.problems import LiveState
 from addon.wire import Dropped, Failure, Frame, Picture, Progress, Request, Style, pack
-from tests.plain.live.servers import Viewer, greet, inverted, inverter, requests, script
+from tests.plain.live.servers import Viewer, greet, inverted, inverter, requests, said, script
 
 
 def test_a_view_becomes_a_picture() -> None:
@@ -33,7 +34,7 @@ def test_a_view_becomes_a_picture() -> None:
         loop = LiveLoop(address, client="test 1.0", settle=False)
         viewer = Viewer(loop, size=96, depth=True)
         viewer.until(lambda: viewer.pictures)
-        assert loop.state == LIVE and loop.sentence == "Live with the model simulated."
+        assert loop.state == LiveState.LIVE and said(loop) == "Live with the model simulated."
         assert loop.server == "scripted 1" and loop.model == "simulated"
         loop.stop()
     handshake, hello = heard.get(), heard.get()
@@ -170,8 +171,8 @@ def test_answers_to_frames_that_were_never_sent_change_nothing() -> None:
         viewer = Viewer(LiveLoop(address, settle=False))
         viewer.until(lambda: viewer.loop.statistics.ignored == 3)
         assert [picture.id for picture in viewer.pictures] == [1]
-        assert viewer.loop.statistics.dropped == 0 and viewer.loop.state == LIVE
-        assert viewer.loop.sentence == "Live with the model simulated."
+        assert viewer.loop.statistics.dropped == 0 and viewer.loop.state == LiveState.LIVE
+        assert said(viewer.loop) == "Live with the model simulated."
         viewer.loop.stop()
 
 
@@ -197,7 +198,7 @@ def test_a_stopped_loop_does_nothing_more() -> None:
         viewer = Viewer(LiveLoop(address))
         viewer.until(lambda: viewer.sent)
         viewer.loop.stop()
-        assert viewer.loop.state == STOPPED and viewer.loop.sentence == "Live is stopped."
+        assert viewer.loop.state == LiveState.STOPPED and said(viewer.loop) == "Live is stopped."
         viewer.key = "another"
         viewer.during(0.4)
         assert len(viewer.sent) == 1 and viewer.pictures == []

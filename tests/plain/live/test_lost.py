@@ -12,12 +12,15 @@ import threading
 import pytest
 from websockets.sync.server import ServerConnection
 
-from addon.live import CONNECTING, LIVE, STOPPED, WAITING, Address, LiveLoop
+from addon.live import Address, LiveLoop
+from addon.problems import LiveState
+from addon.problems.serving import TooLarge
 from addon.transport.liveness import LOST_AFTER
-from addon.wire import Failure, pack
+from addon.wire import pack
 from tests.plain.live.servers import (
     Clock,
     Viewer,
+    failure,
     free_port,
     greet,
     greet_by_hand,
@@ -25,6 +28,7 @@ from tests.plain.live.servers import (
     inverter,
     raw,
     requests,
+    said,
     script,
 )
 
@@ -38,7 +42,7 @@ def test_a_silent_server_is_pinged_and_lives_by_its_pong() -> None:
             clock.ahead += 1
             viewer.beat()
             viewer.until(lambda: viewer.loop.unanswered == 0)  # the pong, in true time
-        assert viewer.loop.state == LIVE and viewer.loop.statistics.lost == 0
+        assert viewer.loop.state == LiveState.LIVE and viewer.loop.statistics.lost == 0
         viewer.loop.stop()
 
 
@@ -55,13 +59,13 @@ def test_a_server_that_answers_no_ping_is_given_up() -> None:
         viewer = Viewer(LiveLoop(address, clock=clock))
         viewer.until(lambda: viewer.sent)
         seconds = 0
-        while viewer.loop.state != WAITING:
+        while viewer.loop.state != LiveState.WAITING:
             clock.ahead += 1
             viewer.beat()
             seconds += 1
             assert seconds < 3 * LOST_AFTER
         assert seconds == pytest.approx(LOST_AFTER, abs=2)
-        assert "has not answered for" in viewer.loop.sentence
+        assert "has not answered for" in said(viewer.loop)
         viewer.loop.stop()
         done.set()
 
@@ -93,12 +97,12 @@ def test_a_server_gone_in_mid_frame_is_told_and_the_newest_view_is_sent_again() 
         viewer = Viewer(LiveLoop(address, settle=False))
         viewer.until(lambda: len(viewer.pictures) == 1)
         viewer.key = "moved"
-        viewer.until(lambda: viewer.loop.state == WAITING)
-        assert viewer.loop.sentence.startswith(f"The connection to the server at {address.place} was lost")
-        assert "A frame was under way; the newest view will be sent again. Trying again" in viewer.loop.sentence
+        viewer.until(lambda: viewer.loop.state == LiveState.WAITING)
+        assert said(viewer.loop).startswith(f"The connection to the server at {address.place} was lost")
+        assert "A frame was under way; the newest view will be sent again. Trying again" in said(viewer.loop)
         assert viewer.loop.take_picture() is None, "the last picture is the viewer's to keep"
         viewer.until(lambda: len(viewer.pictures) == 2)
-        assert viewer.states == [CONNECTING, LIVE, WAITING, LIVE]
+        assert viewer.states == [LiveState.CONNECTING, LiveState.LIVE, LiveState.WAITING, LiveState.LIVE]
         assert seen == [1, 2, 3] and [picture.id for picture in viewer.pictures] == [1, 3]
         viewer.loop.stop()
 
@@ -107,7 +111,7 @@ def test_a_view_that_ends_every_connection_is_not_sent_many_times_a_second() -> 
     def handler(connection: ServerConnection) -> None:
         greet(connection)
         connection.recv()
-        connection.send(pack(Failure("too_large", sentence="this frame is more than I can take")))
+        connection.send(pack(failure(TooLarge("this frame is more than I can take"))))
         connection.close(1009)
 
     now = 0.0
@@ -119,8 +123,8 @@ def test_a_view_that_ends_every_connection_is_not_sent_many_times_a_second() -> 
             viewer.beat()
         assert 4 <= len(viewer.sent) <= 10, "with pauses of 0.25, 0.5, 1, 2, 4, 4, ... seconds"
         assert not any(request.settle for request in viewer.sent)
-        viewer.until(lambda: viewer.loop.state == WAITING)
-        assert viewer.loop.sentence.startswith("This frame is more than I can take.")
+        viewer.until(lambda: viewer.loop.state == LiveState.WAITING)
+        assert said(viewer.loop).startswith("This frame is more than I can take.")
         viewer.loop.stop()
 
 
@@ -139,7 +143,7 @@ def test_stop_in_the_middle_of_sending_closes_the_socket_at_once() -> None:
         assert link is not None and stuck.wait(60) and link.pending > 0
         viewer.during(0.05)
         viewer.loop.stop()
-        assert viewer.loop.state == STOPPED and link._connection._socket.fileno() == -1 and link.pending == 0
+        assert viewer.loop.state == LiveState.STOPPED and link._connection._socket.fileno() == -1 and link.pending == 0
         done.set()
 
 
@@ -189,7 +193,7 @@ def test_one_known_to_be_absent_is_not_looked_for_and_found_at_once_when_it_is_b
     clock.ahead += 20
     viewer.loop.poll("view")
     assert viewer.loop.statistics.attempts == attempts
-    assert viewer.loop.state == CONNECTING and viewer.loop.problem is None
+    assert viewer.loop.state == LiveState.CONNECTING and viewer.loop.problem is None
     assert viewer.loop.pause == 0.1, "nothing is to be done a hundred times a second"
     with script(inverter()) as address:
         viewer.loop.address, viewer.loop.absent = address, False
@@ -204,7 +208,8 @@ def test_sending_to_a_server_that_has_just_died_does_not_end_a_process_without_p
     """As in Blender 4.3: nobody has read yet that the server is gone, and something is sent."""
     code = """
         import contextlib, signal, threading
-        from addon.live import LIVE, LiveLoop
+        from addon.live import LiveLoop
+        from addon.problems import LiveState
         from addon.wire import ListModels
         from tests.plain.live.servers import Viewer, greet_by_hand, raw
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
@@ -221,12 +226,12 @@ def test_sending_to_a_server_that_has_just_died_does_not_end_a_process_without_p
 
         with raw(handler) as address:
             viewer = Viewer(LiveLoop(address))
-            viewer.until(lambda: viewer.loop.state == LIVE)
+            viewer.until(lambda: viewer.loop.state == LiveState.LIVE)
             die.set()
             dead.wait()
             for _ in range(10):
                 viewer.loop.tell(ListModels())
-            viewer.until(lambda: viewer.loop.state != LIVE)
+            viewer.until(lambda: viewer.loop.state != LiveState.LIVE)
         print("alive")
     """
     ran = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)

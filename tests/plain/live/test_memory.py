@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 from websockets.sync.server import ServerConnection
 
-from addon.live import LIVE, Address, LiveLoop
+from addon.live import Address, LiveLoop
+from addon.problems import LiveState
 from addon.transport import shared_memory
 from addon.transport.shared_memory import PICTURE_AT, PREFIX, SLOT_BYTES, STALE_SECONDS, SharedMemory, memory_folder
 from addon.wire import MEMORY_BYTES, Hello, ProtocolError, Request, Welcome, pack, unpack
 from tests.plain.live.real_server import ROOT, inverting
-from tests.plain.live.servers import READY, Viewer, inverted, script
+from tests.plain.live.servers import READY, Viewer, inverted, said, script
 
 pytestmark = pytest.mark.skipif(memory_folder() is None, reason="no shared memory on this system")
 CLIENT = """
@@ -67,7 +68,7 @@ def open_files(process: int) -> list[str]:
 def test_the_planes_of_both_ways_go_through_memory(server: tuple[Address, subprocess.Popen[str]]) -> None:
     before = names()
     viewer = Viewer(LiveLoop(server[0], settle=False), size=512, depth=True)
-    viewer.until(lambda: viewer.loop.state == LIVE)
+    viewer.until(lambda: viewer.loop.state == LiveState.LIVE)
     for key in range(8):
         viewer.key = key
         viewer.until(functools.partial(lambda count: len(viewer.pictures) > count, key))
@@ -102,7 +103,7 @@ def test_nothing_stays_after_either_end_is_killed(server: tuple[Address, subproc
     viewer.until(lambda: viewer.pictures)
     assert len(open_files(os.getpid())) == 1
     process.send_signal(signal.SIGKILL)
-    viewer.until(lambda: viewer.loop.state != LIVE)
+    viewer.until(lambda: viewer.loop.state != LiveState.LIVE)
     assert open_files(os.getpid()) == [] and names() <= before
 
 
@@ -247,7 +248,7 @@ def test_without_it_the_socket_carries_everything(
     viewer.until(lambda: len(viewer.pictures) >= 1)
     assert (viewer.pictures[0].image == 255 - viewer.pictures[0].id).all()
     assert viewer.loop.statistics.bytes_sent > 256 * 256 * 5
-    assert viewer.loop.sentence == "Live with the model inverter.", "silently"
+    assert said(viewer.loop) == "Live with the model inverter.", "silently"
     assert os.listdir(tmp_path) == []
     viewer.loop.stop()
 

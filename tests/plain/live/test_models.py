@@ -10,9 +10,9 @@ import numpy as np
 from websockets.sync.server import ServerConnection
 
 from addon.live import LiveLoop
+from addon.problems.serving import ModelFailed, ModelKept, ModelMissing
 from addon.wire import (
     Entry,
-    Failure,
     ListModels,
     LoadModel,
     Message,
@@ -25,7 +25,7 @@ from addon.wire import (
     pack,
     unpack,
 )
-from tests.plain.live.servers import Viewer, greet, inverted, script
+from tests.plain.live.servers import Viewer, failure, greet, inverted, said, script, status
 
 ENTRY = Entry("sd15", "Stable Diffusion 1.5", licence="CreativeML OpenRAIL-M", download_bytes=4_000_000_000)
 
@@ -56,18 +56,14 @@ class Shop:
             return [Models((ENTRY,))]
         if isinstance(message, PullModel):
             if message.name != ENTRY.name:
-                return [Failure("bad_request", sentence=f"there is no model {message.name!r}")]
+                return [failure(ModelMissing(message.name))]
             return [ModelProgress("sd15", "pulling", part, 4) for part in range(4)] + [
                 ModelProgress("sd15", "done", 4, 4)
             ]
         if message == LoadModel("nothing"):
-            return [Failure("bad_request", sentence="there is no model 'nothing'")]
+            return [failure(ModelMissing("nothing"))]
         if message == LoadModel("broken"):
-            return [
-                Status(
-                    "ready", 100, "simulated", sentence="broken could not be loaded, so simulated stays: it is cut off"
-                )
-            ]
+            return [status("ready", 100, ModelKept("broken", "simulated", ModelFailed("it is cut off")))]
         if isinstance(message, LoadModel):
             return [Status("ready", 100, message.name)]
         return []
@@ -90,7 +86,7 @@ def test_models_are_listed_pulled_and_loaded_beside_the_frames() -> None:
         assert len(viewer.pictures) == 1
         loop.tell(LoadModel("sd15"))
         viewer.until(lambda: len(viewer.pictures) == 2)  # the view is the same, the model is another
-        assert loop.sentence == "Live with the model sd15."
+        assert said(loop) == "Live with the model sd15."
         loop.stop()
 
 
@@ -101,11 +97,11 @@ def test_a_wish_that_fails_is_no_failure_of_a_frame() -> None:
         viewer.until(lambda: viewer.pictures)
         viewer.loop.tell(PullModel("nothing"))
         viewer.until(lambda: viewer.loop.model_failure)
-        assert viewer.loop.model_failure == "There is no model 'nothing'."
+        assert viewer.loop.model_failure == ModelMissing("nothing")
         assert viewer.loop.statistics.failures == 0 and viewer.loop.problem is None
-        assert viewer.loop.sentence == "Live with the model simulated."
+        assert said(viewer.loop) == "Live with the model simulated."
         viewer.loop.tell(ListModels())
-        assert viewer.loop.model_failure == "", "it stays on show after the next wish"
+        assert viewer.loop.model_failure is None, "it stays on show after the next wish"
         viewer.loop.stop()
 
 
@@ -113,14 +109,14 @@ def test_a_model_that_cannot_be_loaded_is_told_while_the_other_goes_on() -> None
     with script(Shop()) as address:
         viewer = Viewer(LiveLoop(address, settle=False))
         viewer.until(lambda: viewer.pictures)
-        assert viewer.loop.sentence == "Live with the model simulated."
+        assert said(viewer.loop) == "Live with the model simulated."
         viewer.loop.tell(LoadModel("broken"))
-        viewer.until(lambda: viewer.loop.sentence != "Live with the model simulated.")
-        assert viewer.loop.sentence == "Broken could not be loaded, so simulated stays: it is cut off."
+        viewer.until(lambda: said(viewer.loop) != "Live with the model simulated.")
+        assert said(viewer.loop) == "broken could not be loaded, so simulated goes on: It is cut off."
         viewer.key = "another view"
         viewer.until(lambda: len(viewer.pictures) == 2)
         viewer.loop.tell(LoadModel("sd15"))
-        viewer.until(lambda: viewer.loop.sentence == "Live with the model sd15.")
+        viewer.until(lambda: said(viewer.loop) == "Live with the model sd15.")
         viewer.loop.stop()
 
 

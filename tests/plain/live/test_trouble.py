@@ -15,7 +15,9 @@ from websockets.http11 import Request as Handshake
 from websockets.http11 import Response
 from websockets.sync.server import ServerConnection
 
-from addon.live import CONNECTING, FAILED, LIVE, WAITING, Address, LiveLoop
+from addon.live import Address, LiveLoop
+from addon.problems import LiveState
+from addon.problems.serving import ProtocolVersion
 from addon.transport.connection import FLOOD, PATIENCE
 from addon.wire import MAX_MESSAGE_BYTES, PROTOCOL, Failure, Fields, Hello, Status, Welcome, pack, unpack
 from tests.plain.live.servers import (
@@ -27,6 +29,7 @@ from tests.plain.live.servers import (
     inverter,
     raw,
     requests,
+    said,
     script,
 )
 
@@ -35,7 +38,7 @@ def test_no_server_is_told_and_tried_with_growing_pauses() -> None:
     now = 100.0
     address = Address(f"ws://127.0.0.1:{free_port()}")
     loop = LiveLoop(address, clock=lambda: now)
-    assert loop.state == CONNECTING and loop.sentence == f"Connecting to the server at {address.place}."
+    assert loop.state == LiveState.CONNECTING and said(loop) == f"Connecting to the server at {address.place}."
     times: list[float] = []
     for _ in range(20_000):
         before = loop.statistics.attempts
@@ -45,9 +48,9 @@ def test_no_server_is_told_and_tried_with_growing_pauses() -> None:
         now += 0.001
     pauses = [later - earlier for earlier, later in itertools.pairwise(times)]
     assert pauses[:7] == pytest.approx([0.25, 0.5, 1, 2, 4, 4, 4], abs=0.01)
-    assert loop.state == WAITING
-    assert loop.sentence.startswith(f"No server is listening at {address.place}: start it, or check the port.")
-    assert loop.sentence.endswith(" s.")
+    assert loop.state == LiveState.WAITING
+    assert said(loop).startswith(f"No server is listening at {address.place}: start it, or check the port.")
+    assert said(loop).endswith(" s.")
 
 
 def test_a_server_that_starts_later_is_found() -> None:
@@ -57,7 +60,7 @@ def test_a_server_that_starts_later_is_found() -> None:
     with script(inverter()) as address:
         viewer.loop.address = address  # the next attempt goes where the address says by then
         viewer.until(lambda: viewer.pictures)
-        assert viewer.states == [WAITING, LIVE] and viewer.loop.state == LIVE
+        assert viewer.states == [LiveState.WAITING, LiveState.LIVE] and viewer.loop.state == LiveState.LIVE
         viewer.loop.stop()
 
 
@@ -74,9 +77,9 @@ def test_a_wrong_token_is_told_and_the_new_one_is_read_from_its_file(status: int
     with script(inverter(), process_request=check) as address:
         clock = Clock()
         viewer = Viewer(LiveLoop(Address(address.url, token_file=file), clock=clock))
-        viewer.until(lambda: viewer.loop.state == FAILED)
-        assert f"does not accept the token in {file} (HTTP {status})" in viewer.loop.sentence
-        assert "old" not in viewer.loop.sentence.replace(str(file), "")
+        viewer.until(lambda: viewer.loop.state == LiveState.FAILED)
+        assert f"does not accept the token in {file} (HTTP {status})" in said(viewer.loop)
+        assert "old" not in said(viewer.loop).replace(str(file), "")
         attempts = viewer.loop.statistics.attempts
         viewer.during(0.5)
         assert viewer.loop.statistics.attempts == attempts, "a wrong token is not tried many times a second"
@@ -89,8 +92,8 @@ def test_a_wrong_token_is_told_and_the_new_one_is_read_from_its_file(status: int
 def test_a_missing_token_file_is_told_and_waited_for(tmp_path: Path) -> None:
     with script(inverter()) as address:
         viewer = Viewer(LiveLoop(Address(address.url, token_file=tmp_path / "token")))
-        viewer.until(lambda: viewer.loop.state == WAITING)
-        assert f"The token file {tmp_path / 'token'} does not exist: start the server." in viewer.loop.sentence
+        viewer.until(lambda: viewer.loop.state == LiveState.WAITING)
+        assert f"The token file {tmp_path / 'token'} does not exist: start the server." in said(viewer.loop)
         (tmp_path / "token").write_text("new")
         viewer.until(lambda: viewer.pictures)
         viewer.loop.stop()
@@ -102,12 +105,12 @@ def test_a_wrong_path_is_told() -> None:
 
     with script(inverter(), process_request=check) as address:
         viewer = Viewer(LiveLoop(Address(address.url.replace("/live", "/lve"))))
-        viewer.until(lambda: viewer.loop.state == FAILED)
-        assert "has no /lve (HTTP 404): the path should be /live" in viewer.loop.sentence
+        viewer.until(lambda: viewer.loop.state == LiveState.FAILED)
+        assert "has no /lve (HTTP 404): the path should be /live" in said(viewer.loop)
         viewer.loop.stop()
 
 
-@pytest.mark.parametrize(("theirs", "older"), [(PROTOCOL - 1, "the server"), (PROTOCOL + 1, "the add-on")])
+@pytest.mark.parametrize(("theirs", "older"), [(PROTOCOL - 1, "server"), (PROTOCOL + 1, "client")])
 def test_another_version_of_the_protocol_is_told_with_the_side_to_update(theirs: int, older: str) -> None:
     def handler(connection: ServerConnection) -> None:
         connection.recv()
@@ -116,14 +119,15 @@ def test_another_version_of_the_protocol_is_told_with_the_side_to_update(theirs:
 
     with script(handler) as address:
         viewer = Viewer(LiveLoop(address))
-        viewer.until(lambda: viewer.loop.state == FAILED)
-        expected = f"speaks version {theirs} of the protocol, this add-on version {PROTOCOL}: update {older}."
-        assert expected in viewer.loop.sentence
+        viewer.until(lambda: viewer.loop.state == LiveState.FAILED)
+        expected = f"speaks version {PROTOCOL} of the protocol and the server version {theirs}: update the {older}."
+        assert expected in said(viewer.loop)
         viewer.loop.stop()
 
 
 @pytest.mark.parametrize(
-    ("fields", "theirs", "older"), [({"server": PROTOCOL + 1}, PROTOCOL + 1, "the add-on"), ({}, 2, "the server")]
+    ("fields", "theirs", "older"),
+    [({"server": PROTOCOL + 1}, PROTOCOL + 1, "client"), ({}, 2, "server"), ({"server": "x"}, 2, "server")],
 )
 def test_a_server_that_refuses_our_version_is_told_with_both(fields: Fields, theirs: int, older: str) -> None:
     """A server of version 2 says no more than the code."""
@@ -135,9 +139,9 @@ def test_a_server_that_refuses_our_version_is_told_with_both(fields: Fields, the
 
     with script(handler) as address:
         viewer = Viewer(LiveLoop(address))
-        viewer.until(lambda: viewer.loop.state == FAILED)
-        expected = f"speaks version {theirs} of the protocol, this add-on version {PROTOCOL}: update {older}."
-        assert expected in viewer.loop.sentence
+        viewer.until(lambda: viewer.loop.state == LiveState.FAILED)
+        assert viewer.loop.problem == ProtocolVersion(PROTOCOL, theirs)
+        assert f"version {theirs}: update the {older}." in said(viewer.loop)
         viewer.loop.stop()
 
 
@@ -160,9 +164,9 @@ def test_something_else_at_the_port_is_told(answer: bytes) -> None:
 
     with raw(handler) as address:
         viewer = Viewer(LiveLoop(address))
-        viewer.until(lambda: viewer.loop.state in (FAILED, WAITING))
-        assert address.place in viewer.loop.sentence
-        assert any(words in viewer.loop.sentence for words in ("no Draftglass server", "with HTTP 200", "was lost"))
+        viewer.until(lambda: viewer.loop.state in (LiveState.FAILED, LiveState.WAITING))
+        assert address.place in said(viewer.loop)
+        assert any(words in said(viewer.loop) for words in ("not a Draftglass server", "with HTTP 200", "was lost"))
         viewer.loop.stop()
 
 
@@ -191,9 +195,9 @@ def test_garbage_from_the_server_is_told_and_ends_the_connection(what: str) -> N
 
     with script(handler) as address:
         viewer = Viewer(LiveLoop(address))
-        viewer.until(lambda: viewer.loop.state in (FAILED, WAITING))
-        assert viewer.loop.state == FAILED or what == "random bytes"
-        assert "is no Draftglass server, or a broken one: " in viewer.loop.sentence or what == "random bytes"
+        viewer.until(lambda: viewer.loop.state in (LiveState.FAILED, LiveState.WAITING))
+        assert viewer.loop.state == LiveState.FAILED or what == "random bytes"
+        assert "is not a Draftglass server, or a broken one: " in said(viewer.loop) or what == "random bytes"
         assert viewer.sent == []
         viewer.loop.stop()
 
@@ -211,8 +215,8 @@ def test_garbage_in_place_of_a_picture_is_told_and_the_loop_comes_back() -> None
     with script(handler) as address:
         clock = Clock()
         viewer = Viewer(LiveLoop(address, clock=clock))
-        viewer.until(lambda: viewer.loop.state == FAILED)
-        assert "bytes" in viewer.loop.sentence
+        viewer.until(lambda: viewer.loop.state == LiveState.FAILED)
+        assert "bytes" in said(viewer.loop)
         clock.ahead += 4
         viewer.until(lambda: viewer.pictures)
         viewer.loop.stop()
@@ -228,13 +232,13 @@ def test_a_port_that_accepts_and_never_answers_is_given_up() -> None:
         clock = Clock()
         viewer = Viewer(LiveLoop(address, clock=clock))
         seconds = 0
-        while viewer.loop.state != WAITING:
+        while viewer.loop.state != LiveState.WAITING:
             viewer.beat()
             clock.ahead += 1
             seconds += 1
             assert seconds < 60
         assert seconds == pytest.approx(PATIENCE, abs=2)
-        assert f"The server at {address.place} has not answered for" in viewer.loop.sentence
+        assert f"The server at {address.place} has not answered for" in said(viewer.loop)
         viewer.loop.stop()
         done.set()
 
@@ -252,9 +256,9 @@ def test_a_websocket_that_never_welcomes_is_given_up_though_it_lives() -> None:
         for _ in range(int(PATIENCE) + 5):
             viewer.during(0.03)
             clock.ahead += 1
-            if viewer.loop.state == WAITING:
+            if viewer.loop.state == LiveState.WAITING:
                 break
-        assert "has not answered for" in viewer.loop.sentence
+        assert "has not answered for" in said(viewer.loop)
         viewer.loop.stop()
         done.set()
 
@@ -282,8 +286,8 @@ def test_a_token_file_that_is_a_pipe_does_not_hold_the_heartbeat(tmp_path: Path)
     os.mkfifo(tmp_path / "token")
     with script(inverter()) as address:
         viewer = Viewer(LiveLoop(Address(address.url, token_file=tmp_path / "token")))
-        viewer.until(lambda: viewer.loop.state == WAITING)
-        assert "no ordinary file" in viewer.loop.sentence
+        viewer.until(lambda: viewer.loop.state == LiveState.WAITING)
+        assert "no ordinary file" in said(viewer.loop)
         os.unlink(tmp_path / "token")
         (tmp_path / "token").write_text("abc")
         viewer.until(lambda: viewer.pictures)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from addon.live import FAILED, LIVE, LOADING, WAITING, Address, LiveLoop
+from addon.live import Address, LiveLoop
+from addon.problems import LiveState
 from addon.wire import Style
 from tests.plain.checkpoints import make_sd15
-from tests.plain.live.servers import Viewer, free_port
+from tests.plain.live.servers import Viewer, free_port, said
 from tests.plain.server.rig import PATIENCE, Spawned
 
 QUICK = Style(prompt="a castle", steps=1, width=64, height=64)
@@ -31,42 +32,42 @@ def test_the_server_may_start_die_in_mid_frame_start_again_and_end(tmp_path: Pat
     address = Address(f"ws://127.0.0.1:{port}/live", token_file=tmp_path / "token")
     viewer = Viewer(LiveLoop(address, rest=0.1), depth=True)
     viewer.style = QUICK
-    viewer.until(lambda: viewer.loop.state == WAITING)
-    assert "token does not exist: start the server." in viewer.loop.sentence
+    viewer.until(lambda: viewer.loop.state == LiveState.WAITING)
+    assert "token does not exist: start the server." in said(viewer.loop)
 
     with start(tmp_path, model, port) as server:
         viewer.until(lambda: len(viewer.pictures) == 2, PATIENCE)
         assert [picture.settle for picture in viewer.pictures] == [False, True]
         assert viewer.pictures[0].image.shape == (64, 64, 3)
-        assert LOADING in viewer.states, "the server listens before it has its model"
+        assert LiveState.LOADING in viewer.states, "the server listens before it has its model"
         assert viewer.loop.server.startswith("draftglass-server ")
 
         viewer.key, viewer.style = "moved", LONG
         viewer.until(lambda: viewer.loop.progress is not None and viewer.loop.progress.step > 0, PATIENCE)
         server.process.send_signal(signal.SIGKILL)
-        viewer.until(lambda: viewer.loop.state == WAITING)
-        assert "A frame was under way" in viewer.loop.sentence
+        viewer.until(lambda: viewer.loop.state == LiveState.WAITING)
+        assert "A frame was under way" in said(viewer.loop)
         first_token = (tmp_path / "token").read_text()
     viewer.key, viewer.style = "moved on", QUICK
     viewer.during(0.5)
-    assert viewer.loop.state == WAITING and len(viewer.pictures) == 2
+    assert viewer.loop.state == LiveState.WAITING and len(viewer.pictures) == 2
 
     with start(tmp_path, model, port) as server:
         viewer.until(lambda: len(viewer.pictures) == 4, PATIENCE)
         assert (tmp_path / "token").read_text() != first_token
-        assert viewer.states[-2:] == [LOADING, LIVE]
+        assert viewer.states[-2:] == [LiveState.LOADING, LiveState.LIVE]
         assert [picture.settle for picture in viewer.pictures[2:]] == [False, True]
         assert viewer.loop.statistics.lost == 1 and viewer.loop.statistics.connections == 2
 
         wrong = Viewer(LiveLoop(Address(address.url, first_token)))
-        wrong.until(lambda: wrong.loop.state == FAILED)
-        assert "does not accept the token (HTTP 40" in wrong.loop.sentence
+        wrong.until(lambda: wrong.loop.state == LiveState.FAILED)
+        assert "does not accept the token (HTTP 40" in said(wrong.loop)
         wrong.loop.stop()
 
         server.signal(signal.SIGTERM, PATIENCE)
-        viewer.until(lambda: viewer.loop.state == WAITING)
-        assert f"127.0.0.1:{port}" in viewer.loop.sentence and "Trying again" in viewer.loop.sentence
-        assert FAILED not in viewer.states
+        viewer.until(lambda: viewer.loop.state == LiveState.WAITING)
+        assert f"127.0.0.1:{port}" in said(viewer.loop) and "Trying again" in said(viewer.loop)
+        assert LiveState.FAILED not in viewer.states
         viewer.loop.stop()
 
 
@@ -76,7 +77,7 @@ def test_a_model_that_cannot_be_loaded_is_told_in_the_servers_words(tmp_path: Pa
     with start(tmp_path, empty, 0) as server:
         port = server.listening()["port"]
         viewer = Viewer(LiveLoop(Address(f"ws://127.0.0.1:{port}/live", token_file=tmp_path / "token")))
-        viewer.until(lambda: viewer.loop.state == FAILED, PATIENCE)
-        assert str(empty) in viewer.loop.sentence and "Trying again" not in viewer.loop.sentence
+        viewer.until(lambda: viewer.loop.state == LiveState.FAILED, PATIENCE)
+        assert str(empty) in said(viewer.loop) and "Trying again" not in said(viewer.loop)
         assert viewer.loop.statistics.lost == 0 and viewer.sent == []
         viewer.loop.stop()

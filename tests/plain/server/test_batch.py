@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from addon.problems.serving import LoraMissing, OutOfMemory
 from addon.wire import Failure, Lora, Picture, Progress, Request
 from server.config import Config
 from server.engine import EngineError, StableDiffusionLcm
@@ -27,7 +28,7 @@ class Grouped(Held):
     def render_together(self, requests: Sequence[Request], on_step: OnStep = None) -> Sequence[Rendered]:
         self.groups.append([request.frame.id for request in requests])
         if self._refuse:
-            raise EngineError("there is too little memory", "out_of_memory")
+            raise EngineError(OutOfMemory("two pictures"))
         return super().render_together(requests, on_step)
 
 
@@ -123,7 +124,7 @@ def test_a_request_that_cannot_be_met_is_answered_to_each(engine: StableDiffusio
         assert isinstance(answers[0], Picture)
         for failure in (answers[1], answers[2]):
             assert isinstance(failure, Failure)
-            assert failure.code == "bad_request" and "nowhere" in failure.sentence
+            assert failure.code == LoraMissing.code and failure.fields["lora"] == "nowhere"
 
 
 @pytest.mark.parametrize("batch", [0, 9, -1])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from addon.problems.serving import LoadingStep, OutOfMemory
 from addon.version import VERSION
 from addon.wire import (
     PROTOCOL,
@@ -28,6 +29,7 @@ from addon.wire import (
     unpack,
 )
 from server.engine import EngineError, StableDiffusionLcm
+from server.serving.reports import failure_of, status_of
 from server.serving.worker import Rendered
 from tests.plain.server.engines import Held, Lent, OnStep, Report
 from tests.plain.server.rig import Address, Client, make_request, serving, wait_for
@@ -59,7 +61,7 @@ def test_another_version_is_told_which_side_to_update(address: Address, version:
     with address.connect() as connection:
         failure, code = closed_with(connection, pack(Hello(protocol=version)))
     assert failure.code == "protocol_version"
-    assert failure.sentence.endswith(f"update the {to_update}")
+    assert failure.sentence.endswith(f"update the {to_update}.")
     assert f"version {version} " in failure.sentence and f"version {PROTOCOL}:" in failure.sentence
     assert failure.fields == {"client": version, "server": PROTOCOL}
     assert code == 4400
@@ -148,7 +150,7 @@ def test_a_picture_in_an_encoding_that_was_not_agreed_on_is_refused(address: Add
         client.send(replace(make_request(5), picture_as="jpeg"))
         failure = client.until(Failure)
         assert (failure.code, failure.id) == ("bad_request", 5)
-        assert "picture_as is 'jpeg', which was not agreed on" in failure.sentence
+        assert "picture_as is 'jpeg', which was not agreed on" in str(failure.fields["detail"])
 
 
 def test_a_failure_names_its_request(address: Address) -> None:
@@ -157,7 +159,7 @@ def test_a_failure_names_its_request(address: Address) -> None:
         client.connection.send(data)
         failure = client.until(Failure)
     assert failure.id == 77
-    assert "steps is 0" in failure.sentence
+    assert "steps is 0" in str(failure.fields["detail"])
 
 
 def test_depth_reaches_the_engine(address: Address) -> None:
@@ -176,14 +178,14 @@ class Breaking(Lent):
 
     def render(self, request: Request, on_step: OnStep = None) -> Rendered:
         if request.frame.id == 1:
-            raise EngineError("the memory is full: use a smaller size", "out_of_memory")
+            raise EngineError(OutOfMemory("a picture of 64 x 64"))
         if request.frame.id == 3:
             raise ZeroDivisionError("division\nby zero")
         return super().render(request, on_step)
 
 
 def test_the_server_outlives_whatever_a_frame_does_to_the_engine(
-    engine: StableDiffusionLcm, capfd: pytest.CaptureFixture[str]
+    engine: StableDiffusionLcm, caplog: pytest.LogCaptureFixture
 ) -> None:
     with serving(Breaking(engine).load) as (address, _), address.client() as client:
         answers = []
@@ -191,9 +193,9 @@ def test_the_server_outlives_whatever_a_frame_does_to_the_engine(
             client.send(make_request(number))
             answers.append(client.answer())
     assert [type(answer) for answer in answers] == [Picture, Failure, Picture, Failure, Picture]
-    assert answers[1] == Failure("out_of_memory", id=1, sentence="the memory is full: use a smaller size")
-    assert answers[3] == Failure("internal", id=3, sentence="The engine failed: division by zero")
-    assert "ZeroDivisionError" in capfd.readouterr().err
+    assert answers[1] == failure_of(OutOfMemory("a picture of 64 x 64"), 1)
+    assert answers[3] == Failure("internal", {"detail": "division by zero"}, 3, "The engine failed: division by zero.")
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_a_request_before_the_model_is_there_waits_for_it(engine: StableDiffusionLcm) -> None:
@@ -209,7 +211,7 @@ def test_a_request_before_the_model_is_there_waits_for_it(engine: StableDiffusio
         wait_for(lambda: gate.started)
         while (status := client.until(Status)).percent < 50:  # what was told as it came in, maybe
             pass
-        assert status == Status("loading", 50, str(worker.status.model), sentence="at 0.5")
+        assert status == status_of("loading", 50, str(worker.status.model), LoadingStep("at 0.5"))
         for number in (1, 2, 3):
             client.send(make_request(number))
         assert [client.answer(), client.answer()] == [Dropped(1), Dropped(2)]
@@ -228,8 +230,8 @@ def test_a_model_that_cannot_be_loaded_is_told_to_everybody() -> None:
     with serving(load) as (address, _), address.client() as client:
         while (status := client.until(Status)).state == "loading":
             pass
-        assert (status.state, status.sentence) == ("failed", "the folder holds no model")
+        assert (status.state, status.sentence) == ("failed", "The folder holds no model.")
         client.send(make_request(6))
         failure = client.until(Failure)
         assert (failure.id, failure.code) == (6, "model_failed")
-        assert "the folder holds no model" in failure.sentence
+        assert failure.fields == {"detail": "the folder holds no model"}

@@ -12,6 +12,17 @@ import numpy as np
 import pytest
 from diffusers import UNet2DConditionModel
 
+from addon.problems.serving import (
+    MemoryReleased,
+    ModelFailed,
+    ModelKept,
+    ModelMissing,
+    ModelNotDownloaded,
+    ModelRestored,
+    ModelSwapped,
+    OtherModelLoading,
+    OutOfMemory,
+)
 from addon.wire import Failure, LoadModel, Lora, Picture, Reference, Status, Upload
 from server.engine import EngineError, StableDiffusionLcm
 from server.serving.model_in_use import Report
@@ -51,7 +62,7 @@ def test_the_old_model_serves_until_the_new_one_is_there(engine: StableDiffusion
     with serving(Lent(engine).load, models_dir=folder) as (address, worker), address.client() as client:
         assert picture(client, 1).model == engine.name
         client.send(LoadModel("other"))
-        told = status(client, lambda told: "being loaded" in told.sentence)
+        told = status(client, lambda told: told.code == OtherModelLoading.code)
         assert (told.state, told.model) == ("ready", engine.name)
         number, seen = 2, [engine.name]
         while seen[-1] != "other":  # every frame in between is answered, by one of the two
@@ -67,7 +78,8 @@ def test_only_what_is_in_the_list_and_here_can_be_loaded(engine: StableDiffusion
     with serving(Lent(engine).load, models_dir=folder) as (address, _), address.client() as client:
         client.send(LoadModel(name))
         failure = client.until(Failure)
-        assert (failure.code, failure.id) == ("bad_request", None)
+        kind = ModelNotDownloaded if name == "sd15" else ModelMissing
+        assert (failure.code, failure.id, failure.fields["model"]) == (kind.code, None, name)
         assert name in failure.sentence
         assert picture(client, 1).model == engine.name
 
@@ -75,9 +87,10 @@ def test_only_what_is_in_the_list_and_here_can_be_loaded(engine: StableDiffusion
 def test_a_model_that_cannot_be_loaded_leaves_the_old_one(engine: StableDiffusionLcm, folder: Path) -> None:
     with serving(Lent(engine).load, models_dir=folder) as (address, _), address.client() as client:
         client.send(LoadModel("half"))
-        told = status(client, lambda told: "could not be loaded" in told.sentence)
+        told = status(client, lambda told: told.code == ModelKept.code)
         assert (told.state, told.model) == ("ready", engine.name)
-        assert f"so {engine.name} stays" in told.sentence
+        assert (told.fields["wanted"], told.fields["kept"]) == ("half", engine.name)
+        assert told.fields["cause_code"] == ModelFailed.code and "half" in str(told.fields["cause_detail"])
         assert picture(client, 1).model == engine.name
 
 
@@ -100,13 +113,13 @@ def test_where_memory_is_short_the_old_model_goes_first(engine: StableDiffusionL
     Counted.open = 0
     second = Counted(engine)
     second.name = "second"
-    said: list[str] = []
+    said: list[Status] = []
 
     def load(report: Report) -> Counted:
-        said.append(worker.status.sentence)
+        said.append(worker.status)
         report(0.1, "looking")
         if Counted.open or not fits_alone:
-            raise EngineError("needs 9 GB, but 1 GB is free", "out_of_memory")
+            raise EngineError(OutOfMemory("the model"))
         return second.load(report)  # type: ignore[return-value]
 
     with serving(Counted(engine).load) as (address, worker), address.client() as client:
@@ -115,9 +128,9 @@ def test_where_memory_is_short_the_old_model_goes_first(engine: StableDiffusionL
         if fits_alone:
             status(client, lambda told: told.state == "ready" and told.model == "second")
         else:
-            told = status(client, lambda told: told.state == "ready" and "is back" in told.sentence)
-            assert "needs 9 GB" in told.sentence
-        assert said[1] == f"There is too little memory for both: {engine.name} is released before second is loaded."
+            told = status(client, lambda told: told.state == "ready" and told.code == ModelRestored.code)
+            assert told.fields["cause_code"] == OutOfMemory.code
+        assert (said[1].code, said[1].fields) == (ModelSwapped.code, {"model": "second", "released": engine.name})
         assert picture(client, 2).model == ("second" if fits_alone else engine.name)
         assert Counted.open == 1
     assert Counted.open == 0
@@ -130,13 +143,13 @@ def test_a_model_that_never_fits_leaves_the_old_one(engine: StableDiffusionLcm) 
     def load(report: Report) -> Counted:
         nonlocal loads
         loads += 1
-        raise EngineError("needs 90 GB, but 1 GB is free", "out_of_memory", missing=89 << 30)
+        raise EngineError(OutOfMemory("the model", 90 << 30, 1 << 30, "cpu"))
 
     with serving(Counted(engine).load) as (address, worker), address.client() as client:
         picture(client, 1)
         worker.switch("huge", load)
-        told = status(client, lambda told: "needs 90 GB" in told.sentence)
-        assert (told.state, told.model) == ("ready", engine.name) and f"so {engine.name} stays" in told.sentence
+        told = status(client, lambda told: told.code == ModelKept.code)
+        assert (told.state, told.model) == ("ready", engine.name) and told.fields["cause_needed"] == 90 << 30
         assert (loads, Counted.open) == (1, 1)
         assert picture(client, 2).model == engine.name
 
@@ -150,7 +163,7 @@ def test_a_model_that_cannot_be_closed_ends_no_answers(engine: StableDiffusionLc
 
     with serving(Broken(engine).load, idle_release=0.3) as (address, _), address.client() as client:
         assert picture(client, 1).model == engine.name
-        status(client, lambda told: "was given back" in told.sentence)
+        status(client, lambda told: told.code == MemoryReleased.code)
         assert picture(client, 2).model == engine.name
 
 
@@ -158,10 +171,10 @@ def test_after_an_idle_release_a_failed_switch_leaves_the_model(engine: StableDi
     Counted.open = 0
     with serving(Counted(engine).load, idle_release=0.3, models_dir=folder) as (address, _), address.client() as client:
         assert picture(client, 1).model == engine.name
-        status(client, lambda told: "was given back" in told.sentence)
+        status(client, lambda told: told.code == MemoryReleased.code)
         client.send(LoadModel("half"))
-        told = status(client, lambda told: "could not be loaded" in told.sentence)
-        assert told.state == "ready" and "stays" in told.sentence
+        told = status(client, lambda told: told.code == ModelKept.code)
+        assert told.state == "ready"
         assert picture(client, 2).model == engine.name
 
 
@@ -173,17 +186,17 @@ def test_after_an_idle_release_the_memory_may_be_anothers_for_a_while(
 
     def load(report: Report) -> Counted:
         if full:
-            raise EngineError("needs 9 GB, but 1 GB is free", "out_of_memory")
+            raise EngineError(OutOfMemory("the model"))
         return Counted(engine).load(report)
 
     with serving(load, idle_release=0.3) as (address, worker), address.client() as client:
         assert picture(client, 1).model == engine.name
-        status(client, lambda told: "was given back" in told.sentence)
+        status(client, lambda told: told.code == MemoryReleased.code)
         full = True
         for number in (2, 3):
             client.send(make_request(number))
             failure = client.until(Failure)
-            assert failure.id == number and "needs 9 GB" in failure.sentence and "a later frame" in failure.sentence
+            assert (failure.id, failure.code) == (number, OutOfMemory.code)
         assert worker.status.state == "ready", "else no client would ask for another frame"
         full = False
         assert picture(client, 4).model == engine.name
@@ -248,7 +261,7 @@ def test_idle_memory_is_given_back_and_the_next_frame_loads_again(engine: Stable
     with serving(Counted(engine).load, idle_release=0.3) as (address, _), address.client() as client:
         client.send(make_request(1))
         first, told = None, Status("loading")
-        while first is None or "was given back" not in told.sentence:  # in either order, on a busy machine
+        while first is None or told.code != MemoryReleased.code:  # in either order, on a busy machine
             message = client.receive()
             first = message.image if isinstance(message, Picture) else first
             told = message if isinstance(message, Status) else told

@@ -7,6 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from addon.problems import Problem
+from addon.problems.setup import (
+    CertificateRefused,
+    DiskFull,
+    FileInUse,
+    IndexRefused,
+    NetworkFailed,
+    NotWritable,
+    PackageDamaged,
+    PackageNotFound,
+    PathTooLong,
+    PipFailed,
+    ProxyRefused,
+    SetUpOutOfMemory,
+)
 from addon.setup.machine import BUILDS, INDEX
 from addon.setup.pip_words import Reader, cause
 from addon.setup.plan import Plan, split_options
@@ -78,26 +93,28 @@ def test_pips_lines_become_bytes() -> None:
 
 
 CAUSES = {
-    "disk_full": "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n",
-    "read_only": "ERROR: Could not install packages due to an OSError: [Errno 30] Read-only file system: '/x'\n",
-    "certificate": "Could not fetch URL https://x/: There was a problem confirming the ssl certificate: - skipping\n"
+    DiskFull: "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n",
+    NotWritable: "ERROR: Could not install packages due to an OSError: [Errno 30] Read-only file system: '/x'\n",
+    CertificateRefused: "Could not fetch URL https://x/: There was a problem confirming the ssl certificate: skipping\n"
     "ERROR: No matching distribution found for torch==2.13.0\n",
-    "proxy": "WARNING: Retrying after connection broken by 'ProxyError('Cannot connect to proxy.')'\n",
-    "no_network": "WARNING: Retrying (Retry(total=2)) after connection broken by 'NameResolutionError(...)'\n"
+    ProxyRefused: "WARNING: Retrying after connection broken by 'ProxyError('Cannot connect to proxy.')'\n",
+    NetworkFailed: "WARNING: Retrying (Retry(total=2)) after connection broken by 'NameResolutionError(...)'\n"
     "ERROR: No matching distribution found for torch==2.13.0\n",
-    "damaged": "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.\n",
-    "long_path": "ERROR: OSError: [Errno 2]\nHINT: This error might have occurred since this system does not have "
+    PackageDamaged: "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.\n",
+    PathTooLong: "ERROR: OSError: [Errno 2]\nHINT: This error might have occurred since this system does not have "
     "Windows Long Path support enabled.\n",
-    "in_use": "ERROR: [WinError 32] The process cannot access the file\n",
-    "index_refused": "ERROR: HTTP error 403 while getting https://x/torch.whl\n",
-    "no_package": "ERROR: No matching distribution found for torch==2.13.0+cu130\n",
-    "pip_failed": "ERROR: something of its own\n",
+    FileInUse: "ERROR: [WinError 32] The process cannot access the file\n",
+    IndexRefused: "ERROR: HTTP error 403 while getting https://x/torch.whl\n",
+    PackageNotFound: "ERROR: No matching distribution found for torch==2.13.0+cu130\n",
+    PipFailed: "ERROR: something of its own\n",
 }
 
 
-@pytest.mark.parametrize("code", CAUSES)
-def test_what_pip_says_has_its_cause(code: str) -> None:
-    assert cause(CAUSES[code], 1)[0] == code
+@pytest.mark.parametrize("kind", CAUSES)
+def test_what_pip_says_has_its_cause(kind: type[Problem]) -> None:
+    problem = cause(CAUSES[kind], 1, "/env")
+    assert type(problem) is kind
+    assert getattr(problem, "place", "/env") == "/env" and getattr(problem, "detail", "x")
 
 
 RETRIES = {
@@ -116,12 +133,12 @@ RETRIES = {
 @pytest.mark.parametrize("told", RETRIES)
 def test_a_retry_is_told_plainly(told: str) -> None:
     line = f"WARNING: Retrying (Retry(total=2)) after connection broken by 'NewConnectionError(\"{told}\")': /simple/"
-    assert cause(line, 1) == ("no_network", RETRIES[told])
+    assert cause(line, 1, "/env") == NetworkFailed(RETRIES[told])
 
 
 def test_a_killed_pip_ran_out_of_memory() -> None:
-    assert cause("", -9)[0] == "out_of_memory"
-    assert cause("", 1) == ("pip_failed", "pip ended with status 1")
+    assert isinstance(cause("", -9, "/env"), SetUpOutOfMemory)
+    assert cause("", 1, "/env") == PipFailed("pip ended with status 1")
 
 
 def test_progress_never_falls_and_time_left_follows_the_pace() -> None:

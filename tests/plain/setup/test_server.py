@@ -12,14 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from addon.problems import ServerState
+from addon.problems.setup import ServerCrashed, ServerEndedAtStart, ServerHung, ServerNotStarted
 from addon.setup.pulse import BLIND_SECONDS, HUNG_SECONDS, Pulse, processor_seconds
 from addon.setup.server import (
-    FAILED,
     LOGS_KEPT,
     LONGEST_LOG,
     PAUSES,
-    PAUSING,
-    RUNNING,
     TRIES,
     ServerProcess,
     last_words,
@@ -74,7 +73,7 @@ def test_it_says_where_it_listens_and_only_we_can_read_its_token(server: ServerP
     wait(server.poll)
     said = server.poll()
     assert said is not None and said.url.startswith("ws://127.0.0.1:") and said.pid == server.pid
-    assert server.state == RUNNING
+    assert server.state == ServerState.RUNNING
     assert said.token_file.read_text().strip()
     assert said.token_file.parent.stat().st_mode & 0o077 == 0
 
@@ -88,12 +87,11 @@ def test_after_a_crash_it_comes_back_after_growing_pauses(server: ServerProcess,
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
         wait(lambda: server.poll() is None)
-        assert server.state == PAUSING and server.code == "server_crashed"
-        assert server.fields["status"] == "-9"
+        assert server.state == ServerState.PAUSING and isinstance(server.problem, ServerCrashed)
         assert pause - 1 < server.seconds_to_restart <= pause
         clock.ahead += pause
         wait(server.poll)
-        assert server.state == RUNNING and server.code == "" and server.pid != pid
+        assert server.state == ServerState.RUNNING and server.problem is None and server.pid != pid
     assert server.restarts == 3
     clock.ahead += 100
     server.poll()  # sound by now
@@ -115,16 +113,16 @@ def test_one_that_hangs_is_ended_and_started_again(server: ServerProcess, clock:
         clock.ahead += 1
     assert server.poll() is not None, "it owed nothing"
     seconds = 0.0
-    while not server.code:
+    while server.problem is None:
         server.watch(True)
         clock.ahead += 0.5
         seconds += 0.5
         assert seconds <= 10
     wait(lambda: server.poll() is None)  # in true time: how long the system takes to end it
-    assert server.state == PAUSING and server.code == "server_hung"
+    assert server.state == ServerState.PAUSING and isinstance(server.problem, ServerHung)
     clock.ahead += PAUSES[0]
     wait(server.poll)
-    assert server.state == RUNNING and server.code == "" and server.pid != pid
+    assert server.state == ServerState.RUNNING and server.problem is None and server.pid != pid
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux says what a process does")
@@ -163,7 +161,7 @@ def test_a_restart_by_hand_does_not_wait(server: ServerProcess) -> None:
     wait(lambda: server.poll() is None)
     server.restart()
     wait(server.poll)
-    assert server.state == RUNNING
+    assert server.state == ServerState.RUNNING
 
 
 def test_stop_ends_it_and_leaves_no_token(server: ServerProcess) -> None:
@@ -180,26 +178,27 @@ def test_one_that_never_starts_fails_with_its_own_words(tmp_path: Path, clock: C
     program = ("-c", "import sys; sys.exit('no module named torch')")
     own = ServerProcess(Path(sys.executable), ROOT, tmp_path, clock=clock, program=program)
     tries = 0
-    while own.state != FAILED:
-        if own.state == PAUSING:
+    while own.state != ServerState.FAILED:
+        if own.state == ServerState.PAUSING:
             tries += 1
             clock.ahead += PAUSES[-1]
         own.poll()
         time.sleep(0.01)
     assert tries == TRIES - 1
-    assert (own.code, own.fields["reason"]) == ("server_ended_at_start", "no module named torch")
+    assert own.problem == ServerEndedAtStart("no module named torch")
 
 
 def test_wrong_use_is_not_tried_again(tmp_path: Path) -> None:
     own = ServerProcess(Path(sys.executable), ROOT, tmp_path, arguments=("--device", "toaster"))
-    wait(lambda: own.poll() or own.state == FAILED)
-    assert own.restarts == 0 and "toaster" in own.fields["reason"]
+    wait(lambda: own.poll() or own.state == ServerState.FAILED)
+    assert own.restarts == 0 and isinstance(own.problem, ServerEndedAtStart) and "toaster" in own.problem.detail
 
 
 def test_a_python_that_is_not_there(tmp_path: Path) -> None:
     own = ServerProcess(tmp_path / "python", ROOT, tmp_path)
-    assert own.state == FAILED and own.code == "server_not_started"
-    assert own.fields == {"python": str(tmp_path / "python"), "reason": "No such file or directory"}
+    assert own.state == ServerState.FAILED and own.problem == ServerNotStarted(
+        str(tmp_path / "python"), "No such file or directory"
+    )
 
 
 def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:

@@ -70,15 +70,16 @@ class Meshes:
 
 def _made(depsgraph: bpy.types.Depsgraph, use: Use, shader: gpu.types.GPUShader, normals: bool) -> Mesh | None:
     if not use.mesh.is_editmode:
-        return _mesh(use.mesh, shader, normals)
+        return mesh_of(use.mesh, shader, normals)
     evaluated = use.user.evaluated_get(depsgraph)  # what is being edited is elsewhere, and no mesh yet
     try:
-        return _mesh(evaluated.to_mesh(), shader, normals)
+        return mesh_of(evaluated.to_mesh(), shader, normals)
     finally:
         evaluated.to_mesh_clear()
 
 
-def _mesh(mesh: bpy.types.Mesh, shader: gpu.types.GPUShader, normals: bool) -> Mesh | None:
+def mesh_of(mesh: bpy.types.Mesh, shader: gpu.types.GPUShader, normals: bool) -> Mesh | None:
+    """``mesh`` on the GPU for ``shader``, which takes ``pos``, and with ``normals`` ``normal``; None if no triangle."""
     mesh.calc_loop_triangles()
     triangles = len(mesh.loop_triangles)
     if not triangles:

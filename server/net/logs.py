@@ -1,0 +1,49 @@
+"""What the server logs, and how much of it. Standard library only; no torch.
+
+One line for each model loaded, each client, each failure. It goes to standard error; the add-on writes that into a file
+which it rotates and bounds.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+
+LEVELS = ("debug", "info", "warning", "error")
+REPEAT_SECONDS = 60.0
+"""A line that says the same as the one before it is left out for so long: a failure of every frame fills no disk."""
+
+
+class NoRepeats(logging.Filter):
+    """Lets a record pass that differs from the one before it, or comes long after it. ``clock``: seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._last = ""
+        self._at = float("-inf")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to log it."""
+        message, now = record.getMessage(), self._clock()
+        if message == self._last and now - self._at < REPEAT_SECONDS:
+            return False
+        self._last, self._at = message, now
+        return True
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    # uvicorn takes every WebSocket refused by an HTTP answer for an app's mistake; a web page could fill the log
+    return "without completing handshake" not in record.getMessage()
+
+
+def configure(level: str) -> None:
+    """Log the server's own lines from ``level``, one of :data:`LEVELS`, on; of other libraries warnings only."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.addFilter(NoRepeats())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    logging.getLogger("server").setLevel(level.upper())
+    logging.getLogger("uvicorn.error").addFilter(_is_news)

@@ -1,0 +1,47 @@
+"""Setups of small packages, for a test. No bpy."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from addon.setup import Plan, SetUp
+from addon.setup.folder import environments
+from tests.blender.wheels import make_index, make_wheel
+
+
+class Workshop:
+    """Plans for a folder of its own, whose packages come from an index of files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.home = folder / "home"
+        wheels = [make_wheel(folder / "wheels", "small-one", requires=("small-two",), files=40)]
+        wheels.append(make_wheel(folder / "wheels", "small-two", "2.5"))
+        wheels.append(make_wheel(folder / "wheels", "many-files", files=2500))
+        self.index = make_index(folder / "index", wheels)
+
+    def plan(self, *required: str, options: tuple[str, ...] | None = None, version: str = "1") -> Plan:
+        requirements = self.folder / "requirements.txt"
+        requirements.write_text("".join(f"{line}\n" for line in required))
+        chosen = ("--index-url", self.index) if options is None else options
+        return Plan(self.home, Path(sys.executable), requirements, None, "pip", chosen, version)
+
+    def run(self, plan: Plan, each: Callable[[SetUp], None] = lambda _: None, seconds: float = 1200) -> SetUp:
+        """Run a set-up to its end."""
+        run = SetUp(plan, self.home / "set-up.log")
+        end = time.monotonic() + seconds
+        while run.is_under_way:
+            assert time.monotonic() < end, f"{run.state}: {run.line}"
+            run.poll()
+            each(run)
+            time.sleep(0.02)
+        return run
+
+
+def left(home: Path) -> list[str]:
+    """What lies among the environments."""
+    folder = environments(home)
+    return sorted(entry.name for entry in folder.iterdir() if entry.name != "lock") if folder.exists() else []
