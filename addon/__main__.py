@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .headless.main import end, main
+import sys
+
+from .headless.supervisor import main
 
 if __name__ == "__main__":
-    end(main())
+    sys.exit(main())

@@ -2,5 +2,5 @@
 
 ``arguments`` (what was asked for) -> ``plan`` (the shots) -> ``run`` (capture, loop, wire) -> ``report``, ``sheet``
 (what it leaves). ``server`` starts a server where none is given. Only ``main`` touches Blender, through
-``addon.blender.capture.scene_file``.
+``addon.blender.scene_file``.
 """

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import math
-import re
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,36 +12,31 @@ from typing import Any, NoReturn
 from ..version import VERSION
 from ..wire import MAX_SIDE
 from ..wire.style import MAX_SEED, MAX_STEPS
+from .values import Move, frame_range, move, number, whole
 
 MOST_SHOTS = 10_000
 MOST_PROMPT = 4000
-LAST_FRAME = 1_048_574
-"""Blender's own last frame."""
 DEVICES = ("auto", "cpu", "cuda", "mps")
 EXAMPLE = "'a sandstone castle town on grass at noon'"
 
 
 @dataclass(frozen=True)
-class Move:
-    """An object that stands elsewhere in the second half of the shots: by ``offset`` (x, y, z) in scene units."""
-
-    name: str
-    offset: tuple[float, float, float]
-
-
-@dataclass(frozen=True)
 class Options:
-    """What was asked for, checked. Just one of ``orbit`` (a number of views) and ``frames`` (first, last) is set.
+    """What was asked for, checked. Just one of ``orbit`` (a number of views) and ``frames`` is set.
 
-    ``server``: the URL of one that runs already, with its ``token_file``; else one is started with ``model`` on
-    ``device``.
+    ``scene`` is the file; ``scene_name``, ``camera`` and ``view_layer`` say which of those in it, else those that
+    its window shows. ``server``: the URL of one that runs already, with its ``token_file``; else one is started with
+    ``model`` on ``device``.
     """
 
     scene: Path
     prompts: tuple[str, ...]
     out: Path
     orbit: int | None = None
-    frames: tuple[int, int] | None = None
+    frames: range | None = None
+    scene_name: str | None = None
+    camera: str | None = None
+    view_layer: str | None = None
     size: int = 256
     steps: int = 2
     strength: float = 0.9
@@ -58,8 +52,13 @@ class Options:
 
     def settings(self) -> dict[str, Any]:
         """Everything as plain values, for the report."""
-        values = asdict(self)
-        return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+        return {name: _plain(value) for name, value in asdict(self).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, range):  # as it is given: the first and the last, and the step where there is one
+        return [value[0], value[-1], value.step][: 2 if value.step == 1 else 3]
+    return str(value) if isinstance(value, Path) else value
 
 
 class _Parser(argparse.ArgumentParser):
@@ -75,15 +74,26 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         "python -m addon",
         description="Turn views of a .blend file into pictures, without a window: the live loop as Blender runs it.",
     )
-    add = parser.add_argument
+    actions: list[argparse.Action] = []
+
+    def add(*names: str, **how: Any) -> None:
+        actions.append(parser.add_argument(*names, **how))
+
     add("scene", type=Path, metavar="SCENE.blend", help="the file to take the views from")
     add("--prompt", action="append", default=[], metavar="TEXT", help="what the pictures show; again for another round")
     add(
         "--orbit",
         metavar="N",
-        help="N views around the scene, from the scene camera's height and distance if it has one",
+        help="N views around what the scene's camera sees, at its height and distance; the first is its own view",
     )
-    add("--frames", metavar="A:B", help="frames A to B of the animation, through the scene's camera")
+    add(
+        "--frames",
+        metavar="A:B[:STEP]",
+        help="frames A to B of the animation, through the scene's camera; A alone is one frame",
+    )
+    add("--scene", dest="scene_name", metavar="NAME", help="the scene in the file (the one that its window shows)")
+    add("--camera", metavar="NAME", help="the camera to look through (the scene's)")
+    add("--view-layer", metavar="NAME", help="the view layer to draw (the one that the file's window shows)")
     add("--size", metavar="PIXELS", help=f"side of drafts and pictures ({defaults.size})")
     add("--steps", metavar="N", help=f"steps of the model for each picture ({defaults.steps})")
     add(
@@ -110,11 +120,25 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     add("--model", help="for the server that is started: a name that it knows, a diffusers folder or .safetensors file")
     add("--device", help=f"for the server that is started: {', '.join(DEVICES)}")
     add("--version", action="version", version=VERSION)
-    given = parser.parse_args(arguments)
+    given = parser.parse_args(_joined(sys.argv[1:] if arguments is None else arguments, actions))
     try:
         return _checked(given, defaults)
     except ValueError as error:
         parser.error(str(error))
+
+
+def _joined(arguments: Sequence[str], actions: Sequence[argparse.Action]) -> list[str]:
+    """``--frames -10:10`` as ``--frames=-10:10``, and the like: argparse takes what begins with - for an option."""
+    names = {name for action in actions for name in action.option_strings}
+    takes_value = {name for action in actions if action.nargs != 0 for name in action.option_strings}
+    joined: list[str] = []
+    for argument in arguments:
+        option = argument.startswith("-") and argument.split("=")[0] in names
+        if joined and joined[-1] in takes_value and argument.startswith("-") and not option:
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def _checked(given: argparse.Namespace, defaults: Options) -> Options:
@@ -124,9 +148,11 @@ def _checked(given: argparse.Namespace, defaults: Options) -> Options:
         if not prompt.strip() or len(prompt) > MOST_PROMPT:
             shown = repr(prompt if len(prompt) < 60 else prompt[:57] + "...")
             raise ValueError(f"--prompt is {shown}, but must be 1 to {MOST_PROMPT} characters, such as {EXAMPLE}")
-    for name, text in (*(("--prompt", prompt) for prompt in given.prompt), ("--move", given.move or "")):
+    texts = {"--move": given.move, "--scene": given.scene_name}
+    texts |= {"--camera": given.camera, "--view-layer": given.view_layer}
+    for name, text in (*(("--prompt", prompt) for prompt in given.prompt), *texts.items()):
         try:
-            text.encode()
+            (text or "").encode()
         except UnicodeEncodeError:  # bytes that the shell hands over as they are
             raise ValueError(f"{name} is {text[:60]!r}, which is no UTF-8: type it anew") from None
     if given.out is None:
@@ -140,72 +166,32 @@ def _checked(given: argparse.Namespace, defaults: Options) -> Options:
         raise ValueError("--token-file is for a server that runs already: give its --server URL too, or leave it out")
     if given.device is not None and given.device not in DEVICES:
         raise ValueError(f"--device is {given.device!r}, but must be one of {', '.join(DEVICES)}")
-    orbit = None if given.orbit is None else _whole("--orbit", given.orbit, 1, MOST_SHOTS)
-    frames = None if given.frames is None else _frames(given.frames)
-    views = orbit or (frames[1] - frames[0] + 1 if frames else 0)
+    orbit = None if given.orbit is None else whole("--orbit", given.orbit, 1, MOST_SHOTS)
+    frames = None if given.frames is None else frame_range(given.frames)
+    views = orbit or len(frames or ())
     if views * len(given.prompt) > MOST_SHOTS:
         raise ValueError(
             f"{views} views under {len(given.prompt)} prompts are more than {MOST_SHOTS} pictures: take fewer"
         )
     return Options(
-        given.scene,
-        tuple(given.prompt),
-        given.out,
-        orbit,
-        frames,
-        _whole("--size", given.size, 64, MAX_SIDE, defaults.size, 8),
-        _whole("--steps", given.steps, 1, MAX_STEPS, defaults.steps),
-        _number("--strength", given.strength, 0.01, 1, defaults.strength),
-        _whole("--seed", given.seed, 0, MAX_SEED, defaults.seed),
-        _number("--depth-weight", given.depth_weight, 0, 2, defaults.depth_weight),
-        _number("--steady", given.steady, 0, 1, defaults.steady),
-        None if given.move is None else _move(given.move),
-        given.animation,
-        given.server,
-        given.token_file,
-        given.model or defaults.model,
-        given.device or defaults.device,
+        scene=given.scene,
+        prompts=tuple(given.prompt),
+        out=given.out,
+        orbit=orbit,
+        frames=frames,
+        scene_name=given.scene_name,
+        camera=given.camera,
+        view_layer=given.view_layer,
+        size=whole("--size", given.size, 64, MAX_SIDE, defaults.size, 8),
+        steps=whole("--steps", given.steps, 1, MAX_STEPS, defaults.steps),
+        strength=number("--strength", given.strength, 0.01, 1, defaults.strength),
+        seed=whole("--seed", given.seed, 0, MAX_SEED, defaults.seed),
+        depth_weight=number("--depth-weight", given.depth_weight, 0, 2, defaults.depth_weight),
+        steady=number("--steady", given.steady, 0, 1, defaults.steady),
+        move=None if given.move is None else move(given.move),
+        animation=given.animation,
+        server=given.server,
+        token_file=given.token_file,
+        model=given.model or defaults.model,
+        device=given.device or defaults.device,
     )
-
-
-def _whole(name: str, text: str | None, low: int, high: int, default: int = 0, multiple: int = 1) -> int:
-    if text is None:
-        return default
-    value = int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else None
-    if value is None or not low <= value <= high or value % multiple:
-        rule = f"a whole number from {low} to {high}" + (f", a multiple of {multiple}" if multiple > 1 else "")
-        raise ValueError(f"{name} is {text!r}, but must be {rule}")
-    return value
-
-
-def _number(name: str, text: str | None, low: float, high: float, default: float) -> float:
-    if text is None:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not low <= value <= high:  # NaN fails too
-        raise ValueError(f"{name} is {text!r}, but must be a number from {low:g} to {high:g}")
-    return value
-
-
-def _frames(text: str) -> tuple[int, int]:
-    parts = re.fullmatch(r"([0-9]{1,7}):([0-9]{1,7})", text)
-    first, last = (int(parts[1]), int(parts[2])) if parts else (1, 0)
-    if not first <= last <= LAST_FRAME:
-        raise ValueError(
-            f"--frames is {text!r}, but must be A:B, the first frame and the last, such as 1:24, up to {LAST_FRAME}"
-        )
-    return first, last
-
-
-def _move(text: str) -> Move:
-    name, _, numbers = text.rpartition("=")
-    try:
-        x, y, z = (float(part) for part in numbers.split(","))
-    except ValueError:
-        x = y = z = math.nan
-    if not name or not all(math.isfinite(value) for value in (x, y, z)):
-        raise ValueError(f"--move is {text!r}, but must be NAME=X,Y,Z, an object's name and three numbers")
-    return Move(name, (x, y, z))

@@ -1,4 +1,4 @@
-"""One run from the command line to the files it leaves. Imports no torch; bpy only through scene_file."""
+"""One run from the command line to the files it leaves. Imports no torch; bpy only through addon.blender.scene_file."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ from .errors import HeadlessError
 from .plan import Shot, shots
 from .run import Outcome, Run, Shown, wait_until_live
 from .server import OwnServer
+from .supervisor import DRAWING, OPENING, end_with_parent, mark
 
 if TYPE_CHECKING:
-    from ..blender.capture.scene_file import OfflineScene
+    from ..blender.scene_file.scene import OfflineScene
 
 INTERRUPTED = 130
 PACKAGES = ("numpy", "websockets", "pillow", "torch", "diffusers", "transformers", "peft")
@@ -40,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a log may know fewer letters than a folder's name has
         sys.stdout.reconfigure(errors="replace")
     options = parse(arguments)
+    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
+    end_with_parent()
     try:
         perform(options)
     except HeadlessError as error:
@@ -63,14 +67,17 @@ def perform(options: Options) -> None:
     """Take every shot and write everything. Raises HeadlessError."""
     folder = prepare(options.out)
     planned = shots(options)
+    mark(OPENING)
     scene = open_scene(options)
-    signal.signal(signal.SIGINT, _interrupt)
-    signal.signal(signal.SIGTERM, _interrupt)
     outcome = Outcome()
     try:
         with serving(options) as (address, check):
             with _blender():
                 scene.ready()
+                notes = scene.begin(options.frames or ())
+            for note in notes:
+                _say(note)
+            mark(DRAWING)
             loop = LiveLoop(address, client=f"draftglass-headless {VERSION}", settle=False)
             try:
                 drive(loop, planned, options, scene, check, outcome)
@@ -79,7 +86,9 @@ def perform(options: Options) -> None:
     except (HeadlessError, KeyboardInterrupt):
         keep(folder / UNFINISHED, outcome.shown, len(planned))
         raise
-    write(folder, outcome, options, scene.about())
+    for note in scene.sentences():
+        _say(note)
+    write(folder, outcome, options, scene.about(), [*notes, *scene.sentences()])
 
 
 def open_scene(options: Options) -> OfflineScene:
@@ -88,12 +97,14 @@ def open_scene(options: Options) -> OfflineScene:
         what = "is a folder" if options.scene.is_dir() else "does not exist"
         raise HeadlessError(f"{options.scene} {what}: give a .blend file")
     try:
-        from ..blender.capture.scene_file import OfflineScene
+        from ..blender.scene_file.choice import Wanted
+        from ..blender.scene_file.scene import OfflineScene
     except ImportError as error:
         raise HeadlessError(_lacking(error)) from None
     with _blender():
         moving = options.move.name if options.move else None
-        return OfflineScene(options.scene, options.size, options.frames is None, moving)
+        wanted = Wanted(options.scene_name, options.view_layer, options.camera)
+        return OfflineScene(options.scene, options.size, options.frames is None, moving, wanted)
 
 
 @contextlib.contextmanager
@@ -139,18 +150,17 @@ def drive(
         scene.place(shot.turn, shot.frame, offset if shot.moved else None)
         return scene.draw(ids=options.steady > 0)
 
-    capture(planned[0])  # the first draw compiles shaders, which says nothing about a frame
     run = Run(loop, planned, options, capture, scene.show, outcome)
     with tqdm(total=len(planned), desc="pictures", unit="frame") as bar, _blender():
         run.finish(check, lambda done: _advance(bar, done))
 
 
-def write(folder: Path, outcome: Outcome, options: Options, blender: dict[str, str]) -> None:
+def write(folder: Path, outcome: Outcome, options: Options, blender: dict[str, str], notes: Sequence[str] = ()) -> None:
     """Write drafts, pictures, sheet, report and, if asked for, the animation; print the table and where it all is."""
     from .report import report, table
     from .sheet import animation, contact_sheet
 
-    made = report(outcome, options, blender, _versions())
+    made = report(outcome, options, blender, _versions(), notes)
     try:
         names = write_pictures(folder, outcome.shown, len(outcome.shown))
         contact_sheet(outcome.shown, options.move.name if options.move else "").save(folder / "sheet.png")
@@ -233,6 +243,10 @@ def _lacking(error: ImportError) -> str:
         f"Blender's module can't be loaded, as {library} is missing; on Debian and Ubuntu: apt-get install "
         "libgl1 libegl1 libgl1-mesa-dri libxrender1 libxi6 libxfixes3 libxkbcommon0 libsm6"
     )
+
+
+def _say(sentence: str) -> None:
+    print(f"python -m addon: {sentence}", file=sys.stderr)
 
 
 def _interrupt(*_: object) -> None:

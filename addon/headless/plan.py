@@ -23,7 +23,7 @@ class Shot:
 
 def shots(options: Options) -> tuple[Shot, ...]:
     """Every shot in order: all views under the first prompt, then all under the next."""
-    frames = range(options.frames[0], options.frames[1] + 1) if options.frames else None
+    frames = options.frames
     count = len(frames) if frames is not None else (options.orbit or 0)
     planned: list[Shot] = []
     for number, prompt in enumerate(options.prompts):

@@ -70,9 +70,14 @@ def overhead(shown: Sequence[Shown]) -> dict[str, float]:
 
 
 def report(
-    outcome: Outcome, options: Options, blender: Mapping[str, str], versions: Mapping[str, str]
+    outcome: Outcome,
+    options: Options,
+    blender: Mapping[str, str],
+    versions: Mapping[str, str],
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Everything about a run as plain values. ``blender``: what draws; ``versions``: of the libraries at work."""
+    """Everything about a run as plain values. ``blender``: what draws; ``versions``: of the libraries at work;
+    ``notes``: what was said of the scene."""
     frames = len(outcome.shown)
     stages = stage_times([shown.times for shown in outcome.shown])
     return {
@@ -96,6 +101,7 @@ def report(
             "cores": os.cpu_count(),
         },
         "settings": options.settings(),
+        "notes": list(notes),
         "versions": {
             "draftglass": VERSION,
             "protocol": PROTOCOL,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..live import LiveLoop, Want
 from ..problems import LiveState
 from ..problems.words import sentence
 from ..wire import Control, Frame, Picture, Request, Style
+from ..wire.frame import Objects
 from .arguments import Options
 from .errors import HeadlessError
 from .plan import Shot
@@ -36,6 +37,8 @@ class Draft(Protocol):
 
     image: NDArray[np.uint8]
     inverse_depth: NDArray[np.uint16] | None
+    ids: NDArray[np.uint16] | None
+    objects: Objects
     near: float
     view: tuple[tuple[float, ...], ...]
     projection: tuple[tuple[float, ...], ...]
@@ -180,6 +183,8 @@ class Run:
         steady = options.steady > 0
         depth = draft.inverse_depth if controls or steady else None
         frame = Frame(want.id, draft.image, depth, draft.near, draft.view, draft.projection, self._clock())
+        if steady and draft.ids is not None:
+            frame = replace(frame, ids=draft.ids, objects=draft.objects)
         request = Request(frame, style, want.settle, after=self._loop.newest if steady else None)
         captured = self._clock()
         self._loop.send(request)

@@ -202,9 +202,7 @@ def test_models_in_the_panel(hands: Hands) -> None:
     window = hands.window
     hands.until("'embedded' in [entry.name for entry in models.entries('model')]", True)
     window.run("bpy.ops.draftglass.use_model(name='nothing of the kind')")
-    hands.until(
-        "getattr(live.loop().model_failure, 'model', '') == 'nothing of the kind'", True
-    )
+    hands.until("getattr(live.loop().model_failure, 'model', '') == 'nothing of the kind'", True)
     assert window.run("live.state()") == "live", "a model that is not there must not end live"
     window.run("bpy.ops.draftglass.add_lora(name='no such lora')")
     hands.until("live.problem() is not None and 'no such lora' in live.sentence()", True)

@@ -69,18 +69,43 @@ def test_the_picture_has_the_aspect_asked_for(addon: Any, scene: Any, aspect: st
     assert size_of(viewport(scene)) == size
 
 
-def test_the_cameras_aspect_shows_the_cameras_frame(addon: Any, scene: Any) -> None:
+@pytest.mark.parametrize("fit", ["AUTO", "HORIZONTAL", "VERTICAL"])
+@pytest.mark.parametrize(
+    "width, height, pixel", [(1920, 1080, 1.0), (1080, 1920, 1.0), (720, 576, 1.5), (1000, 1001, 1.0)]
+)
+def test_the_cameras_aspect_shows_all_of_the_cameras_frame(
+    addon: Any, scene: Any, fit: str, width: int, height: int, pixel: float
+) -> None:
     import bpy
 
     from addon.blender.capture.framing import projection_of, size_of
 
     scene.draftglass.aspect = "CAMERA"
-    scene.camera.data.shift_x = 0.2
+    scene.camera.data.shift_x, scene.camera.data.sensor_fit = 0.2, fit
+    scene.render.resolution_x, scene.render.resolution_y, scene.render.pixel_aspect_x = width, height, pixel
     bpy.context.view_layer.update()
     view = viewport(scene, perspective="CAMERA")
-    width, height = size_of(view)
-    expected = scene.camera.calc_matrix_camera(bpy.context.view_layer.depsgraph, x=width, y=height)
-    assert np.allclose(projection_of(view), expected)
+    frame = scene.camera.calc_matrix_camera(
+        bpy.context.view_layer.depsgraph, x=width, y=height, scale_x=pixel, scale_y=1
+    )
+    taken = np.array(projection_of(view))
+    for side, axis in (((1, 0), 0), ((-1, 0), 0), ((0, 1), 1), ((0, -1), 1)):
+        corner = np.linalg.inv(frame) @ (*side, 0, 1)
+        place = taken @ corner
+        assert abs(place[axis] / place[3]) <= 1 + 1e-6, "the frame's edge is in the picture"
+    picture = size_of(view)
+    assert abs(taken[1][1] / taken[0][0]) == pytest.approx(picture[0] / picture[1]), "and nothing is stretched"
+    assert max(abs(taken[axis][axis] / frame[axis][axis]) for axis in (0, 1)) == pytest.approx(1), (
+        "nor wider than needed"
+    )
+
+
+def test_the_cameras_aspect_is_for_the_cameras_view(addon: Any, scene: Any) -> None:
+    from addon.blender.capture.framing import projection_of
+
+    scene.draftglass.aspect = "CAMERA"
+    view = viewport(scene, perspective="CAMERA")
+    assert not np.allclose(projection_of(view), view.view.window_matrix)
     assert np.allclose(projection_of(viewport(scene)), view.view.window_matrix), "not in camera view"
     view.space.use_local_camera = True  # which this space has none of
     assert np.allclose(projection_of(view), view.view.window_matrix)

@@ -49,13 +49,31 @@ def size_of(viewport: Viewport, at_rest: bool = False) -> tuple[int, int]:
 def projection_of(viewport: Viewport, at_rest: bool = False) -> Matrix:
     """The projection to capture through. Where it has another aspect than the picture, the middle is taken.
 
-    With the camera's aspect in camera view it is the camera's own, so that the picture shows the camera's frame.
+    With the camera's aspect in camera view it is the camera's own, so that the picture shows all of the camera's frame.
     """
     camera = _camera(viewport)
     if viewport.scene.draftglass.aspect != "CAMERA" or camera is None or takes_only_its_own(viewport.space):
         return viewport.view.window_matrix.copy()
+    render = viewport.scene.render
+    frame = camera.calc_matrix_camera(
+        viewport.view_layer.depsgraph,
+        x=render.resolution_x,
+        y=render.resolution_y,
+        scale_x=render.pixel_aspect_x,
+        scale_y=render.pixel_aspect_y,
+    )
     width, height = size_of(viewport, at_rest)
-    return camera.calc_matrix_camera(viewport.view_layer.depsgraph, x=width, y=height)
+    return widened(frame, width / height)
+
+
+def widened(projection: Matrix, aspect: float) -> Matrix:
+    """``projection`` with more beside or above and below its frame, so that it is ``aspect`` times as wide as high.
+
+    A picture's sides keep to a grid, so that its aspect is only near the camera's; whichever side the sensor fits,
+    no part of the frame may be lost.
+    """
+    own = abs(projection[1][1] / projection[0][0])
+    return Matrix.Diagonal((min(1.0, own / aspect), min(1.0, aspect / own), 1.0, 1.0)) @ projection
 
 
 def place_of(projection: Rows, window: Rows, width: float, height: float) -> Rectangle:

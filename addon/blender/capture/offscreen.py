@@ -84,37 +84,37 @@ class Capturer:
         assert self._colour is not None and self._depth is not None
         colour = colour_space(view.space)
         if colour is not None:
-            _draw(self._colour, view, colour)
+            draw_view(self._colour, view, colour)
         else:
             with without_overlays(view.space):
-                _draw(self._colour, view, view.space)
+                draw_view(self._colour, view, view.space)
         with_depth = self._colour
         if depth and not (colour is not None and is_plain(colour)):
             with_depth = self._depth
             plain = depth_space(view.space, but=colour)
             if plain is not None:
-                _draw(self._depth, view, plain)
+                draw_view(self._depth, view, plain)
             else:
                 with without_overlays(view.space, solid=True):
-                    _draw(self._depth, view, view.space)
+                    draw_view(self._depth, view, view.space)
         # A GPU draws behind the caller's back: the first read waits for it, so one pixel belongs to the draw.
         with self._colour.bind():
-            _read("UBYTE", (0, 0), np.empty((1, 1, 3), np.uint8))
+            read_into("UBYTE", (0, 0), np.empty((1, 1, 3), np.uint8))
         if depth:
             with with_depth.bind():
-                _read("FLOAT", (0, 0), np.empty((1, 1), np.float32))
+                read_into("FLOAT", (0, 0), np.empty((1, 1), np.float32))
         drawn = time.perf_counter()
         corner = (full[0] - width) // 2, (full[1] - height) // 2
         colours = np.empty((height, width, 3), np.uint8)
         with self._colour.bind():
-            _read("UBYTE", corner, colours)
+            read_into("UBYTE", corner, colours)
         image = np.ascontiguousarray(colours[::-1])
         plane, near, identified, ours = None, 1.0, None, 0.0
         seen, projection = rows(view.view_matrix), _cropped(view.projection_matrix, full, (width, height))
         if depth:
             buffer = np.empty((height, width), np.float32)
             with with_depth.bind():
-                _read("FLOAT", corner, buffer)
+                read_into("FLOAT", corner, buffer)
             buffer = buffer[::-1]
             if ids or normals or is_odd(buffer):
                 before = time.perf_counter()
@@ -248,7 +248,7 @@ def ensure_gpu() -> None:
         raise RuntimeError(f"Blender can't draw on this machine: {error}") from None
 
 
-def _draw(offscreen: gpu.types.GPUOffScreen, view: View, space: bpy.types.SpaceView3D) -> None:
+def draw_view(offscreen: gpu.types.GPUOffScreen, view: View, space: bpy.types.SpaceView3D) -> None:
     offscreen.draw_view3d(
         view.scene,
         view.view_layer,
@@ -260,7 +260,7 @@ def _draw(offscreen: gpu.types.GPUOffScreen, view: View, space: bpy.types.SpaceV
     )
 
 
-def _read(kind: str, corner: tuple[int, int], into: NDArray[Any]) -> None:
+def read_into(kind: str, corner: tuple[int, int], into: NDArray[Any]) -> None:
     """Fill ``into`` from the bound framebuffer, bottom row first, with no copy in between; ``corner``: lower left."""
     height, width = into.shape[:2]
     buffer = gpu.types.Buffer(kind, into.shape, into)

@@ -76,7 +76,7 @@ def colour_space(space: bpy.types.SpaceView3D) -> bpy.types.SpaceView3D | None:
     if twin is not None:
         _borrow(twin)
         _hide_overlays(twin)
-        _copy_looks(space, twin)
+        copy_looks(space, twin)
     return twin
 
 
@@ -202,7 +202,8 @@ def _hide_overlays(space: bpy.types.SpaceView3D) -> None:
     _set(space, "show_gizmo", False)
 
 
-def _copy_looks(source: bpy.types.SpaceView3D, target: bpy.types.SpaceView3D) -> None:
+def copy_looks(source: bpy.types.SpaceView3D, target: bpy.types.SpaceView3D) -> None:
+    """Give ``target`` the shading and the object types that ``source`` shows."""
     names = _shading_names(source)
     # the type and the light decide which of the others exist, so they go first
     for name in sorted(names, key=_rank):

@@ -166,8 +166,11 @@ class History:
         if self._rest is None or not _same_view(scene, self._rest[0]):
             return torch.zeros(len(draft), dtype=torch.bool, device=draft.device)
         first = self._rest[1]
-        changed = (draft.int() - first.int()).abs().amax(1) > NOISE
-        self._rest = scene, torch.where(changed[:, None], draft, first)
+        differs = changed = (draft.int() - first.int()).abs().amax(1) > NOISE
+        moved = motions(scene.objects.items(), self._rest[0].objects.items())
+        if moved and scene.ids is not None:  # what has come to lie elsewhere brings its own colour along
+            changed = differs & ~torch.isin(scene.ids, torch.tensor(list(moved), device=draft.device))
+        self._rest = scene, torch.where(differs[:, None], draft, first)
         return changed
 
     def _forget(self, scene: Scene, changed: torch.Tensor) -> torch.Tensor:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from addon.headless.arguments import Move, Options, parse
+from addon.headless.arguments import Options, parse
 from addon.headless.plan import evenly, shots
+from addon.headless.values import Move
 
 SCENE = ["town.blend", "--out", "out", "--prompt", "a castle"]
 
@@ -32,7 +34,7 @@ def test_everything_said_is_taken() -> None:
         "cpu",
     ]
     options = parse([*SCENE, *given])
-    assert options.prompts == ("a castle", "b") and options.frames == (3, 9) and options.orbit is None
+    assert options.prompts == ("a castle", "b") and options.frames == range(3, 10) and options.orbit is None
     assert (options.size, options.steps, options.strength, options.seed, options.depth_weight) == (512, 4, 0.5, 7, 0)
     assert options.move == Move("the = tower", (1.0, -2.5, 30.0))
     assert options.animation and (options.model, options.device) == ("m", "cpu")
@@ -53,7 +55,10 @@ def test_everything_said_is_taken() -> None:
         ([*SCENE, "--orbit", "2.5"], "--orbit is '2.5'"),
         ([*SCENE, "--orbit", "9999", "--prompt", "b"], "more than 10000 pictures"),
         ([*SCENE, "--frames", "9:3"], "--frames is '9:3', but must be A:B"),
-        ([*SCENE, "--frames", "3"], "--frames is '3'"),
+        ([*SCENE, "--frames", "3:"], "--frames is '3:'"),
+        ([*SCENE, "--frames", "1:9:0"], "--frames is '1:9:0'"),
+        ([*SCENE, "--frames", "-5:-9"], "--frames is '-5:-9'"),
+        ([*SCENE, "--frames", "--size", "64"], "argument --frames: expected one argument"),
         ([*SCENE, "--frames", "1:9999999"], "--frames is '1:9999999'"),
         ([*SCENE, "--orbit", "8", "--steps", "0"], "--steps is '0', but must be a whole number from 1 to 50"),
         ([*SCENE, "--orbit", "8", "--strength", "2"], "--strength is '2', but must be a number from 0.01 to 1"),
@@ -105,6 +110,31 @@ def test_an_orbit_goes_round_once_under_each_prompt() -> None:
 def test_frames_are_taken_from_the_first_to_the_last() -> None:
     planned = shots(parse([*SCENE, "--frames", "5:7"]))
     assert [(shot.frame, shot.turn) for shot in planned] == [(5, None), (6, None), (7, None)]
+
+
+@pytest.mark.parametrize(
+    "text, frames, told",
+    [
+        ("-10:10", range(-10, 11), [-10, 10]),
+        ("-3", range(-3, -2), [-3, -3]),
+        ("7", range(7, 8), [7, 7]),
+        ("1:10:4", (1, 5, 9), [1, 9, 4]),
+        ("-1048574:-1048574", (-1048574,), [-1048574, -1048574]),
+    ],
+)
+def test_frames_may_be_negative_one_or_every_so_many(text: str, frames: Sequence[int], told: list[int]) -> None:
+    for given in (["--frames", text], [f"--frames={text}"]):
+        options = parse([*SCENE, *given])
+        assert [shot.frame for shot in shots(options)] == list(frames)
+        assert options.settings()["frames"] == told
+
+
+def test_a_value_may_begin_with_a_hyphen() -> None:
+    options = parse(
+        [*SCENE[:-1], "-gloomy -- forest", "--orbit", "2", "--camera", "--left", "--scene=-1", "--move", "-a=1,2,3"]
+    )
+    assert options.prompts == ("-gloomy -- forest",) and (options.camera, options.scene_name) == ("--left", "-1")
+    assert options.move == Move("-a", (1, 2, 3)) and options.view_layer is None
 
 
 @pytest.mark.parametrize("count, moved", [(4, [0, 0, 1, 1]), (5, [0, 0, 0, 1, 1]), (1, [0])])

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from addon.headless.arguments import Move, Options
+from addon.headless.arguments import Options
 from addon.headless.plan import Shot
 from addon.headless.report import STAGES, overhead, percentile, report, stage_times, table
 from addon.headless.run import Outcome, Shown
 from addon.headless.sheet import CAPTION, GAP, INK, animation, contact_sheet
+from addon.headless.values import Move
 
 BLENDER = {"version": "5.0.1", "renderer": "software"}
 DRAFT, PICTURE = (200, 40, 30), (20, 60, 220)
