@@ -1,13 +1,16 @@
 # make demo           sample pictures under demo/, from nothing but Python 3.11
-# make test           the plain tests and those in Blender's module
+# make test           the plain tests and those in Blender's module; WORKERS=4 for a machine with more than two cores
 # make test-blender   the tests in a real Blender; BLENDER=path for one that is installed; slow ones: pytest -m slow
 # make bench          our speed beside others', under docs/benchmarks/; BENCH="--quick" for two minutes
 # make zip            the extension, under dist/
 # make lint           style and types
 
 PYTHON ?= python3.11
+WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/ready
+# --durations: where the time goes
+SIDE_BY_SIDE := --numprocesses $(WORKERS) --durations 30 --durations-min 3
 
 .PHONY: demo test test-blender bench zip lint venv machine
 
@@ -23,10 +26,10 @@ $(READY): server/requirements.txt tests/requirements.txt constraints.txt tools/m
 	@$(PYTHON) tools/make_venv.py
 
 test: machine $(READY)
-	$(BIN)/python -m pytest tests/plain tests/bpy -m "not slow"
+	$(BIN)/python -m pytest tests/plain tests/bpy -m "not slow" $(SIDE_BY_SIDE) --dist loadfile --no-loadscope-reorder
 
 test-blender: $(READY)
-	$(BIN)/python -m pytest tests/blender -v -m "not slow"
+	$(BIN)/python -m pytest tests/blender -v -m "not slow" $(SIDE_BY_SIDE) --dist loadgroup
 
 bench: $(READY)
 	$(BIN)/python -m tools.bench $(BENCH)

@@ -2,7 +2,7 @@
 
 import bpy
 
-from . import properties
+from . import keymap, properties
 from .display import hud, overlay
 from .live import models
 from .live import switch as live
@@ -11,7 +11,6 @@ from .server import setup
 from .ui import (
     keep_operators,
     keep_panel,
-    keymap,
     live_operators,
     main_panel,
     model_operators,

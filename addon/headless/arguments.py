@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from ..version import VERSION
 from ..wire import MAX_SIDE
 from ..wire.style import MAX_SEED, MAX_STEPS
-from .values import Move, frame_range, move, number, whole
+from .values import Move, frame_range, move, number, views_range, whole
 
 MOST_SHOTS = 10_000
 MOST_PROMPT = 4000
@@ -22,7 +22,8 @@ EXAMPLE = "'a sandstone castle town on grass at noon'"
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for, checked. Just one of ``orbit`` (a number of views) and ``frames`` is set.
+    """What was asked for, checked. Just one of ``orbit`` (a number of views) and ``frames`` is set; ``only`` those of
+    an orbit's views are taken.
 
     ``scene`` is the file; ``scene_name``, ``camera`` and ``view_layer`` say which of those in it, else those that
     its window shows. ``server``: the URL of one that runs already, with its ``token_file``; else one is started with
@@ -34,6 +35,7 @@ class Options:
     out: Path
     orbit: int | None = None
     frames: range | None = None
+    only: range | None = None
     scene_name: str | None = None
     camera: str | None = None
     view_layer: str | None = None
@@ -45,6 +47,7 @@ class Options:
     steady: float = 0.0
     move: Move | None = None
     animation: bool = False
+    planes: bool = False
     server: str | None = None
     token_file: Path | None = None
     model: str = "embedded"
@@ -91,6 +94,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         metavar="A:B[:STEP]",
         help="frames A to B of the animation, through the scene's camera; A alone is one frame",
     )
+    add("--only", metavar="A:B", help="of an orbit's N views, from 0 on, only those from A to B; A alone is one view")
     add("--scene", dest="scene_name", metavar="NAME", help="the scene in the file (the one that its window shows)")
     add("--camera", metavar="NAME", help="the camera to look through (the scene's)")
     add("--view-layer", metavar="NAME", help="the view layer to draw (the one that the file's window shows)")
@@ -114,6 +118,9 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     )
     add("--move", metavar="NAME=X,Y,Z", help="move this object by so much half way through each round")
     add("--animation", action="store_true", help="write animation.webp too")
+    add(
+        "--planes", action="store_true", help="write planes_NNN.npz too: depth, matrices, ids and normals of each draft"
+    )
     add("--out", type=Path, metavar="DIR", help="folder for drafts, pictures, sheet.png and report.json")
     add("--server", metavar="URL", help="a server that runs already, such as ws://127.0.0.1:8765/live")
     add("--token-file", type=Path, metavar="PATH", help="where that server's token lies")
@@ -168,7 +175,8 @@ def _checked(given: argparse.Namespace, defaults: Options) -> Options:
         raise ValueError(f"--device is {given.device!r}, but must be one of {', '.join(DEVICES)}")
     orbit = None if given.orbit is None else whole("--orbit", given.orbit, 1, MOST_SHOTS)
     frames = None if given.frames is None else frame_range(given.frames)
-    views = orbit or len(frames or ())
+    only = None if given.only is None else views_range(given.only, orbit)
+    views = len(only or range(orbit) if orbit else frames or ())
     if views * len(given.prompt) > MOST_SHOTS:
         raise ValueError(
             f"{views} views under {len(given.prompt)} prompts are more than {MOST_SHOTS} pictures: take fewer"
@@ -179,6 +187,7 @@ def _checked(given: argparse.Namespace, defaults: Options) -> Options:
         out=given.out,
         orbit=orbit,
         frames=frames,
+        only=only,
         scene_name=given.scene_name,
         camera=given.camera,
         view_layer=given.view_layer,
@@ -190,6 +199,7 @@ def _checked(given: argparse.Namespace, defaults: Options) -> Options:
         steady=number("--steady", given.steady, 0, 1, defaults.steady),
         move=None if given.move is None else move(given.move),
         animation=given.animation,
+        planes=given.planes,
         server=given.server,
         token_file=given.token_file,
         model=given.model or defaults.model,

@@ -21,6 +21,7 @@ from ..version import VERSION
 from .arguments import Options, parse
 from .errors import HeadlessError
 from .plan import Shot, shots
+from .planes import write_planes
 from .run import Outcome, Run, Shown, wait_until_live
 from .server import OwnServer
 from .supervisor import DRAWING, OPENING, end_with_parent, mark
@@ -33,7 +34,7 @@ PACKAGES = ("numpy", "websockets", "pillow", "torch", "diffusers", "transformers
 """Libraries whose versions go into the report; those of the server hold when it was started here."""
 UNFINISHED = "unfinished"
 """The folder, in that of ``--out``, for what a run made that broke off: finished ones of an earlier run stay."""
-_OURS = re.compile(r"(draft|picture)_(\d{3,})\.png")
+_OURS = re.compile(r"(draft|picture)_(\d{3,})\.png|planes_(\d{3,})\.npz")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -104,7 +105,7 @@ def open_scene(options: Options) -> OfflineScene:
     with _blender():
         moving = options.move.name if options.move else None
         wanted = Wanted(options.scene_name, options.view_layer, options.camera)
-        return OfflineScene(options.scene, options.size, options.frames is None, moving, wanted)
+        return OfflineScene(options.scene, options.size, options.frames is None, moving, wanted, options.planes)
 
 
 @contextlib.contextmanager
@@ -189,7 +190,7 @@ def keep(folder: Path, made: Sequence[Shown], planned: int) -> None:
 
 
 def write_pictures(folder: Path, made: Sequence[Shown], planned: int) -> set[str]:
-    """Write the draft and the picture of each of ``made``; return the files' names. Raises OSError."""
+    """Write draft, picture and, if asked for, planes of each of ``made``; return the files' names. Raises OSError."""
     from PIL import Image
 
     digits = max(3, len(str(planned - 1)))
@@ -198,6 +199,10 @@ def write_pictures(folder: Path, made: Sequence[Shown], planned: int) -> set[str
         for kind, pixels in (("draft", shown.draft), ("picture", shown.picture)):
             name = f"{kind}_{shown.shot.index:0{digits}}.png"
             Image.fromarray(pixels).save(folder / name, compress_level=3)
+            names.add(name)
+        if shown.planes is not None:
+            name = f"planes_{shown.shot.index:0{digits}}.npz"
+            write_planes(folder / name, shown.planes)
             names.add(name)
     return names
 

@@ -27,7 +27,7 @@ def shots(options: Options) -> tuple[Shot, ...]:
     count = len(frames) if frames is not None else (options.orbit or 0)
     planned: list[Shot] = []
     for number, prompt in enumerate(options.prompts):
-        for view in range(count):
+        for view in options.only or range(count):
             moved = options.move is not None and 2 * view >= count
             turn, frame = (None, frames[view]) if frames is not None else (view / count, None)
             planned.append(Shot(len(planned), prompt, number, turn, frame, moved))

@@ -33,7 +33,7 @@ PACING = (
 
 
 class Draft(Protocol):
-    """What a capture gives: ``addon.blender.capture.offscreen.Draft``."""
+    """What a capture gives: ``addon.blender.capture.draft.Draft``."""
 
     image: NDArray[np.uint8]
     inverse_depth: NDArray[np.uint16] | None
@@ -44,6 +44,9 @@ class Draft(Protocol):
     projection: tuple[tuple[float, ...], ...]
     draw_ms: float
     read_ms: float
+    ids: NDArray[np.uint16] | None
+    normals: NDArray[np.uint8] | None
+    objects: NDArray[np.void]
 
 
 @dataclass(eq=False)
@@ -51,6 +54,7 @@ class Shown:
     """A shot with its draft and its picture, uint8 H x W x 3 each, and the milliseconds of its way by stage.
 
     ``behind``: the next view was just being drawn, so the picture may have waited for Blender's own drawing of that.
+    ``planes``: the whole draft, where its planes are to be written.
     """
 
     shot: Shot
@@ -58,6 +62,7 @@ class Shown:
     picture: NDArray[np.uint8]
     times: dict[str, float]
     behind: bool = False
+    planes: Draft | None = None
 
 
 @dataclass
@@ -208,7 +213,9 @@ class Run:
         ours["overhead"] = ours["whole"] - ours["draw"] - ours["queue"] - ours["engine"]
         ways = {name: self._loop.statistics.newest[name] for name in WAYS if name in self._loop.statistics.newest}
         times = {**picture.timings, **ways, **ours}
-        self.outcome.shown.append(Shown(frame.shot, frame.draft.image, np.array(picture.image), times, self._has_drawn))
+        planes = frame.draft if self._options.planes else None
+        shown = Shown(frame.shot, frame.draft.image, np.array(picture.image), times, self._has_drawn, planes)
+        self.outcome.shown.append(shown)
         assert self._began is not None
         self.outcome.seconds = now - self._began
         # The server answers in order: what was sent before and has no picture by now was dropped.

@@ -59,6 +59,20 @@ def frame_range(text: str) -> range:
     return range(first, last + 1, step)
 
 
+def views_range(text: str, views: int | None) -> range:
+    """``A:B``, both ends among the ``views`` of an orbit, which begin at 0; or ``A`` alone."""
+    if views is None:
+        raise ValueError("--only A:B chooses some of an orbit's views: give --orbit N too, or leave it out")
+    parts = re.fullmatch(r"([0-9]{1,7})(?::([0-9]{1,7}))?", text)
+    first, last = (int(parts[1]), int(parts[2] or parts[1])) if parts else (1, 0)
+    if not first <= last < views:
+        raise ValueError(
+            f"--only is {text!r}, but must be A:B, the first view and the last of the {views} that begin at 0, such as "
+            f"0:{views - 1}; or A alone"
+        )
+    return range(first, last + 1)
+
+
 def move(text: str) -> Move:
     """``NAME=X,Y,Z``: an object's name, which may have an equals sign, and three finite numbers."""
     name, _, numbers = text.rpartition("=")

@@ -55,6 +55,7 @@ class Talk:
         self._statistics = statistics
         self._connection = Connection(address, MAX_MESSAGE_BYTES, clock, attempt)
         self._seems_near, self._may_share = address.is_loopback, address.is_loopback and address.shares_memory
+        self._may_shrink = address.may_shrink
         self._memory: SharedMemory | None = None
         self._slots: dict[int, int] = {}  # frames under way -> the slot that holds them
         self._greeted = False
@@ -208,7 +209,7 @@ class Talk:
             else:
                 self._drop_memory()
         self._encodings = tuple(encoding for encoding in ENCODINGS if encoding in welcome.encodings)
-        if self._encodings and self._memory is None:
+        if self._encodings and self._memory is None and self._may_shrink:
             self.speed = Speed(self.send, is_slow=not self._seems_near)
 
     def _drop_memory(self) -> None:

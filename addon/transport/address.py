@@ -26,7 +26,8 @@ class Address:
     seconds and would have to wait in Blender's main thread, so names are refused. ``wss://`` is not spoken; a
     server elsewhere is reached through an SSH tunnel, which encrypts too.
     ``token_file`` is read anew at each connection, as each start of the server makes a new token. ``shares_memory``:
-    whether planes may go through memory where the server is on this machine.
+    whether planes may go through memory where the server is on this machine. ``may_shrink``: whether the link is
+    measured otherwise, and planes are made small where it is slow.
 
     Raises :class:`AddressError`, which names the value and what is valid.
     """
@@ -35,6 +36,7 @@ class Address:
     token: str = ""
     token_file: Path | None = None
     shares_memory: bool = True
+    may_shrink: bool = True
 
     def __post_init__(self) -> None:
         self.split()

@@ -6,17 +6,28 @@ from pathlib import Path
 import numpy
 
 from tests.blender.serving import Server
-from tests.blender.window import Window
+from tests.blender.window import EXTENSION, Window
 
 PATIENCE_S = 300.0
 """A test machine may be slow and busy; only a failure waits for so long."""
-EXTENSION = "bl_ext.user_default.draftglass"
+STILL_S = 0.6
+"""The view at rest gets its settle frame after half of that, and whatever else is due is asked for at once."""
 BEGIN = f"""
 import importlib
 live = importlib.import_module("{EXTENSION}.addon.blender.live.switch")
 settings = bpy.context.scene.draftglass
 settings.settle_size = 0
 preferences = bpy.context.preferences.addons["{EXTENSION}"].preferences
+import time
+_still = [None, 0.0, 0]  # what a heartbeat saw last, since when it is so, and heartbeats since it has been so for long
+def _look():
+    stats, now = live.stats(), time.perf_counter()
+    seen = [stats.get(name) for name in ("frames_sent", "pictures_shown", "pictures", "dropped", "failures", "ignored")]
+    if seen != _still[0] or live.is_running() and live.session().moving:
+        _still[:] = [seen, now, 0]
+    elif now - _still[1] > {STILL_S}:
+        _still[2] += 1
+live.on_beat.append(_look)
 """
 
 
@@ -48,24 +59,20 @@ class Live:
             time.sleep(0.1)
         return stats
 
-    def rest(self, answers: bool = True, quiet_s: float = 1.5, patience_s: float = PATIENCE_S) -> dict:
-        """Wait until nothing has been sent or shown for ``quiet_s`` and every frame has its answer.
+    def rest(self, answers: bool = True, quiet_s: float = STILL_S, patience_s: float = PATIENCE_S) -> dict:
+        """Wait until every frame has its answer, and heartbeats saw nothing sent, shown or moving for ``quiet_s``.
 
-        While the view counts as moving, and that the longer the longer a capture takes, a settle frame may be held up.
+        Heartbeats from now on, by Blender's clock: where Blender is slow, what is due comes late.
         Without ``answers``, for when a server died with frames, those are not waited for.
         """
         until = time.monotonic() + patience_s
-        last, since = None, time.monotonic()
+        self.window.run("_still[:] = [None, time.perf_counter(), 0]")
         while time.monotonic() < until:
-            stats, moving = self.window.run("[live.stats(), live.session() is not None and live.session().moving]")
+            stats, beats, quiet = self.window.run("[live.stats(), _still[2], time.perf_counter() - _still[1]]")
             answered = sum(stats[name] for name in ("pictures", "dropped", "failures", "ignored"))
-            now = (stats["frames_sent"], stats["pictures_shown"], answered, moving)
-            rests = not moving and (stats["frames_sent"] <= answered or not answers)
-            if now != last:
-                last, since = now, time.monotonic()
-            elif time.monotonic() - since > quiet_s and rests:
+            if beats > 2 and quiet > quiet_s and (stats["frames_sent"] <= answered or not answers):
                 return stats
-            time.sleep(0.1)
+            time.sleep(0.05)
         raise AssertionError(f"frames did not come to rest within {patience_s:.0f} s; {stats}")
 
     def shot(self, name: str) -> numpy.ndarray:

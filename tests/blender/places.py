@@ -1,4 +1,7 @@
-"""Where Blender is: installed on this machine, or in a Debian chroot made for the tests. No bpy."""
+"""Where Blender is: installed on this machine, or in a Debian chroot made for the tests. Standard library only.
+
+python3.11 -m tests.blender.places      # make the chroots that are not there yet, side by side
+"""
 
 import fcntl
 import os
@@ -7,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,3 +133,26 @@ def _mirror() -> str:
         if suite in (release, "stable", "testing", "unstable", "sid"):
             return site
     raise CannotPrepare("apt's configuration names no Debian mirror: set BLENDER to a Blender that is installed")
+
+
+def main() -> int:
+    """Run from the command line."""
+    failed: list[str] = []
+
+    def make(version: str) -> None:
+        try:
+            chroot(version)
+        except CannotPrepare as error:
+            failed.append(version)
+            print(f"Blender {version}: {error}", file=sys.stderr)
+
+    threads = [threading.Thread(target=make, args=(version,)) for version in RELEASES]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

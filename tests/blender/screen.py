@@ -65,9 +65,9 @@ class Screen:
 
     def shot(self, path: Path | None = None) -> numpy.ndarray:
         """Return the whole screen, H x W x 3 uint8, top row first; also save it as a PNG at ``path``."""
-        picture = Image.open(io.BytesIO(self.run("import", "-window", "root", "png:-"))).convert("RGB")
+        picture = Image.open(io.BytesIO(self.run("import", "-window", "root", "ppm:-"))).convert("RGB")
         if path is not None:
-            picture.save(path)
+            picture.save(path, compress_level=1)
         return numpy.asarray(picture)
 
     def move_to(self, x: int, y: int) -> None:

@@ -9,7 +9,6 @@ import numpy
 import pytest
 
 from tests.blender.live_session import EXTENSION, PATIENCE_S, Live
-from tests.blender.screen import Screen
 from tests.blender.serving import STAND_IN, Server
 from tests.blender.sidebar import Sidebar
 from tests.blender.window import Window
@@ -81,9 +80,9 @@ class Hands:
 
 
 @pytest.fixture
-def hands(screen: Screen, home: Path, shots: Path, tmp_path: Path) -> Iterator[Hands]:
+def hands(window: Window, shots: Path, tmp_path: Path) -> Iterator[Hands]:
     """Somebody with a server, and live not yet on."""
-    with Window(screen, home) as window, Server(tmp_path, STAND_IN) as server:
+    with Server(tmp_path, STAND_IN) as server:
         live = Live(window, shots)
         live.connect_to(server)
         window.run(STYLES)

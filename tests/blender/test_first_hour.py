@@ -7,7 +7,6 @@ import numpy
 import pytest
 
 from tests.blender.live_session import Live
-from tests.blender.screen import Screen
 from tests.blender.serving import STAND_IN, Server
 from tests.blender.window import Window
 
@@ -25,9 +24,9 @@ Z_AXIS = "[round(255 * value) for value in bpy.context.preferences.themes[0].use
 
 
 @pytest.fixture
-def live(screen: Screen, home: Path, shots: Path, tmp_path: Path) -> Iterator[Live]:
+def live(window: Window, shots: Path, tmp_path: Path) -> Iterator[Live]:
     """Live, started and at rest, in the default scene."""
-    with Window(screen, home) as window, Server(tmp_path, STAND_IN) as server:
+    with Server(tmp_path, STAND_IN) as server:
         found = Live(window, shots)
         found.connect_to(server)
         window.run(BEGIN)

@@ -9,7 +9,6 @@ from PIL import Image
 
 from addon.keeping import read_recipe, read_request
 from tests.blender.live_session import Live
-from tests.blender.screen import Screen
 from tests.blender.serving import STAND_IN, Server
 from tests.blender.window import Window
 
@@ -39,9 +38,9 @@ TAKE = "bpy.ops.draftglass.restore_file('INVOKE_DEFAULT', filepath={path!r})"
 
 
 @pytest.fixture
-def live(screen: Screen, home: Path, shots: Path, tmp_path: Path) -> Iterator[Live]:
+def live(window: Window, shots: Path, tmp_path: Path) -> Iterator[Live]:
     """Live, started and at rest, which keeps to the test's folder."""
-    with Window(screen, home) as window, Server(tmp_path, STAND_IN) as server:
+    with Server(tmp_path, STAND_IN) as server:
         found = Live(window, shots)
         window.run(BEGIN + f"bpy.context.scene.draftglass_keep.folder = {str(tmp_path / 'kept')!r}")
         found.connect_to(server)

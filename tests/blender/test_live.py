@@ -3,14 +3,12 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from server.config import EMBEDDED, MODELS
 from tests.blender.live_session import Live, commonest, difference
-from tests.blender.screen import Screen
 from tests.blender.serving import SERVER, STAND_IN, Server
 from tests.blender.window import Window
 from tests.plain.checkpoints import make_sd15
@@ -28,10 +26,9 @@ for _ in range(5):
 
 
 @pytest.fixture
-def live(screen: Screen, home: Path, shots: Path) -> Iterator[Live]:
+def live(window: Window, shots: Path) -> Live:
     """The add-on in a Blender with its default scene."""
-    with Window(screen, home) as window:
-        yield Live(window, shots)
+    return Live(window, shots)
 
 
 def follow(live: Live, name: str, before, act) -> tuple:

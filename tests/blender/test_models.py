@@ -8,7 +8,6 @@ import pytest
 
 from tests.blender.live_session import EXTENSION, Live
 from tests.blender.places import ROOT
-from tests.blender.screen import Screen
 from tests.blender.serving import SERVER, Server
 from tests.blender.sidebar import Sidebar, unfold
 from tests.blender.window import InBlender, Window
@@ -26,14 +25,14 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def live(screen: Screen, home: Path, shots: Path, tmp_path: Path) -> Iterator[Live]:
+def live(window: Window, shots: Path, tmp_path: Path) -> Iterator[Live]:
     """Live with the embedded model, and a folder of the user's own: a model, a LoRA, and a file that is neither."""
     own = tmp_path / "models"
     shutil.copytree(EMBEDDED, own / "checkpoints" / "mine")
     (own / "checkpoints" / "broken.safetensors").write_bytes(b"these are no weights")
     (own / "loras").mkdir()
     shutil.copy(EMBEDDED / "lcm-lora.safetensors", own / "loras" / "more-of-it.safetensors")
-    with Window(screen, home) as window, Server(tmp_path, (*SERVER, "--models-dir", str(own))) as server:
+    with Server(tmp_path, (*SERVER, "--models-dir", str(own))) as server:
         found = Live(window, shots)
         window.run(BEGIN)
         unfold(window, "DRAFTGLASS_PT_models_view3d")

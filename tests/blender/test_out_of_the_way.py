@@ -9,7 +9,7 @@ import pytest
 
 from tests.blender.live_session import EXTENSION, Live
 from tests.blender.places import Place
-from tests.blender.screen import Screen, environment
+from tests.blender.screen import environment
 from tests.blender.serving import STAND_IN, Server
 from tests.blender.window import Window
 
@@ -34,9 +34,9 @@ print("ALL IS WELL")
 
 
 @pytest.fixture
-def live(screen: Screen, home: Path, shots: Path, tmp_path: Path) -> Iterator[Live]:
+def live(window: Window, shots: Path, tmp_path: Path) -> Iterator[Live]:
     """Live, started and at rest, in the default scene."""
-    with Window(screen, home) as window, Server(tmp_path, STAND_IN) as server:
+    with Server(tmp_path, STAND_IN) as server:
         found = Live(window, shots)
         found.connect_to(server)
         window.run("bpy.ops.draftglass.start()")

@@ -8,7 +8,6 @@ import numpy
 import pytest
 
 from tests.blender.live_session import Live
-from tests.blender.screen import Screen
 from tests.blender.serving import STAND_IN, Server
 from tests.blender.window import Window
 
@@ -47,9 +46,9 @@ CUBE = numpy.array((232, 90, 39))
 
 
 @pytest.fixture
-def live(screen: Screen, home: Path, shots: Path, tmp_path: Path) -> Iterator[Live]:
+def live(window: Window, shots: Path, tmp_path: Path) -> Iterator[Live]:
     """Live at rest, with an engine that inverts the draft's colours and takes its time."""
-    with Window(screen, home) as window, Server(tmp_path, (*STAND_IN, "--delay", "0.8")) as server:
+    with Server(tmp_path, (*STAND_IN, "--delay", "0.8")) as server:
         found = Live(window, shots)
         window.run(PLAIN + PLACE)
         found.connect_to(server)

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from tests.blender.live_session import Live
-from tests.blender.screen import Screen
 from tests.blender.serving import STAND_IN, Server
 from tests.blender.sidebar import Sidebar
 from tests.blender.wheels import make_index, make_wheel
@@ -108,10 +107,9 @@ class Artist:
 
 
 @pytest.fixture
-def artist(screen: Screen, home: Path, shots: Path) -> Iterator[Artist]:
+def artist(window: Window, shots: Path, tmp_path: Path) -> Artist:
     """In a Blender that was just installed."""
-    with Window(screen, home) as window:
-        yield Artist(window, shots, home / "packages")
+    return Artist(window, shots, tmp_path / "packages")
 
 
 def test_from_nothing_to_live_by_clicks(artist: Artist, tmp_path: Path) -> None:

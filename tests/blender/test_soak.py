@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from tests.blender.live_session import Live
-from tests.blender.screen import Screen
 from tests.blender.serving import STAND_IN, Server
 from tests.blender.soak import Soak
 from tests.blender.window import Window
@@ -14,8 +13,8 @@ SECONDS = 120
 
 
 @pytest.mark.slow
-def test_random_edits(screen: Screen, home: Path, shots: Path, tmp_path: Path) -> None:
-    with Window(screen, home) as window, Server(tmp_path, STAND_IN) as server:
+def test_random_edits(window: Window, shots: Path, tmp_path: Path) -> None:
+    with Server(tmp_path, STAND_IN) as server:
         live = Live(window, shots)
         live.connect_to(server)
         found = Soak(live, tmp_path, seed=7).run(SECONDS)

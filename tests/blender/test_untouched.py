@@ -12,7 +12,6 @@ import pytest
 
 from tests.blender import all_data
 from tests.blender.live_session import Live
-from tests.blender.screen import Screen
 from tests.blender.serving import STAND_IN, Server
 from tests.blender.window import Window
 
@@ -80,9 +79,9 @@ IN_MATERIAL_PREVIEW = ("bpy.context.space_data.shading.type = 'MATERIAL'",)
 
 
 @pytest.fixture
-def live(screen: Screen, home: Path, shots: Path, tmp_path: Path) -> Iterator[Live]:
+def live(window: Window, shots: Path, tmp_path: Path) -> Iterator[Live]:
     """A file that live was started in before, saved and open, with two cameras; live is off."""
-    with Window(screen, home) as window, Server(tmp_path, STAND_IN) as server:
+    with Server(tmp_path, STAND_IN) as server:
         found = Live(window, shots)
         found.connect_to(server)
         window.run(Path(all_data.__file__).read_text("utf-8"))

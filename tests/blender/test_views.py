@@ -8,7 +8,6 @@ import numpy
 import pytest
 
 from tests.blender.live_session import Live, difference
-from tests.blender.screen import Screen
 from tests.blender.serving import STAND_IN, Server
 from tests.blender.sidebar import Sidebar
 from tests.blender.window import Window
@@ -35,9 +34,9 @@ _counting = bpy.types.SpaceView3D.draw_handler_add(lambda: drawn.append(1), (), 
 
 
 @pytest.fixture
-def artist(screen: Screen, home: Path, shots: Path, tmp_path: Path) -> Iterator["Artist"]:
+def artist(window: Window, shots: Path, tmp_path: Path) -> Iterator["Artist"]:
     """Somebody with a server, and live not yet on."""
-    with Window(screen, home) as window, Server(tmp_path, STAND_IN) as server:
+    with Server(tmp_path, STAND_IN) as server:
         live = Live(window, shots)
         live.connect_to(server)
         yield Artist(live, tmp_path)

@@ -1,9 +1,13 @@
 """A Blender with a window, the extension installed from its zip, and a line to run Python in it. No bpy."""
 
+import filecmp
 import json
+import os
+import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.blender.places import Place
@@ -11,6 +15,28 @@ from tests.blender.screen import Screen, end, environment
 
 AGENT = Path(__file__).with_name("agent.py")
 ARGUMENTS = ("-noaudio", "--gpu-backend", "opengl")
+
+
+EXTENSION = "bl_ext.user_default.draftglass"
+# By timers: what runs in the agent has a window as its context, which the factory settings replace.
+RESET = f"""
+import sys
+_done = []
+def _disable():
+    bpy.ops.preferences.addon_disable(module="{EXTENSION}")
+    for name in [name for name in sys.modules if (name + ".").startswith("{EXTENSION}.")]:
+        del sys.modules[name]
+    _done.append("disabled")
+def _enable():
+    bpy.ops.wm.read_factory_settings()
+    bpy.context.preferences.view.show_splash = False
+    bpy.ops.preferences.addon_enable(module="{EXTENSION}")
+    _done.append("enabled")
+"""
+FORGET = """
+for _name in set(globals()) - {"bpy", "__builtins__"}:
+    del globals()[_name]
+"""
 
 
 class InBlender(Exception):
@@ -95,7 +121,7 @@ class Window:
     def catch_up(self, turns: int = 4) -> None:
         """Wait until Blender has taken what the mouse and the keys did, and has drawn it: some turns of its loop."""
         for _ in range(turns):
-            time.sleep(0.1)
+            time.sleep(0.05)
             self.run("0")
 
     def until(self, source: str, patience_s: float = 300.0) -> object:
@@ -103,7 +129,7 @@ class Window:
         end = time.monotonic() + patience_s
         while not (value := self.run(source)):
             assert time.monotonic() < end, f"not within {patience_s:.0f} s: {source}"
-            time.sleep(0.1)
+            time.sleep(0.05)
         return value
 
     def rectangle(self, kind: str = "VIEW_3D") -> tuple[int, int, int, int] | None:
@@ -125,6 +151,24 @@ class Window:
         bottom = min(int(outer["Y"]) + int(outer["HEIGHT"]), self.screen.pixels[1])
         return int(outer["X"]) + x, bottom - y - height, width, height
 
+    def reset(self, restore_home: Callable[[], None]) -> None:
+        """Bring Blender and the extension to where they were at the very first start.
+
+        ``restore_home`` does the same to the user's folder; it is called while the extension is disabled.
+        """
+        self.run(RESET)
+        self._by_timer("_disable", "disabled")
+        restore_home()
+        self._by_timer("_enable", "enabled")
+        self.run(FORGET)
+        os.truncate(self.log, 0)
+
+    def _by_timer(self, function: str, done: str) -> None:
+        self.run(f"bpy.app.timers.register({function})\n0")
+        self.until(f"not bpy.app.timers.is_registered({function})")
+        if not self.run(f"{done!r} in _done"):
+            raise InBlender(f"the extension could not be {done}:\n{self._last_words()}")
+
     def close(self) -> None:
         """Ask Blender to quit, and end it when it does not."""
         try:
@@ -138,6 +182,67 @@ class Window:
         self._line.close()
 
     def __enter__(self) -> "Window":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class KeptWindow:
+    """A screen and a Blender for one test after the other, as starting them takes seconds. Use it as a context."""
+
+    def __init__(self, place: Place, new_home: Path, home: Path) -> None:
+        """``home`` is a copy of ``new_home``, and becomes one again for each test."""
+        self._new_home, self._home = new_home, home
+        self._screen = Screen(place, home)
+        self._window: Window | None = None
+
+    def get(self) -> Window:
+        """A Blender as it is after its first start: a new one only where there is none, or its last test ended it."""
+        if self._window is not None and self._window.process.poll() is not None:
+            self.drop()
+        if self._window is None:
+            self._window = Window(self._screen, self._home)
+        else:
+            try:
+                self._window.reset(self._restore_home)
+            except BaseException:
+                self.drop()
+                raise
+        return self._window
+
+    def _restore_home(self) -> None:
+        """Only what differs is written: libraries that Blender has loaded from there stay as they are.
+
+        So do logs, and the folder ``blender_...`` that Blender made for its own temporary files.
+        """
+        for folder, folders, names in os.walk(self._home):
+            there = self._new_home / Path(folder).relative_to(self._home)
+            for name in [name for name in (*folders, *names) if not os.path.lexists(there / name)]:
+                path = Path(folder, name)
+                if name in folders:
+                    folders.remove(name)
+                if name == "__pycache__" or name.endswith(".log") or path.match(f"{self._home}/blender_*"):
+                    continue
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        for path in self._new_home.rglob("*"):
+            there = self._home / path.relative_to(self._new_home)
+            if path.is_file() and not (there.is_file() and filecmp.cmp(path, there)):
+                there.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(path, there)
+
+    def drop(self) -> None:
+        """End Blender; the next test gets a new one."""
+        if self._window is not None:
+            self._window.close()
+            self._window = None
+
+    def close(self) -> None:
+        """End both."""
+        self.drop()
+        self._screen.close()
+
+    def __enter__(self) -> "KeptWindow":
         return self
 
     def __exit__(self, *_: object) -> None:

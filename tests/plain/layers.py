@@ -128,3 +128,18 @@ LAYERS = (
         SOCKETS | PICKLES,
     ),
 )
+# Within the two rooms that have rooms of their own: which of its neighbours each may import. What lies beside them,
+# such as errors, may be imported by all, and may import what it likes: there they are put together.
+NEIGHBOURS = {
+    "addon/blender/capture": {"display"},  # which of the images are our own
+    "addon/blender/display": {"capture", "live"},
+    "addon/blender/live": {"capture", "display", "server"},
+    "addon/blender/pictures": {"capture", "live", "server"},
+    "addon/blender/server": set(),
+    "addon/blender/ui": {"capture", "display", "live", "pictures", "server"},
+    "server/engine/acceleration": {"sampling"},
+    "server/engine/conditioning": {"acceleration", "loading", "sampling"},
+    "server/engine/loading": {"loras", "sampling"},
+    "server/engine/loras": {"loading"},
+    "server/engine/sampling": {"acceleration"},
+}

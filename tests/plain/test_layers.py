@@ -12,7 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.plain.layers import BLENDER, IO_OF_WEBSOCKETS, LAYERS, MODELS, NUMPY, SERVER, SOCKETS, THREADS, Layer
+from tests.plain.layers import (
+    BLENDER,
+    IO_OF_WEBSOCKETS,
+    LAYERS,
+    MODELS,
+    NEIGHBOURS,
+    NUMPY,
+    SERVER,
+    SOCKETS,
+    THREADS,
+    Layer,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST = 300
@@ -210,6 +221,15 @@ def test_no_imports_run_in_circles() -> None:
 
     for module in reached:
         visit(module, ())
+
+
+@pytest.mark.parametrize(
+    "module", [name for name in modules() if re.match(r"(addon/blender|server/engine)/\w+/", name)]
+)
+def test_inner_rooms_keep_to_their_neighbours(module: str) -> None:
+    room, _, inner = "/".join(module.split("/")[:3]).rpartition("/")
+    others = {other.split("/")[2] for other in imported(module) if re.match(rf"{room}/\w+/", other)} - {inner}
+    assert others <= NEIGHBOURS[f"{room}/{inner}"], f"{module} may not import from {sorted(others)}"
 
 
 @pytest.mark.parametrize("folder", sorted({module.rpartition("/")[0] for module in modules()}))

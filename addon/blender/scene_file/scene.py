@@ -33,14 +33,21 @@ class OfflineScene:
     """The scene of a .blend file, and the view of it that is taken next."""
 
     def __init__(
-        self, path: Path, size: int, orbit: bool, moving: str | None = None, wanted: Wanted = WHAT_IS_SHOWN
+        self,
+        path: Path,
+        size: int,
+        orbit: bool,
+        moving: str | None = None,
+        wanted: Wanted = WHAT_IS_SHOWN,
+        planes: bool = False,
     ) -> None:
         """Open ``path``. Raises OfflineError.
 
         ``size``: side of the drafts in pixels. ``orbit``: views round the scene, else those of its camera.
         ``moving``: the name of the object that :meth:`place` will move.
+        ``planes``: whether drafts have ids and normals.
         """
-        self._size, self._turns = size, orbit
+        self._size, self._turns, self._planes = size, orbit, planes
         open_file(path)
         self._choice: Choice = choose(wanted)
         self._scene, self._layer = self._choice.scene, self._choice.view_layer
@@ -153,7 +160,11 @@ class OfflineScene:
         return draft
 
     def _capture(self, view: View) -> Draft:
+<<<<<<< HEAD
         return self._capturer.draw(view, self._size, self._size, ids=self._ids)
+=======
+        return self._capturer.draw(view, self._size, self._size, ids=self._planes, normals=self._planes)
+>>>>>>> main
 
     def _reason(self, view: View) -> str:
         """Why ``view`` shows nothing."""

@@ -3,10 +3,10 @@
 import bpy
 from bpy.props import EnumProperty, FloatProperty, StringProperty
 
+from ..keymap import draw_keys
 from ..live import switch as live
 from ..preferences import PACKAGE
 from ..server.setup import manager
-from .keymap import draw_keys
 from .setup_panel import draw_setup
 
 BUILD_ITEMS = (

@@ -1,8 +1,7 @@
-"""Models this small are slower on two threads than on one, and the arms take turns in many processes."""
+"""The server's small model and engine."""
 
 from __future__ import annotations
 
-from tests.plain.engine.conftest import one_thread
 from tests.plain.server.conftest import checkpoint, engine
 
-__all__ = ["checkpoint", "engine", "one_thread"]
+__all__ = ["checkpoint", "engine"]

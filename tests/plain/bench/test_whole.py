@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.plain.checkpoints import make_sd15
 from tests.plain.live.test_memory import ROOT
-from tools.bench import frames, models
+from tools.bench import frames
 from tools.bench.arguments import parse
 from tools.bench.loop import Loops, loop_arm
 from tools.bench.measure import LEAST_DECIBELS, Row, interleave
@@ -22,7 +23,7 @@ SIDE = 64
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return models.write_small(tmp_path_factory.mktemp("with a space") / "my model", "sd15")
+    return make_sd15(tmp_path_factory.mktemp("with a space") / "my model", lora="diffusers")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,10 +20,15 @@ RANK = 320
 
 
 @pytest.fixture(scope="session")
-def repositories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def repositories(once: Callable[..., Path]) -> dict[str, Path]:
     """The four repositories of the preset sd15, by name, each a folder."""
-    root = tmp_path_factory.mktemp("hub")
     by_role = {part.role: part.repo for part in read_presets()["sd15"].parts}
+    root = once("hub", write_repositories)
+    return {by_role[role]: root / role for role in ("base", "lora", "vae", "control")}
+
+
+def write_repositories(root: Path) -> None:
+    """Fill ``root`` with them, each under the name of its role."""
     base = make_sd15(root / "base", adapter=None)
     unet = UNet2DConditionModel.from_pretrained(base / "unet")
     (base / "README.md").write_text("not fetched")
@@ -33,7 +38,6 @@ def repositories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     write_lora(root / "lora" / "pytorch_lora_weights.safetensors", unet.float(), "kohya", rank=RANK)
     make_vae("tiny").save_pretrained(root / "vae")
     make_controlnet(root / "control", unet.to(torch.float32))
-    return {by_role[role]: root / role for role in ("base", "lora", "vae", "control")}
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,6 @@ from server.engine import StableDiffusionLcm
 from tests.plain.checkpoints import make_sd15
 
 SIDE = 64
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
-    """Modules this small are slower on two threads than on one, above all when the machine is busy."""
-    os.environ["OMP_NUM_THREADS"] = "1"
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from server.engine.sampling.pipeline import Call, Depth, Guide, Pipeline
 from tests.plain.engine.test_graphs import Repeats
 from tools.bench.arms import load
 
-BACKEND = "inductor" if shutil.which("g++") else "aot_eager"  # torch's own compiler needs one of C++ on a CPU
+NO_COMPILER = pytest.mark.skipif(shutil.which("g++") is None, reason="torch's own compiler needs one of C++ on a CPU")
 Inputs = tuple[torch.Tensor, Call, Guide, Depth]
 
 
@@ -61,9 +61,10 @@ def wait(recorded: RecordedPipeline) -> None:
 
 
 @pytest.mark.parametrize("pipeline", ["quick"], indirect=True)
-def test_it_takes_over_when_it_is_done(pipeline: Pipeline) -> None:
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=[pytest.mark.slow, NO_COMPILER])])
+def test_it_takes_over_when_it_is_done(pipeline: Pipeline, backend: str) -> None:
     record = Repeats()
-    compiler = Compiler(pipeline, BACKEND)
+    compiler = Compiler(pipeline, backend)
     recorded = RecordedPipeline(pipeline, record, compiler=compiler)
     given = inputs(pipeline)
     with torch.inference_mode():

@@ -40,6 +40,20 @@ def test_everything_said_is_taken() -> None:
     assert options.animation and (options.model, options.device) == ("m", "cpu")
 
 
+def test_only_some_of_an_orbits_views_are_taken_where_the_orbit_has_them() -> None:
+    options = parse([*SCENE, "--orbit", "360", "--only", "10:12", "--planes", "--prompt", "b"])
+    assert options.planes and options.only == range(10, 13)
+    assert [(shot.index, shot.turn) for shot in shots(options)] == [
+        (0, 10 / 360),
+        (1, 11 / 360),
+        (2, 12 / 360),
+        (3, 10 / 360),
+        (4, 11 / 360),
+        (5, 12 / 360),
+    ]
+    assert parse([*SCENE, "--orbit", "4", "--only", "3"]).only == range(3, 4)
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
@@ -55,6 +69,10 @@ def test_everything_said_is_taken() -> None:
         ([*SCENE, "--orbit", "2.5"], "--orbit is '2.5'"),
         ([*SCENE, "--orbit", "9999", "--prompt", "b"], "more than 10000 pictures"),
         ([*SCENE, "--frames", "9:3"], "--frames is '9:3', but must be A:B"),
+        ([*SCENE, "--orbit", "8", "--only", "3:8"], "--only is '3:8', but must be A:B"),
+        ([*SCENE, "--orbit", "8", "--only", "4:3"], "such as 0:7"),
+        ([*SCENE, "--orbit", "8", "--only", "-1:3"], "--only is '-1:3'"),
+        ([*SCENE, "--frames", "1:8", "--only", "1:3"], "give --orbit N too"),
         ([*SCENE, "--frames", "3:"], "--frames is '3:'"),
         ([*SCENE, "--frames", "1:9:0"], "--frames is '1:9:0'"),
         ([*SCENE, "--frames", "-5:-9"], "--frames is '-5:-9'"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from addon.headless.server import OwnServer
 from addon.live import Address, LiveLoop
 from addon.problems.serving import BadRequest, ModelFailed
 from addon.wire import Dropped, Status, pack
-from addon.wire.frame import IDENTITY
+from addon.wire.frame import IDENTITY, OBJECT
 from tests.plain.live.servers import failure, free_port, greet, inverted, inverter, requests, script, status
 
 SIDE = 64
@@ -38,6 +38,9 @@ class Drawn:
     projection: tuple[tuple[float, ...], ...] = IDENTITY
     draw_ms: float = 1.5
     read_ms: float = 0.5
+    ids: NDArray[np.uint16] | None = None
+    normals: NDArray[np.uint8] | None = None
+    objects: NDArray[np.void] = field(default_factory=lambda: np.empty(0, OBJECT))
 
 
 class Studio:

@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from addon.blender.capture.draft import Draft
-from addon.live.requests import build_request
-from addon.wire import Control, Style
+from addon.wire import Control, Frame, Request, Style
 from server.engine import ModelSpec, StableDiffusionLcm
 from tools.training.stages.classifier import judge, load_classifier
 
@@ -53,7 +52,9 @@ def pictures(
     history = engine.history() if style.steady > 0 else None
     made, times = [], []
     for number, draft in enumerate(shots):
-        request = build_request(number, draft, style, after=number - 1 if number else None)
+        planes = draft.image, draft.inverse_depth, draft.near, draft.view, draft.projection
+        frame = Frame(number, *planes, ids=draft.ids, objects=draft.objects)
+        request = Request(frame, style, after=number - 1 if number else None)
         done = engine.render(request, None, history)
         made.append(done.image.copy())
         times.append(done.timings)

@@ -9,11 +9,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from addon.blender.capture.draft import Draft
 from addon.geometry.camera import Camera, inverse_distances
 from addon.geometry.motion import motions
 from addon.geometry.surfaces import Surfaces
 from addon.geometry.visibility import Seen, look
-from addon.live.requests import Draft
 
 Picture = NDArray[np.uint8]
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)

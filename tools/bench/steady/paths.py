@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import bpy  # noqa: F401 - it brings mathutils along
 from mathutils import Matrix
 
 from addon.blender.capture.draft import Draft

@@ -20,14 +20,16 @@ from .shader import ROW, compiled
 
 @dataclass(frozen=True, eq=False)
 class Surfaces:
-    """What was drawn, the top row first. ``instances``: what ``row`` counts.
+    """What was drawn, the top row first. ``instances``: what ``rows`` counts.
 
-    ``row``: int32, H x W, the row in ``instances``; -1 where there is no surface. ``distance``: float32, H x W, along
-    the view axis in scene units; 0 where there is none. ``normals``: uint8, H x W x 3, see ``wire.Frame``, or None.
+    ``number``: int32, H x W, the index in ``rows``; 0 where there is no surface. ``rows``: intp, the row in
+    ``instances`` by number; -1 for number 0. ``distance``: float32, H x W, along the view axis in scene units; 0 where
+    there is none. ``normals``: uint8, H x W x 3, see ``wire.Frame``, or None.
     """
 
     instances: Instances
-    row: NDArray[np.int32]
+    number: NDArray[np.int32]
+    rows: NDArray[np.intp]
     distance: NDArray[np.float32]
     normals: NDArray[np.uint8] | None
 
@@ -82,9 +84,8 @@ class SurfaceDrawer:
             if facing is not None:
                 data = gpu.types.Buffer("UBYTE", facing.shape, facing)
                 frame.read_color(0, 0, width, height, 3, 1, "UBYTE", data=data)
-        # Number 0 is where nothing was drawn.
-        rows = np.append(-1, seen).astype(np.int32)[found[::-1, :, 0].astype(np.int32)]
-        return Surfaces(instances, rows, found[::-1, :, 1], None if facing is None else facing[::-1])
+        found, facing = found[::-1], None if facing is None else facing[::-1]
+        return Surfaces(instances, found[..., 0].astype(np.int32), np.append(-1, seen), found[..., 1], facing)
 
     def free(self) -> None:
         """Let go of everything; the next draw makes it again."""

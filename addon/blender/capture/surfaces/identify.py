@@ -40,36 +40,37 @@ def identify(
     numbers: Numbers,
 ) -> Identified:
     """``buffer``: Blender's own depth buffer of the same picture, H x W, the top row first, as it was read."""
-    row = surfaces.row.copy()
-    own = np.where(row >= 0, to_buffer(surfaces.distance, projection), np.float32(1.0))
-    in_front = np.append(surfaces.instances.in_front, False)[row]
-    covered = (buffer < own - ALIKE) & ~(in_front & (buffer <= 0.0))
-    if covered.any():
-        row[covered] = _loose(surfaces.instances, covered, buffer, np.array(projection) @ np.array(view))
-    normals = surfaces.normals
-    if normals is not None:
-        normals = np.where((row >= 0)[..., None] & ~covered[..., None], normals, np.uint8(0))
-    keys = surfaces.instances.keys
-    pixels = np.bincount((row + 1).reshape(-1), minlength=len(keys) + 1)[1:]
-    ids = numbers.of(keys, pixels)
+    instances, number, rows, normals = surfaces.instances, surfaces.number, surfaces.rows, surfaces.normals
+    if instances.has_loose:
+        own = np.where(number > 0, to_buffer(surfaces.distance, projection), np.float32(1.0))
+        in_front = np.append(instances.in_front, False)[rows][number]
+        covered = (buffer < own - ALIKE) & ~(in_front & (buffer <= 0.0))
+        if covered.any():
+            number, more = number.copy(), np.array([-1, *(thing.row for thing in instances.loose)], np.intp)
+            number[covered] = len(rows) + _loose(instances, covered, buffer, np.array(projection) @ np.array(view))
+            rows = np.append(rows, more)
+            normals = None if normals is None else np.where(covered[..., None], np.uint8(0), normals)
+    pixels = np.zeros(len(instances.keys) + 1, np.intp)  # the last is for what has no row
+    np.add.at(pixels, rows, np.bincount(number.reshape(-1), minlength=len(rows)))
+    ids = np.append(numbers.of(instances.keys, pixels[:-1]), np.uint16(0))
     seen = np.flatnonzero(ids)
     objects = np.empty(len(seen), OBJECT)
-    objects["id"], objects["world"] = ids[seen], surfaces.instances.matrices[seen]
-    return Identified(np.append(ids, np.uint16(0))[row], normals, objects)
+    objects["id"], objects["world"] = ids[seen], instances.matrices[seen]
+    return Identified(ids[rows][number], normals, objects)
 
 
 def _loose(
     instances: Instances, covered: NDArray[np.bool_], buffer: NDArray[np.float32], to_clip: NDArray[np.float64]
 ) -> NDArray[np.int32]:
-    """The row of the thing without triangles at each pixel ``covered`` by one: the smallest that reaches there."""
+    """1 + the index in ``instances.loose`` of what is seen at each pixel ``covered``, the smallest there; or 0."""
     height, width = buffer.shape
     y, x = np.nonzero(covered)
     z = buffer[covered].astype(np.float64)
     clip = np.stack([(x + 0.5) * 2 / width - 1, 1 - (y + 0.5) * 2 / height, z * 2 - 1, np.ones(len(z))])
     world = np.linalg.inv(to_clip) @ clip
     world /= world[3]
-    rows, sizes = np.full(len(z), -1, np.int32), np.full(len(z), np.inf)
-    for thing in instances.loose:
+    found, sizes = np.zeros(len(z), np.int32), np.full(len(z), np.inf)
+    for index, thing in enumerate(instances.loose):
         matrix = instances.matrices[thing.row].astype(np.float64)
         if not abs(np.linalg.det(matrix)) > 0:
             continue
@@ -79,5 +80,5 @@ def _loose(
         inside = ((local >= low[:, None] - reach) & (local <= high[:, None] + reach)).all(0) & (z > 0)
         size = float(np.linalg.norm(high - low)) * abs(np.linalg.det(matrix[:3, :3])) ** (1 / 3)
         better = inside & (size < sizes)
-        rows[better], sizes[better] = thing.row, size
-    return rows
+        found[better], sizes[better] = index + 1, size
+    return found

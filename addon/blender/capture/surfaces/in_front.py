@@ -24,11 +24,10 @@ def mend(buffer: NDArray[np.float32], surfaces: Surfaces | None, projection: Row
     all of them are background.
     """
     odd = buffer <= 0.0
-    if surfaces is None:
-        buffer[odd] = 1.0
-    else:
-        depth = np.where(surfaces.row >= 0, to_buffer(surfaces.distance, projection), np.float32(1.0))
-        buffer[odd] = depth[odd]
+    buffer[odd] = 1.0
+    if surfaces is not None:
+        odd &= surfaces.number > 0
+        buffer[odd] = to_buffer(surfaces.distance[odd], projection)
 
 
 def any_in_front() -> bool:

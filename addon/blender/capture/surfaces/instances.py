@@ -55,6 +55,7 @@ class Instances:
 
     ``meshes``: by number. ``mesh``: intp, T, the mesh of each of the first T rows. ``in_front``: bool, N.
     ``matrices``: float32, N x 4 x 4, row-major, instance to world. ``loose``: the rows without triangles.
+    ``has_loose``: whether anything without triangles may be seen; of hair on a mesh, there are no rows.
     ``middles``, ``radii``: float32, T x 3 and T, of a ball round each row with triangles, in the world.
     ``keys``: int32, N x 11: what an instance is known by from one list to the next. The ``session_uid`` of its
     object and of what made it (0 for none), Blender's persistent id, and a number where all that is equal.
@@ -67,6 +68,7 @@ class Instances:
     middles: NDArray[np.float32]
     radii: NDArray[np.float32]
     loose: tuple[Loose, ...]
+    has_loose: bool
     keys: NDArray[np.int32]
 
 
@@ -144,6 +146,7 @@ class InstanceList:
             matrices,
             *_balls(meshes, mesh[:first], matrices[:first]),
             loose,
+            any(kind.has_loose for kind in kinds),
             _keys(owners_of_kind[kind_of], persistent),
         )
 
@@ -158,6 +161,7 @@ class _Kind:
     owners: tuple[int, int]
     in_front: bool
     box: NDArray[np.float32]
+    has_loose: bool
 
 
 def _seen(
@@ -206,7 +210,9 @@ def _noted(kinds: list[_Kind], instance: Any, shown: Any, maker: Any, space: bpy
     box = np.array(shown.bound_box, np.float32)
     mesh = shown.data if solid else None
     address = mesh.as_pointer() if mesh is not None else 0
-    kinds.append(_Kind(mesh, address, original, owners, shown.show_in_front, np.array((box.min(0), box.max(0)))))
+    box = np.array((box.min(0), box.max(0)))
+    has_loose = not solid or len(shown.particle_systems) > 0
+    kinds.append(_Kind(mesh, address, original, owners, shown.show_in_front, box, has_loose))
     return len(kinds) - 1
 
 
