@@ -105,7 +105,8 @@ def open_scene(options: Options) -> OfflineScene:
     with _blender():
         moving = options.move.name if options.move else None
         wanted = Wanted(options.scene_name, options.view_layer, options.camera)
-        return OfflineScene(options.scene, options.size, options.frames is None, moving, wanted, options.planes)
+        planes, ids = options.planes, options.steady > 0
+        return OfflineScene(options.scene, options.size, options.frames is None, moving, wanted, planes, ids)
 
 
 @contextlib.contextmanager
@@ -149,7 +150,7 @@ def drive(
 
     def capture(shot: Shot) -> Any:
         scene.place(shot.turn, shot.frame, offset if shot.moved else None)
-        return scene.draw(ids=options.steady > 0)
+        return scene.draw()
 
     run = Run(loop, planned, options, capture, scene.show, outcome)
     with tqdm(total=len(planned), desc="pictures", unit="frame") as bar, _blender():

@@ -40,14 +40,15 @@ class OfflineScene:
         moving: str | None = None,
         wanted: Wanted = WHAT_IS_SHOWN,
         planes: bool = False,
+        ids: bool = False,
     ) -> None:
         """Open ``path``. Raises OfflineError.
 
         ``size``: side of the drafts in pixels. ``orbit``: views round the scene, else those of its camera.
         ``moving``: the name of the object that :meth:`place` will move.
-        ``planes``: whether drafts have ids and normals.
+        ``planes``: whether drafts have ids and normals; ``ids``: whether they have ids at least.
         """
-        self._size, self._turns, self._planes = size, orbit, planes
+        self._size, self._turns, self._planes, self._ids = size, orbit, planes, planes or ids
         open_file(path)
         self._choice: Choice = choose(wanted)
         self._scene, self._layer = self._choice.scene, self._choice.view_layer
@@ -56,7 +57,6 @@ class OfflineScene:
         self._orbit: Orbit | None = None
         self._view: View | None = None
         self._place: tuple[float | None, int | None] = (None, None)
-        self._ids = False
         self._stand_ins: dict[float, int] = {}
         self._findings = Findings("", " of the orbit") if orbit else Findings("frame ", "")
         if orbit and next(boxes(self._choice), None) is None:
@@ -109,12 +109,8 @@ class OfflineScene:
         self._layer.update()
         self._place = turn, frame
 
-    def draw(self, ids: bool = False) -> Draft:
-        """Capture the view chosen by :meth:`place`, or what stands in for it where it shows nothing.
-
-        ``ids``: with what tells objects apart.
-        """
-        self._ids = ids
+    def draw(self) -> Draft:
+        """Capture the view chosen by :meth:`place`, or what stands in for it where it shows nothing."""
         turn, frame = self._place
         if turn is not None:
             return self._draw_turn(turn)
@@ -160,11 +156,7 @@ class OfflineScene:
         return draft
 
     def _capture(self, view: View) -> Draft:
-<<<<<<< HEAD
-        return self._capturer.draw(view, self._size, self._size, ids=self._ids)
-=======
-        return self._capturer.draw(view, self._size, self._size, ids=self._planes, normals=self._planes)
->>>>>>> main
+        return self._capturer.draw(view, self._size, self._size, ids=self._ids, normals=self._planes)
 
     def _reason(self, view: View) -> str:
         """Why ``view`` shows nothing."""

@@ -22,7 +22,7 @@ def drafts(scene: Path, path: str, frames: int, size: int, moving: str | None = 
     frame. ``pan``: half a degree to the side. ``walk``: both. ``move``: the camera rests, and the object ``moving`` is
     elsewhere from the middle on, by its own size.
     """
-    opened = OfflineScene(scene, size, True, moving)
+    opened = OfflineScene(scene, size, True, moving, ids=True)
     opened.ready()
     opened.begin(())
     made: list[Draft] = []
@@ -31,7 +31,7 @@ def drafts(scene: Path, path: str, frames: int, size: int, moving: str | None = 
         if path in ("orbit", "move") or not made:
             turn = number / 360 if path == "orbit" else 0.0
             opened.place(turn, None, opened.own_size if elsewhere else None)
-            made.append(opened.draw(ids=True))
+            made.append(opened.draw())
             continue
         forwards = -0.01 * number * made[0].near if path in ("dolly", "walk") else 0.0
         aside = -DEGREE / 2 * number if path in ("pan", "walk") else 0.0
