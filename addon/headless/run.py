@@ -15,7 +15,6 @@ from ..live import LiveLoop, Want
 from ..problems import LiveState
 from ..problems.words import sentence
 from ..wire import Control, Frame, Picture, Request, Style
-from ..wire.frame import Objects
 from .arguments import Options
 from .errors import HeadlessError
 from .plan import Shot
@@ -37,8 +36,6 @@ class Draft(Protocol):
 
     image: NDArray[np.uint8]
     inverse_depth: NDArray[np.uint16] | None
-    ids: NDArray[np.uint16] | None
-    objects: Objects
     near: float
     view: tuple[tuple[float, ...], ...]
     projection: tuple[tuple[float, ...], ...]
