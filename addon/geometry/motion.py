@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 STILL = 1e-6
-"""Relative to its entries, by which a matrix may differ and is the same: they are float32 on the wire."""
+"""Of a matrix's largest entry, by which it may differ and is the same: they are float32 on the wire."""
 
 
-def motions(
-    now: Iterable[tuple[int, NDArray[np.floating]]], then: Iterable[tuple[int, NDArray[np.floating]]]
-) -> dict[int, NDArray[np.float64]]:
+def motions(now: NDArray[Any], then: NDArray[Any]) -> dict[int, NDArray[np.float64]]:
     """Of each object that is elsewhere, by id: 4 x 4, float64, from its place in the world now to the one then.
 
-    ``now``, ``then``: pairs of an id and a matrix to the world. Those in only one of both, and those whose matrix now
-    is flat, so that no place on them can be followed, are left out.
+    ``now``, ``then``: arrays with the fields ``id``, each once, and ``world``, 4 x 4, to the world. Those in only one
+    of both, and those whose matrix now is flat, so that no place on them can be followed, are left out.
     """
-    before = {number: np.asarray(matrix, np.float64) for number, matrix in then}
-    found = {}
-    for number, matrix in now:
-        current, earlier = np.asarray(matrix, np.float64), before.get(number)
-        if earlier is None or np.allclose(current, earlier, rtol=STILL, atol=STILL * np.abs(current).max()):
-            continue
-        if abs(np.linalg.det(current)) > 0:
-            found[int(number)] = earlier @ np.linalg.inv(current)
-    return found
+    _, here, there = np.intersect1d(now["id"], then["id"], assume_unique=True, return_indices=True)
+    current, earlier = now["world"][here].astype(np.float64), then["world"][there].astype(np.float64)
+    if not len(current):
+        return {}
+    moved = np.abs(current - earlier).max((1, 2)) > STILL * np.abs(current).max((1, 2))
+    moved &= np.abs(np.linalg.det(current)) > 0
+    return {int(now["id"][here[n]]): earlier[n] @ np.linalg.inv(current[n]) for n in np.nonzero(moved)[0]}

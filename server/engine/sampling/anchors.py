@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,12 +19,12 @@ FINE = 1.6
 @dataclass(frozen=True, eq=False)
 class Scene:
     """A frame at the size of its picture: surfaces, draft (uint8, N x 3), ids (int32, N, or None), and where each
-    object is in the world, by id."""
+    object is in the world, as ``addon.wire.Frame`` has them."""
 
     surfaces: Surfaces
     draft: torch.Tensor
-    ids: torch.Tensor | None = None
-    objects: Mapping[int, NDArray[np.float64]] = field(default_factory=dict)
+    ids: torch.Tensor | None
+    objects: NDArray[np.void]
 
     @property
     def height(self) -> int:
@@ -52,7 +51,7 @@ class Anchor:
     darkest: torch.Tensor
     brightest: torch.Tensor
     ids: torch.Tensor | None
-    objects: Mapping[int, NDArray[np.float64]]
+    objects: NDArray[np.void]
     new: float
     used: int = 0
     _levels: list[torch.Tensor] = field(default_factory=list)

@@ -6,7 +6,9 @@ from collections import deque
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from addon.geometry.camera import rotation
 from addon.geometry.motion import motions
@@ -109,7 +111,7 @@ class History:
                 if not len(at):
                     break
                 every = len(at) == count  # all of them need no picking
-                moved = motions(scene.objects.items(), anchor.objects.items()) if scene.ids is not None else {}
+                moved = _moved(scene, anchor)
                 ids = None if scene.ids is None else scene.ids[at]
                 seen = look(scene.surfaces, anchor.relief, None if every else at, moved, ids)
                 fits = seen.visible & (seen.coarsest > min(least, SHARP)) & (seen.finest < COARSE)
@@ -167,7 +169,7 @@ class History:
             return torch.zeros(len(draft), dtype=torch.bool, device=draft.device)
         first = self._rest[1]
         differs = changed = (draft.int() - first.int()).abs().amax(1) > NOISE
-        moved = motions(scene.objects.items(), self._rest[0].objects.items())
+        moved = motions(scene.objects, self._rest[0].objects)
         if moved and scene.ids is not None:  # what has come to lie elsewhere brings its own colour along
             changed = differs & ~torch.isin(scene.ids, torch.tensor(list(moved), device=draft.device))
         self._rest = scene, torch.where(differs[:, None], draft, first)
@@ -192,7 +194,7 @@ class History:
             share = counts / all_of[torch.searchsorted(numbers, which)]
             others = which[(share > 0.5) & (which > 0)].tolist()
         for anchor in self._anchors:
-            moved = motions(scene.objects.items(), anchor.objects.items()) if scene.ids is not None else {}
+            moved = _moved(scene, anchor)
             ids = None if scene.ids is None else scene.ids[at]
             seen = look(scene.surfaces, anchor.relief, at, moved, ids)
             hit = seen.visible.nonzero()[:, 0]
@@ -202,6 +204,15 @@ class History:
             if others and anchor.ids is not None:
                 anchor.valid &= ~torch.isin(anchor.ids, torch.tensor(others, device=anchor.ids.device))
         return changed
+
+
+def _moved(scene: Scene, anchor: Anchor) -> dict[int, NDArray[np.float64]]:
+    """What of that which ``scene`` shows was elsewhere in ``anchor``; see ``motions``."""
+    moved = motions(scene.objects, anchor.objects)
+    if not moved or scene.ids is None:
+        return {}
+    shown = set(torch.unique(scene.ids).tolist())
+    return {number: motion for number, motion in moved.items() if number in shown}
 
 
 def rim(at: torch.Tensor, of: Relief) -> torch.Tensor:

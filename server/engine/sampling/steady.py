@@ -40,9 +40,8 @@ def scene_of(frame: Frame, draft: torch.Tensor) -> Scene | None:
     ids = None
     if frame.ids is not None:
         ids = torch.from_numpy(_picked(frame.ids, height, width).astype(np.int32)).view(-1).to(draft.device)
-    objects = {int(number): matrix.astype(np.float64) for number, matrix in frame.objects}
     # a copy: what was uploaded may lie in a buffer that the next frame is written over
-    return Scene(Surfaces.of(camera, inverse.to(draft.device)), draft.reshape(-1, 3).clone(), ids, objects)
+    return Scene(Surfaces.of(camera, inverse.to(draft.device)), draft.reshape(-1, 3).clone(), ids, frame.objects)
 
 
 def plane_of(frame: Frame, draft: torch.Tensor) -> torch.Tensor | None:

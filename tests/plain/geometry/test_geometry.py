@@ -10,6 +10,7 @@ from addon.geometry.camera import Camera, inverse_distances, positions
 from addon.geometry.motion import motions
 from addon.geometry.surfaces import Surfaces
 from addon.geometry.visibility import look
+from addon.wire.frame import OBJECT
 from server.engine.sampling import views
 from tests.plain.geometry.scene import BOX, GROUND, SIZE, drawn, orthographic, perspective, placed, rays
 
@@ -94,7 +95,7 @@ def test_what_moved_is_found_where_it_was() -> None:
     (here, ids), (there, ids_there) = drawn(camera, (0.4, 0, 0)), drawn(camera)
     matrices = [np.eye(4), np.eye(4)]
     matrices[0][0, 3] = 0.4
-    moved = motions([(GROUND, np.eye(4)), (BOX, matrices[0])], [(GROUND, np.eye(4)), (BOX, matrices[1])])
+    moved = motions(*(np.array([(GROUND, np.eye(4)), (BOX, matrix)], OBJECT) for matrix in matrices))
     assert list(moved) == [BOX]
     surfaces = Surfaces.of(camera, here), Surfaces.of(camera, there)
     seen = look(*surfaces, ids, moved)
