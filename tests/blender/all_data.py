@@ -15,7 +15,7 @@ LEFT_OUT = frozenset({
     # of the mouse, the drawing and what is loaded at the moment: nothing of the file's
     "windows", "keyconfigs", "event_x", "event_y", "bindcode", "has_data", "is_loaded", "reports", "operators",
     "tracking", "scopes", "point_cache", "x", "y", "clipboard", "texture_cache", "selected_studio_light",
-    "uv_sculpt", "cursor_location",  # to read these ends 4.3
+    "uv_sculpt", "regions",  # to read all of these ends 4.3
 })  # fmt: skip
 NOT_COMPARED = frozenset({"window_managers", "brushes", "fonts", "texts", "linestyles"})
 """Collections of ``bpy.data``: Blender's own, which no capture can reach; one of a window's is the mouse's place."""
@@ -46,6 +46,8 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 
 
 def _walk(found: dict[str, Any], path: str, struct: Any, above: tuple[int, ...], depth: int) -> None:
+    if isinstance(struct, bpy.types.Space) and not isinstance(struct, bpy.types.SpaceView3D):
+        return  # no capture can reach other editors, and to read all of theirs ends 4.3
     mark = hash((struct.as_pointer(), struct.bl_rna.identifier))
     if mark in above or depth > MOST_DEPTH:
         return

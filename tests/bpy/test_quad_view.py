@@ -57,6 +57,23 @@ def test_started_from_the_sidebar_it_is_the_free_one(area: Any) -> None:
     assert followed_in(Followed(area, area.regions[4]), area) == FREE
 
 
+def test_started_before_it_was_divided_it_is_the_free_one(area: Any) -> None:
+    """Blender makes the whole region that of the front view then."""
+    divided = list(area.regions)
+    area.regions[:] = [divided[FRONT], divided[4]]
+    followed = Followed(area, divided[FRONT])
+    found = followed.find()
+    assert found is not None and found.region is divided[FRONT]
+    area.regions[:] = divided
+    assert followed_in(followed, area) == FREE
+    turn(area, RIGHT)
+    assert followed_in(followed, area) == RIGHT
+    area.regions[:] = [divided[FRONT], divided[4]]
+    followed.find()
+    area.regions[:] = divided
+    assert followed_in(followed, area) == FREE
+
+
 def test_it_is_the_one_that_is_turned_wherever_live_was_started(area: Any) -> None:
     for start in (TOP, FRONT, FREE, 4):
         followed = Followed(area, area.regions[start])

@@ -135,6 +135,7 @@ NEIGHBOURS = {
     "addon/blender/display": {"capture", "live"},
     "addon/blender/live": {"capture", "display", "server"},
     "addon/blender/pictures": {"capture", "live", "server"},
+    "addon/blender/scene_file": {"capture", "display"},
     "addon/blender/server": set(),
     "addon/blender/ui": {"capture", "display", "live", "pictures", "server"},
     "server/engine/acceleration": {"sampling"},

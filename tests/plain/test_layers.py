@@ -228,6 +228,7 @@ def test_no_imports_run_in_circles() -> None:
 )
 def test_inner_rooms_keep_to_their_neighbours(module: str) -> None:
     room, _, inner = "/".join(module.split("/")[:3]).rpartition("/")
+    assert f"{room}/{inner}" in NEIGHBOURS, f"{room}/{inner} is new: say in NEIGHBOURS what it may import"
     others = {other.split("/")[2] for other in imported(module) if re.match(rf"{room}/\w+/", other)} - {inner}
     assert others <= NEIGHBOURS[f"{room}/{inner}"], f"{module} may not import from {sorted(others)}"
 

@@ -62,7 +62,9 @@ class Followed:
     def __init__(self, area: bpy.types.Area | None = None, region: bpy.types.Region | None = None) -> None:
         self._places: list[_Place] = []  # what was chosen, then what stands in for it while it is not on the screen
         if area is not None and area.type == "VIEW_3D":
-            chosen = region.as_pointer() if region is not None and region.type == "WINDOW" else 0
+            quadrants = [one.as_pointer() for one in area.regions if one.type == "WINDOW"]
+            chosen = region.as_pointer() if region is not None and len(quadrants) > 1 else 0
+            chosen = chosen if chosen in quadrants else 0
             self._places = [_Place(area.as_pointer(), chosen)]
         self._main = 0  # the region that was found last
         self._quadrants: dict[int, tuple[float, ...]] = {}  # by region, in quad view: how each was turned
@@ -106,6 +108,8 @@ class Followed:
         if chosen is None:  # in quad view: the one that is not bound to an axis
             free = space.region_3d
             chosen = next((region for region in regions if views.get(region.as_pointer()) == free), regions[-1])
+        if len(regions) == 1:
+            place.region = 0  # which is one of four when it is divided again
         turned = self._turned(views) if len(regions) > 1 else set()
         if turned and chosen.as_pointer() not in turned:
             chosen = next(region for region in regions if region.as_pointer() in turned)

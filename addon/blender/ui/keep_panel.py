@@ -1,6 +1,5 @@
 """The sidebar panels for kept pictures: keep, record, the gallery. Imports bpy."""
 
-import textwrap
 from typing import ClassVar
 
 import bpy
@@ -8,13 +7,14 @@ import bpy
 from ..capture.viewports import characters
 from ..pictures import gallery
 from ..pictures.record import recorder
+from .setup_panel import draw_text
 
 
 def draw_pictures(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """Keep, record, and the gallery."""
     chosen = context.scene.draftglass_keep
     row = layout.row(align=True)
-    row.operator("draftglass.keep", icon="IMAGE_DATA")
+    row.operator("draftglass.keep", text="Keep", icon="IMAGE_DATA")
     if recorder.recording:
         row.operator("draftglass.record", text=f"Stop ({recorder.count})", icon="SNAP_FACE", depress=True)
     else:
@@ -22,9 +22,7 @@ def draw_pictures(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     if recorder.sentence:
         width = characters(context)
         icon = "ERROR" if recorder.failed else "SORTTIME" if recorder.making else "CHECKMARK"
-        for line in textwrap.wrap(recorder.sentence, width):
-            layout.label(text=line, icon=icon)
-            icon = "BLANK1"
+        draw_text(layout, recorder.sentence, width, icon)
     if gallery.entries():
         _draw_gallery(layout.column(), context)
     layout.operator("draftglass.restore_file", icon="FILE_IMAGE")
@@ -42,7 +40,7 @@ def _draw_gallery(column: bpy.types.UILayout, context: bpy.types.Context) -> Non
     entry = gallery.selected()
     if entry is None:
         return
-    column.label(text=entry.title)
+    draw_text(column, entry.title, characters(context))
     row = column.row(align=True)
     row.operator("draftglass.restore_picture", icon="LOOP_BACK").number = entry.number
     row.operator("draftglass.open_picture", icon="WINDOW").number = entry.number

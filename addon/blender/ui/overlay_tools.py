@@ -165,9 +165,10 @@ def draw_overlay(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
     layout.use_property_split = True
     layout.use_property_decorate = False
     column = layout.column()
+    column.use_property_split = False  # whose labels have half of a narrow sidebar
     column.prop(settings, "hud")
     column.prop(settings, "show", text="Overlay in the 3D View")
-    sub = column.column(align=True)
+    sub = layout.column(align=True)
     sub.active = settings.show
     sub.prop(settings, "opacity")
     sub.prop(settings, "split")
