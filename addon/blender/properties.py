@@ -161,7 +161,7 @@ class DraftglassSettings(bpy.types.PropertyGroup):
     steady: FloatProperty(
         name="Steady",
         description="How firmly surfaces keep their picture while the view moves; 0 makes each picture anew",
-        default=1.0,
+        default=0.0,
         min=0.0,
         max=1.0,
         step=5,

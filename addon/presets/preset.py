@@ -58,9 +58,9 @@ class Preset:
     settle_steps: int | None = None
     guidance: float | None = None
     depth_weight: float | None = None
-    steady: float | None = None
     seed: int | None = None
     thumbnail: bytes = b""
+    steady: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", _checked_name(self.name))
