@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy
 from PIL import Image
 
+from addon.live.requests import PlainDraft, build_request
 from addon.presets import Library, Preset, write
 from addon.presets.library import SHIPPED
-from addon.wire import Control, Frame, Request, Style
+from addon.wire import Control, Style
 
 ROOT = Path(__file__).resolve().parent.parent
 BLEND = ROOT / "docs" / "demo" / "castle_town.blend"
@@ -39,14 +40,14 @@ os._exit(0)
 """
 
 
-def capture() -> Frame:
-    """The demo's blockout as a frame."""
+def capture() -> PlainDraft:
+    """The demo's blockout as a draft."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "draft.npz"
         subprocess.run([sys.executable, "-c", CAPTURE, str(BLEND), str(out), str(SIDE)], cwd=ROOT, check=True)
         with numpy.load(out) as draft:
             view, projection = (tuple(map(tuple, draft[name].tolist())) for name in ("view", "projection"))
-            return Frame(1, draft["image"], draft["depth"], float(draft["near"]), view, projection)
+            return PlainDraft(draft["image"], draft["depth"], float(draft["near"]), view, projection)
 
 
 def style_of(preset: Preset) -> Style:
@@ -73,11 +74,11 @@ def main() -> int:
     options = parser.parse_args()
     from server.engine import StableDiffusionLcm  # takes seconds to import
 
-    frame = capture()
+    draft = capture()
     engine = StableDiffusionLcm.load(options.model)
     pictures = []
     for listed in Library(SHIPPED / "none").styles:
-        picture = Image.fromarray(engine.render(Request(frame, style_of(listed.preset))).image)
+        picture = Image.fromarray(engine.render(build_request(1, draft, style_of(listed.preset))).image)
         small = picture.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
         data = io.BytesIO()
         small.save(data, "JPEG", quality=QUALITY)

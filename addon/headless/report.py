@@ -77,7 +77,7 @@ def report(
     notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Everything about a run as plain values. ``blender``: what draws; ``versions``: of the libraries at work;
-    ``notes``: what was said of the scene."""
+    ``notes``: what was said of the scene. ``blender`` is empty where nothing had to be drawn."""
     frames = len(outcome.shown)
     stages = stage_times([shown.times for shown in outcome.shown])
     return {
@@ -96,7 +96,7 @@ def report(
         "model": outcome.model,
         "device": {
             "engine": options.device,
-            "drawing": blender["renderer"],
+            "drawing": blender.get("renderer", ""),
             "machine": f"{platform.system()} {platform.machine()}",
             "cores": os.cpu_count(),
         },
@@ -106,7 +106,7 @@ def report(
             "draftglass": VERSION,
             "protocol": PROTOCOL,
             "server": outcome.server,
-            "blender": blender["version"],
+            "blender": blender.get("version", ""),
             "python": platform.python_version(),
             **versions,
         },

@@ -5,16 +5,16 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..live import LiveLoop, Want
+from ..live import LiveLoop, Want, build_request
 from ..problems import LiveState
 from ..problems.words import sentence
-from ..wire import Control, Frame, Picture, Request, Style
+from ..wire import Control, Picture, Style
 from .arguments import Options
 from .errors import HeadlessError
 from .plan import Shot
@@ -75,6 +75,8 @@ class Outcome:
     bytes_sent: int = 0
     bytes_received: int = 0
     reconnections: int = 0
+    keep: Callable[[Shown], None] | None = None
+    """Told of each picture as it comes."""
 
 
 @dataclass
@@ -182,12 +184,7 @@ class Run:
             controls=controls,
             steady=options.steady,
         )
-        steady = options.steady > 0
-        depth = draft.inverse_depth if controls or steady else None
-        frame = Frame(want.id, draft.image, depth, draft.near, draft.view, draft.projection, self._clock())
-        if steady and draft.ids is not None:
-            frame = replace(frame, ids=draft.ids, objects=draft.objects)
-        request = Request(frame, style, want.settle, after=self._loop.newest if steady else None)
+        request = build_request(want.id, draft, style, captured=self._clock(), after=self._loop.newest)
         captured = self._clock()
         self._loop.send(request)
         self._under_way[want.id] = _UnderWay(shot, draft, asked, captured)
@@ -213,6 +210,8 @@ class Run:
         planes = frame.draft if self._options.planes else None
         shown = Shown(frame.shot, frame.draft.image, np.array(picture.image), times, self._has_drawn, planes)
         self.outcome.shown.append(shown)
+        if self.outcome.keep is not None:
+            self.outcome.keep(shown)
         assert self._began is not None
         self.outcome.seconds = now - self._began
         # The server answers in order: what was sent before and has no picture by now was dropped.

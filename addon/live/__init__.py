@@ -6,7 +6,7 @@
     every few milliseconds:
         want = loop.poll(key)            # key: equal while the picture would be the same
         if want is not None:
-            loop.send(Request(Frame(want.id, image, ...), style, want.settle))
+            loop.send(build_request(want.id, draft, style, settle_steps=4 if want.settle else None))
         picture = loop.take_picture()    # the newest, or None
         if picture is not None:
             ...                          # show it
@@ -16,12 +16,15 @@
 from ..transport.address import Address
 from .loop import LiveLoop
 from .pace import Pace, Want
+from .requests import PlainDraft, build_request
 from .statistics import Statistics
 
 __all__ = [
     "Address",
     "LiveLoop",
     "Pace",
+    "PlainDraft",
     "Statistics",
     "Want",
+    "build_request",
 ]

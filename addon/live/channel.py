@@ -37,7 +37,7 @@ MOMENT = 0.05
 """Seconds until a picture's times are told if no request goes: each message by itself wakes the server."""
 
 
-class Talk:
+class Channel:
     """A :class:`Connection` that speaks in messages. On this machine it offers the server memory for the planes.
 
     Where the server takes none, be it behind a tunnel that begins on this machine, the link is measured, and planes
@@ -53,7 +53,7 @@ class Talk:
         self.welcome: Welcome | None = None
         self._client = client
         self._statistics = statistics
-        self._connection = Connection(address, MAX_MESSAGE_BYTES, clock, attempt)
+        self.connection = Connection(address, MAX_MESSAGE_BYTES, clock, attempt)
         self._seems_near, self._may_share = address.is_loopback, address.is_loopback and address.shares_memory
         self._may_shrink = address.may_shrink
         self._memory: SharedMemory | None = None
@@ -67,24 +67,9 @@ class Talk:
         """Of the link to a server that shares no memory and knows how to make planes small."""
 
     @property
-    def open(self) -> bool:
-        """Whether the WebSocket handshake is done."""
-        return self._connection.open
-
-    @property
-    def age(self) -> float:
-        """Seconds since it began, long pauses between polls left out."""
-        return self._connection.age
-
-    @property
     def unanswered(self) -> float:
         """Seconds since the server was asked for a sign of life and gave none: a ping, or at first the greeting."""
-        return self._connection.unanswered if self.welcome is not None else self._connection.age
-
-    @property
-    def pending(self) -> int:
-        """Bytes that the system has not taken yet."""
-        return self._connection.pending
+        return self.connection.liveness.unanswered if self.welcome is not None else self.connection.age
 
     @property
     def shares_memory(self) -> bool:
@@ -112,11 +97,11 @@ class Talk:
             self.speed.tick(self._polled, not awaits)
         if self._shown is not None and self._polled > self._shown[1]:
             self._tell()
-        received = self._connection.received
-        self._connection.awaits = awaits
-        data = self._connection.poll()
-        self._statistics.bytes_received += self._connection.received - received
-        if self._connection.open and not self._greeted:
+        received = self.connection.received
+        self.connection.awaits = awaits
+        data = self.connection.poll()
+        self._statistics.bytes_received += self.connection.received - received
+        if self.connection.open and not self._greeted:
             self._greeted = True
             self._memory = SharedMemory.create() if self._may_share else None
             name = self._memory.name if self._memory is not None else ""
@@ -158,12 +143,12 @@ class Talk:
 
     def close(self) -> None:
         """Close the connection and let go of the memory. Safe to call twice."""
-        self._connection.close()
+        self.connection.close()
         self._drop_memory()
 
     def _send(self, data: bytes) -> None:
         self._statistics.bytes_sent += len(data)
-        self._connection.send(data)
+        self.connection.send(data)
 
     def _tell(self) -> None:
         """Send what there is to tell of a picture on show."""

@@ -14,7 +14,8 @@ from ..transport.connection import PATIENCE
 from ..transport.retry import LONGEST_PAUSE, SOUND_AFTER, Retry
 from ..wire import Dropped, Failure, Message, ModelProgress, Models, Picture, Progress, Request, Status, Welcome
 from ..wire.models import ModelMessage
-from .channel import Talk
+from .budget import Budget
+from .channel import Channel
 from .model_wishes import Wishes
 from .pace import Pace, Want
 from .reports import Reports, problem_of
@@ -32,7 +33,7 @@ class LiveLoop:
     ``address`` may be replaced at any time; the next attempt to connect uses it, and reads its token file anew.
     ``absent`` may be set while it is known that no server is there: none is looked for, and the next is at once.
     ``client`` names the add-on and its version. ``rest``: seconds of stillness before the settle frame;
-    ``settle`` may be switched at any time. ``clock``: monotonic seconds.
+    ``settle`` may be switched at any time. ``clock``: monotonic seconds. ``budget``: of the time that captures take.
     """
 
     def __init__(
@@ -42,34 +43,34 @@ class LiveLoop:
         clock: Callable[[], float] = time.perf_counter,
         rest: float = 0.3,
         settle: bool = True,
+        budget: Budget | None = None,
     ) -> None:
         self.address = address
         self.settle, self.absent = settle, False
         self.statistics, self.state = Statistics(), LiveState.CONNECTING
         self.progress: Progress | None = None
         """How far the engine is with the frame under way."""
+        self.newest: int | None = None
+        """The id of the newest picture of this connection, on which a later one may build."""
         self.server = ""
         """Name and version of the server, once it has said so."""
         self.model = ""
-        self.newest: int | None = None
-        """The id of the newest picture of this connection, on which a later one may build."""
         self._client = client
         self._wishes = Wishes()
         self._clock = clock
-        self._pace = Pace(rest)
-        self._link: Talk | None = None
+        self._pace = Pace(rest, budget)
+        self._link: Channel | None = None
         self._welcome: Welcome | None = None
         self._reports = Reports()
-        self._newest, self._retry = 0, Retry(clock())
+        self._retry = Retry(clock())
         self._times: dict[int, Times] = {}
-        self._want: tuple[Want, float] | None = None
         self._picture: Picture | None = None
 
-    def poll(self, key: Hashable) -> Want | None:
+    def poll(self, key: Hashable, can_capture: bool = True) -> Want | None:
         """One heartbeat. ``key``: equal exactly while the picture would be the same; None when there is no view.
 
-        Returns the frame to capture now and to give to :meth:`send`, or None. A Want not sent before the next
-        poll is void.
+        Returns the frame to capture now and to give to :meth:`send`, or None, as always while it is not so that the
+        caller ``can_capture``. A Want not sent before the next poll is void.
         """
         if self.state is LiveState.STOPPED:
             return None
@@ -80,32 +81,29 @@ class LiveLoop:
         except NoConnection as error:
             self._lose(error)
         now = self._clock()
-        can = self.state is LiveState.LIVE and self._link is not None and not self._link.measures
-        want = self._pace.ask(now, key, self.settle) if can else None
-        self._want = (want, now) if want is not None else None
+        takes = self.state is LiveState.LIVE and self._link is not None and not self._link.measures
+        want = self._pace.ask(now, key, self.settle, can_capture and takes)
         self.statistics.add("poll", (self._clock() - begun) * 1e3)
         return want
 
-    def send(self, request: Request) -> None:
+    def send(self, request: Request, took: Mapping[str, float] | None = None) -> None:
         """Send the Request captured for the Want just given; what the system does not take goes with later polls.
 
+        ``took``: the caller's own stages of it, in milliseconds.
         After stop() nothing happens. Raises ValueError when no frame or another one is wanted.
         """
         if self.state is LiveState.STOPPED:
             return
         captured = self._clock()
-        if self._want is None or self._link is None or request.frame.id != self._want[0].id:
-            wanted = "none" if self._want is None else f"{self._want[0].id}"
-            raise ValueError(f"frame id is {request.frame.id}, but the frame wanted now is {wanted}")
-        if request.settle != self._want[0].settle:
-            raise ValueError(f"settle is {request.settle}, but the frame wanted now has {self._want[0].settle}")
-        (want, asked), self._want = self._want, None
-        self._pace.sent(captured, want.id)
-        self._times[want.id] = Times(asked, captured)
+        asked = self._pace.sent(captured, request.frame.id, request.settle)
+        assert self._link is not None, "without one no frame is wanted"
+        self._times[request.frame.id] = Times(asked, captured)
+        for stage, milliseconds in (took or {}).items():
+            self.statistics.add(stage, milliseconds)
         self._link.send_request(request)
         self.statistics.frames_sent += 1
-        self.statistics.settle_sent += want.settle
-        if not self._link.pending:  # the system has the last byte of each
+        self.statistics.settle_sent += request.settle
+        if not self._link.connection.pending:  # the system has the last byte of each
             self.statistics.left(self._times.values(), self._clock())
 
     def tell(self, message: ModelMessage) -> None:
@@ -184,7 +182,8 @@ class LiveLoop:
             return LONGEST_PAUSE
         if self._link is None:
             return 0.1 if self.absent else min(0.1, max(0.01, self._retry.seconds(self._clock())))
-        return 0.004 if self._pace.under_way or self._link.pending or self.state is LiveState.CONNECTING else 0.016
+        is_busy = self._pace.under_way or self._link.connection.pending or self.state is LiveState.CONNECTING
+        return 0.004 if is_busy else 0.016
 
     def _exchange(self, now: float) -> None:
         """Socket I/O and what came by it. Raises NoConnection."""
@@ -195,19 +194,19 @@ class LiveLoop:
                 return
             self._retry.began()
             self.statistics.attempts += 1
-            self._link = Talk(self.address, self._client, self._clock, self.statistics, self._retry.host)
+            self._link = Channel(self.address, self._client, self._clock, self.statistics, self._retry.host)
         for message in self._link.poll(self._pace.under_way > 0):
             self._receive(message)
-        if not self._link.pending:  # the system has the last byte of each
+        if not self._link.connection.pending:  # the system has the last byte of each
             self.statistics.left(self._times.values(), self._clock())
-        if self._reports.status is None and self._link.age > PATIENCE:
-            raise NoConnection(NoAnswer(self._link.place, round(self._link.age)))
-        if self._link.age > SOUND_AFTER:
+        if self._reports.status is None and self._link.connection.age > PATIENCE:
+            raise NoConnection(NoAnswer(self._link.place, round(self._link.connection.age)))
+        if self._link.connection.age > SOUND_AFTER:
             self._retry.sound()
 
     def _lose(self, error: NoConnection) -> None:
         """The connection is gone or could not be made: say so, and try again after a pause that grows."""
-        reached = self._link is not None and self._link.open
+        reached = self._link is not None and self._link.connection.open
         if self._reports.refusal is not None:
             error = NoConnection(self._reports.refusal)
         self._reports.trouble, self._reports.frame_lost = error.problem, self._pace.under_way > 0
@@ -219,7 +218,7 @@ class LiveLoop:
     def _drop_link(self) -> None:
         if self._link is not None:
             self._link.close()
-        self._link = self._welcome = self.progress = self._want = self.newest = None
+        self._link = self._welcome = self.progress = self.newest = None
         self._reports.ended()
         self._times.clear()
         self._pace.forget()
@@ -279,11 +278,10 @@ class LiveLoop:
         self.statistics.answered(self._times.pop(picture.id), now, picture)
         self.progress = None
         self._reports.failure = self._reports.refusal = None
-        if picture.id < self._newest:
+        if picture.id < (self.newest or 0):
             self.statistics.ignored += 1
             return
-        self._newest = self.newest = picture.id
-        self._picture = picture
+        self.newest, self._picture = picture.id, picture
         self.statistics.picture(now)
 
     def _take_failure(self, failure: Failure) -> None:

@@ -1,4 +1,4 @@
-"""When to capture the next frame: just in time. Standard library only; no bpy, no clock of its own, no I/O.
+"""When to capture the next frame: just in time, and within the budget. Standard library only; no bpy, no clock, no I/O.
 
 At most two frames are under way. The first is asked for as soon as the view has changed. The second is asked for
 only when the engine is about to finish the first, or when the picture comes, so that what the engine draws next
@@ -12,6 +12,8 @@ import statistics
 from collections import deque
 from collections.abc import Collection, Hashable
 from dataclasses import dataclass, field
+
+from .budget import Budget
 
 MOST_UNDER_WAY = 2
 WINDOW = 8
@@ -51,13 +53,15 @@ class _UnderWay:
 class Pace:
     """Decides, heartbeat by heartbeat, whether a frame should be captured. ``rest``: stillness before the settle frame.
 
-    Ids grow over the whole life, reconnections included.
+    Ids grow by one with each frame that is sent, over the whole life, reconnections included.
     """
 
-    def __init__(self, rest: float = 0.3) -> None:
+    def __init__(self, rest: float = 0.3, budget: Budget | None = None) -> None:
+        """``budget``: how much of the caller's time captures may take; without one, as much as they do."""
         self.rest = rest
+        self._budget = budget
         self.credits = MOST_UNDER_WAY
-        self._id = self._newest_sent = 0
+        self._newest_sent = 0
         self._key: Hashable = None
         self._changed = 0.0
         self._sent_key: Hashable = None
@@ -89,18 +93,23 @@ class Pace:
         """The id of the newest frame under way."""
         return max(self._under_way, default=None)
 
-    def ask(self, now: float, key: Hashable, settle: bool = True) -> Want | None:
+    def ask(self, now: float, key: Hashable, settle: bool = True, can_send: bool = True) -> Want | None:
         """One heartbeat: the frame to capture now, or None. ``key``: what the picture depends on; None for no view.
 
         A Want that was not sent before the next call is void. ``settle``: whether settle frames are wanted.
+        ``can_send``: whether one could be captured now, and a server would take it.
         """
+        if self._budget is not None:
+            self._budget.see(now, key)
+        if not can_send:
+            return None
         if self._last_ask is not None and now - self._last_ask <= LONGEST_BEAT:
             self._beats.append(now - self._last_ask)
         self._last_ask = now
         self._want = None
         if key != self._key:
             self._key, self._changed = key, now
-        if key is None or now < self._not_before:
+        if key is None or now < self._not_before or (self._budget is not None and not self._budget.allows(now)):
             return None
         if key == self._sent_key:
             if settle and self._is_settle_due(now):
@@ -110,17 +119,20 @@ class Pace:
             return self._give(now, True) if not self._under_way else None
         return self._give(now, False) if self._is_turn(now) else None
 
-    def sent(self, now: float, frame_id: int) -> None:
-        """The frame of the last Want is on its way. Raises ValueError for another id."""
+    def sent(self, now: float, frame_id: int, settle: bool = False) -> float:
+        """The frame of the last Want is on its way: when that was asked for. Raises ValueError for another frame."""
         if self._want is None or self._want[0].id != frame_id:
             wanted = "none" if self._want is None else str(self._want[0].id)
             raise ValueError(f"frame id is {frame_id}, but the frame wanted now is {wanted}")
+        if settle != self._want[0].settle:
+            raise ValueError(f"settle is {settle}, but the frame wanted now has {self._want[0].settle}")
         (want, key, asked), self._want = self._want, None
         self._captures.append(now - asked)
         self._under_way[frame_id] = _UnderWay(frame_id, key, want.settle, now, not self._under_way)
         self._newest_sent, self._sent_key = frame_id, key
         self._settled_key = key if want.settle else None
         self._failed_key = None
+        return asked
 
     def answered(self, now: float, frame_id: int, engine: float | None = None, waited: float = 0.0) -> bool:
         """The frame has its picture. Returns False for a frame that is not under way.
@@ -183,8 +195,7 @@ class Pace:
             self._settled_key = None
 
     def _give(self, now: float, settle: bool) -> Want:
-        self._id += 1
-        want = Want(self._id, settle, settle or self._sent_key is None)
+        want = Want(self._newest_sent + 1, settle, settle or self._sent_key is None)
         self._want = (want, self._key, now)
         return want
 

@@ -23,7 +23,7 @@ from ..problems.connection import ConnectionLost, NoAnswer, NotDraftglass
 from ..problems.errors import NoConnection, from_connect, from_status
 from . import masking
 from .address import Address
-from .liveness import LOST_AFTER, Life
+from .liveness import LOST_AFTER, Liveness
 
 CHUNK = 64 * 1024
 """Bytes read at once. Small, so that a flood of tiny frames is noticed after little work."""
@@ -73,7 +73,7 @@ class Connection:
         """Whether a request waits for its answer, so that silence is looked into soon."""
         self._connected = False
         self._last_poll = clock()
-        self._life = Life()
+        self.liveness = Liveness()
         hosts = address.hosts()
         host = hosts[attempt % len(hosts)]
         family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
@@ -92,11 +92,6 @@ class Connection:
         """Bytes given to :meth:`send` that the system has not taken yet."""
         return sum(len(view) for view in self._outgoing)
 
-    @property
-    def unanswered(self) -> float:
-        """Seconds since a ping was sent to which nothing came, long pauses between polls left out."""
-        return self._life.unanswered
-
     def poll(self) -> list[bytes | bytearray]:
         """Read and write what goes without waiting; return the messages that are complete.
 
@@ -104,7 +99,7 @@ class Connection:
         """
         now = self._clock()
         gap, self._last_poll = min(now - self._last_poll, LONGEST_GAP), now
-        self._life.passed(gap, self.awaits)
+        self.liveness.passed(gap, self.awaits)
         self.age += gap
         if self._ended is None:
             self._step()
@@ -188,7 +183,7 @@ class Connection:
                 return
             total += len(chunk)
             self.received += len(chunk)
-            self._life.heard()
+            self.liveness.heard()
             if chunk:
                 self._protocol.receive_data(chunk)
             else:
@@ -246,7 +241,7 @@ class Connection:
                 view = self._outgoing[0]
                 sent = self._socket.send(view, NO_SIGPIPE)
                 if waited:
-                    self._life.sent()
+                    self.liveness.sent()
                 if sent < len(view):
                     self._outgoing[0] = view[sent:]
                 else:
@@ -261,8 +256,8 @@ class Connection:
         """Ping a silent server; give up on one that stays silent."""
         if self._ended is not None:
             return
-        if self._life.silence > (LOST_AFTER if self.open else PATIENCE):
-            self._ended = NoConnection(NoAnswer(self.place, round(self._life.silence)))
-        elif self.open and self._life.wants_ping():
+        if self.liveness.silence > (LOST_AFTER if self.open else PATIENCE):
+            self._ended = NoConnection(NoAnswer(self.place, round(self.liveness.silence)))
+        elif self.open and self.liveness.wants_ping():
             self._protocol.send_ping(b"draftglass")
             self._flush()

@@ -9,7 +9,7 @@ PING_SOON = 1.5
 """Seconds of silence after which a ping is sent while an answer is awaited: a slow picture, or a server that hangs?"""
 
 
-class Life:
+class Liveness:
     """Counts silence in seconds, as the caller notes them. Pings are answered beside the engine, however busy it is."""
 
     def __init__(self) -> None:

@@ -20,7 +20,7 @@ from ..config import Config
 from ..engine import ModelSpec
 from ..serving.metrics import Metrics
 from ..serving.model_in_use import Engine, Load, OnProgress
-from ..serving.model_service import Desk
+from ..serving.model_service import ModelService
 from ..serving.worker import Worker
 from .auth import Guard
 from .client_session import Session
@@ -86,7 +86,7 @@ def create_app(config: Config, token: str, load: Load) -> FastAPI:
     catalogue = Catalogue(config.models_dir)
     worker = Worker(load, config.model, metrics, broadcast, config.idle_release, catalogue.lora, config.batch)
     metrics.compiling.set_function(lambda: worker.compiling)
-    desk = Desk(catalogue, worker, lambda spec: load_spec(spec, config))
+    model_service = ModelService(catalogue, worker, lambda spec: load_spec(spec, config))
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -95,7 +95,7 @@ def create_app(config: Config, token: str, load: Load) -> FastAPI:
         try:
             yield
         finally:
-            await desk.close()
+            await model_service.close()
             await asyncio.to_thread(worker.stop, STOP_SECONDS)
 
     # no pages of documentation: they would fetch scripts from elsewhere; /openapi.json is there for any viewer
@@ -137,7 +137,7 @@ def create_app(config: Config, token: str, load: Load) -> FastAPI:
     @app.websocket("/live")
     async def live(socket: WebSocket) -> None:
         name = f"draftglass-server {VERSION}"
-        session = Session(socket, worker, metrics, name, desk, lambda: app.state.cut(socket.client))
+        session = Session(socket, worker, metrics, name, model_service, lambda: app.state.cut(socket.client))
         try:
             with metrics.clients.track_inprogress():
                 await session.run(lambda: sessions.add(session))

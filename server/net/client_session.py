@@ -37,7 +37,7 @@ from addon.wire import (
 
 from ..serving.mailbox import CREDITS
 from ..serving.metrics import Metrics
-from ..serving.model_service import Ask, Desk
+from ..serving.model_service import Ask, ModelService
 from ..serving.reports import failure_of, line, problem_of_message
 from ..serving.worker import Answer, Worker
 from .outbox import Outbox
@@ -64,7 +64,7 @@ class Session:
         worker: Worker,
         metrics: Metrics,
         server: str,
-        desk: Desk,
+        models: ModelService,
         cut: Callable[[], None] = lambda: None,
     ) -> None:
         """``cut`` ends the connection of a client that doesn't read: a farewell would never leave."""
@@ -73,7 +73,7 @@ class Session:
         self._worker = worker
         self._metrics = metrics
         self._server = server
-        self._desk = desk
+        self._models = models
         self._cut = cut
         self._outbox = Outbox()
         self._upload = Upload("0" * 64, np.zeros((8, 8, 3), np.uint8))  # the style picture; no request asks for this
@@ -112,7 +112,7 @@ class Session:
         finally:
             self.gone = True
             self._worker.leave(self)
-            self._desk.leave(self)
+            self._models.leave(self)
             memory, self._memory = self._memory, None
             for task in tasks:
                 task.cancel()
@@ -161,7 +161,7 @@ class Session:
                     self._metrics.observe_told(message.timings)
                     continue
                 if isinstance(message, Ask):
-                    await self._desk.answer(self, message)
+                    await self._models.answer(self, message)
                     await self._outbox.room()
                     continue
                 if not isinstance(message, Request):

@@ -51,7 +51,7 @@ class Asker(Protocol):
     def deliver(self, message: Any) -> None: ...
 
 
-class Desk:
+class ModelService:
     """Answers clients about the models of ``catalogue``. Every name is looked up there: no path comes in by the wire.
 
     A download runs as a process of its own, ``python -m server models``, which can be ended at once. Whoever has

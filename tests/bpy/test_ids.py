@@ -254,32 +254,3 @@ def test_hair_has_an_id_of_its_own(scene: Any, shoot: Any) -> None:
     assert len(number) == 1 and 0 not in number
     assert len(set(draft.ids[~near].tolist()) - {0}) == 1
     assert not number & set(draft.ids[~near].tolist())
-
-
-def test_a_scene_too_large_to_be_listed_at_every_edit_goes_without(scene: Any) -> None:
-    """The clock says that listing takes a second: after an edit there is no list until four more have passed."""
-    import bpy
-
-    from addon.blender.capture.offscreen import Capturer, view_from_camera
-    from addon.blender.capture.surfaces.instances import InstanceList
-
-    thing, now = cube(scene, (0, 0, 0)), [0.0]
-
-    def clock() -> float:
-        now[0] += 0.5
-        return now[0]
-
-    capturer = Capturer()
-    capturer._surfaces._list = InstanceList(False, clock)
-
-    def ids() -> Any:
-        bpy.context.view_layer.update()
-        return capturer.draw(view_from_camera(scene, 64, 64), 64, 64, ids=True).ids
-
-    assert ids() is not None
-    assert ids() is not None  # nothing was edited
-    thing.location.x = 1
-    assert ids() is None
-    now[0] += 3
-    assert ids()[32, 42] > 0
-    capturer.free()

@@ -16,11 +16,11 @@ from addon.wire import Frame, Request, Style
 def addon(scene: Any) -> Iterator[Any]:
     """The add-on, registered."""
     from addon.blender import registration
-    from addon.blender.display import overlay
+    from addon.blender.display import overlay, picture_texture
     from addon.blender.live import switch as live
 
     registration.register()
-    yield SimpleNamespace(live=live, overlay=overlay, settings=scene.draftglass_overlay)
+    yield SimpleNamespace(live=live, overlay=overlay, pictures=picture_texture, settings=scene.draftglass_overlay)
     registration.unregister()
 
 
@@ -111,7 +111,7 @@ def test_drawing_begins_and_ends_with_the_switch_and_with_live(
     overlay._on_beat()
     monkeypatch.setattr(addon.live, "_session", None)
     overlay._on_beat()
-    assert not overlay._handlers and overlay._shown is None and overlay._texture is None
+    assert not overlay._handlers and overlay._shown is None and addon.pictures._made is None
 
 
 def test_the_shader_gives_back_the_colours_that_blender_lays_over_the_viewport(addon: Any, following: Any) -> None:
@@ -121,9 +121,8 @@ def test_the_shader_gives_back_the_colours_that_blender_lays_over_the_viewport(a
     from mathutils import Matrix
 
     ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 8, 0).repeat(3, 2)
-    addon.overlay._shown = SimpleNamespace(image=ramp)
-    addon.overlay._texture = None
-    shader, texture = addon.overlay._the_shader(), addon.overlay._the_texture()
+    shader, texture = addon.overlay._the_shader(), addon.pictures.texture_of(ramp)
+    assert addon.pictures.texture_of(ramp) is texture, "made once, whoever asks"
     offscreen = gpu.types.GPUOffScreen(256, 8, format="RGBA32F")
     try:
         with offscreen.bind(), gpu.matrix.push_pop(), gpu.matrix.push_pop_projection():
@@ -239,8 +238,7 @@ def test_the_picture_leaves_the_outlines_of_what_is_selected_free(
             corners, places = ((-1, -1), (1, -1), (-1, 1), (1, 1)), ((0, 0), (1, 0), (0, 1), (1, 1))
             batch = batch_for_shader(shader, "TRI_STRIP", {"pos": corners, "texCoord": places})
             shader.bind()
-            addon.overlay._shown, addon.overlay._texture = SimpleNamespace(image=np.zeros((8, 8, 3), np.uint8)), None
-            shader.uniform_sampler("image", addon.overlay._the_texture())
+            shader.uniform_sampler("image", addon.pictures.texture_of(np.zeros((8, 8, 3), np.uint8)))
             shader.uniform_sampler("selected", mask)
             shader.uniform_int("reach", [2])
             shader.uniform_float("opacity", 1.0)

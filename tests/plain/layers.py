@@ -90,12 +90,12 @@ LAYERS = (
     Layer(
         "tools",
         NUMPY | MODELS | BLENDER | {"PIL"},
-        ("addon", "addon.presets", "addon.wire", "server", "server.engine", "tools"),
+        ("addon", "addon.live", "addon.presets", "addon.wire", "server", "server.engine", "tools"),
     ),
     Layer(
         "tools/training",
         NUMPY | MODELS | {"PIL", "tqdm"},
-        ("addon.wire", "server", "server.engine", "tools.training"),
+        ("addon.live", "addon.wire", "server", "server.engine", "tools.training"),
         SOCKETS | PICKLES,
     ),
     # It measures the whole way of a frame, so that it may use both ends of it.

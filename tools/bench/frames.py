@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from addon.wire import Control, Frame, Request, Style
+from addon.live.requests import PlainDraft, build_request
+from addon.wire import Control, Request, Style
 
 PROMPT = "a sandstone castle town on grass at noon"
 DETAILED = Path(__file__).resolve().parents[2] / "docs" / "images" / "demo.png"
@@ -40,7 +41,7 @@ def request(index: int, size: int, steps: int, depth: bool) -> Request:
     image, near = draft(index, size)
     controls = (Control("depth", 1.0),) if depth else ()
     style = Style(PROMPT, strength=0.5, steps=steps, seed=7, width=size, height=size, controls=controls)
-    return Request(Frame(index, image, near if depth else None), style)
+    return build_request(index, PlainDraft(image, near), style)
 
 
 def detailed(size: int) -> NDArray[np.uint8]:

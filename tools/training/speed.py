@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from addon.wire import Control, Frame, Request, Style
+from addon.live.requests import PlainDraft, build_request
+from addon.wire import Control, Style
 from server.engine import StableDiffusionLcm
 
 
@@ -20,17 +21,13 @@ def frame_milliseconds(folder: Path, draft: NDArray[Any], depth: NDArray[Any], p
     style = Style(prompt=prompt, strength=0.7, steps=2, width=width, height=height, controls=(Control("depth", 1.0),))
     times = []
     for number in range(frames + 2):
-        frame = frame_of(number, draft, depth)
+        request = build_request(number, plain_draft(draft, depth), style)
         start = time.perf_counter()
-        engine.render(Request(frame, style))
+        engine.render(request)
         times.append((time.perf_counter() - start) * 1000)
     return float(np.median(times[2:]))
 
 
-def frame_of(number: int, draft: NDArray[Any], depth: NDArray[Any]) -> Frame:
-    """Return the wire's frame of a draft (uint8) and its inverse depth (uint8, which the wire has as uint16)."""
-    return Frame(
-        number,
-        np.ascontiguousarray(draft),
-        inverse_depth=np.ascontiguousarray(depth).astype(np.uint16) * np.uint16(257),
-    )
+def plain_draft(draft: NDArray[Any], depth: NDArray[Any]) -> PlainDraft:
+    """Return a draft (uint8) and its inverse depth (uint8, which the wire has as uint16) as requests are built from."""
+    return PlainDraft(np.ascontiguousarray(draft), np.ascontiguousarray(depth).astype(np.uint16) * np.uint16(257))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Collection, Hashable
+from dataclasses import replace
 
-from ...live import LiveLoop, Want
+from ...live import Want
+from ...live.requests import build_request, planes_read
 from ...live.shown import Origin
 from ...problems import Problem
 from ...problems.viewport import BadSettings, CaptureFailed, EngineNotCaptured, ViewTooNarrow
-from ...wire import Frame, ProtocolError, Request, Style
+from ...wire import ProtocolError, Request, Style
 from ..properties import style_of
 from . import changes
 from .draft import Draft
@@ -32,12 +33,13 @@ class Drafts:
         """Why the view as it is now gives no frame."""
         self.behind = False
         """Whether the view has changed since the last frame sent."""
-        self.drew_ms = 0.0
-        """Blender's own drawing since this was set to zero."""
+        self.took: dict[str, float] = {}
+        """Milliseconds that the last capture took: ``draw``, Blender's own drawing, and ``read``."""
         self.drawn = float("-inf")
         """When the view was captured last, by ``time.perf_counter()``."""
         self.asked: dict[int, tuple[Request, Origin]] = {}
         """What the frames under way are made from."""
+        self._styles: Styles | None = None  # of the view as it was seen last
         # One for each size that a picture may have, while the view changes and at rest: setting one up costs much.
         self._capturers = {False: Capturer(), True: Capturer()}
         self._no_style = False  # whether the settings make no request, and trouble says why
@@ -47,13 +49,13 @@ class Drafts:
     def see(self, viewport: Viewport) -> Hashable | None:
         """What the picture depends on; None where the settings make no request, which ``trouble`` says then."""
         try:
-            styles, view = _styles(viewport), changes.view_key(viewport)
+            self._styles, view = _styles(viewport), changes.view_key(viewport)
         except (ProtocolError, ValueError) as error:  # a text that Blender has cut within a letter is one, too
             self.trouble, self._no_style = BadSettings(str(error)), True
             return None
         if self._no_style:
             self.trouble, self._no_style = None, False
-        key: Hashable = (view, styles)
+        key: Hashable = (view, self._styles)
         if self._same is not None and self._same[0] == key:
             key = self._same[1]
         self.behind = self._sent is not None and key != self._sent[2]
@@ -61,10 +63,14 @@ class Drafts:
             self.trouble = None  # what could not be sent is not to be seen any more
         return key
 
-    def answer(self, want: Want, viewport: Viewport, key: Hashable, loop: LiveLoop) -> None:
-        """Capture the view and send it; or, when it looks as it did in the last frame sent, take it for that one."""
+    def request(self, want: Want, viewport: Viewport, key: Hashable, after: int | None) -> Request | None:
+        """Capture the view that was just seen, as the request to be sent; ``after``: the picture that it builds on.
+
+        None where there is nothing to send: it looks as it did in the last frame sent and is taken for that one, or
+        could not be captured, which ``trouble`` says then.
+        """
         try:
-            self._answer(want, viewport, key, loop)
+            return self._request(want, viewport, key, after)
         except ProtocolError as error:
             self.trouble = BadSettings(str(error))
         except TooNarrow as error:
@@ -73,45 +79,34 @@ class Drafts:
             self.trouble = EngineNotCaptured(error.engine)
         except (RuntimeError, SystemError, ValueError, ArithmeticError) as error:
             self.trouble = CaptureFailed(str(error))
+        return None
 
-    def _answer(self, want: Want, viewport: Viewport, key: Hashable, loop: LiveLoop) -> None:
-        styles = _styles(viewport)
+    def _request(self, want: Want, viewport: Viewport, key: Hashable, after: int | None) -> Request | None:
+        styles = self._styles
+        assert styles is not None, "see() has looked"
         style = styles[want.settle]
         ensure_gpu()
         # What was changed in this very turn, as by another add-on's timer, is taken in first: a draw off the screen
         # crashes over what was deleted. Costs microseconds and calls no handlers where there is nothing.
         viewport.view_layer.update()
         self.drawn = time.perf_counter()
-        steady = style.steady > 0
         capturer = self._capturers[(style.width, style.height) != (styles[0].width, styles[0].height)]
-        view, depth = _view(viewport, want.settle), bool(style.controls) or steady
-        draft = capturer.draw(view, style.width, style.height, depth, ids=steady)
-        self.drew_ms += draft.draw_ms
-        loop.statistics.add("draw", draft.draw_ms)
-        loop.statistics.add("read", draft.read_ms)
+        planes = planes_read(style)
+        ids, normals = "ids" in planes, "normals" in planes
+        depth = ids or normals or "inverse_depth" in planes
+        draft = capturer.draw(_view(viewport, want.settle), style.width, style.height, depth, ids, normals)
+        self.took = {"draw": draft.draw_ms, "read": draft.read_ms}
         if not want.must_send and self._sent is not None and styles == self._sent[1] and draft.is_like(self._sent[0]):
             self._same, self.behind, self.trouble = (key, self._sent[2]), False, None
-            return
-        frame = Frame(
-            want.id,
-            draft.image,
-            draft.inverse_depth,
-            draft.near,
-            draft.view,
-            draft.projection,
-            time.perf_counter(),
-            ids=draft.ids,
-            normals=draft.normals,
-            objects=draft.objects,
-        )
-        request = Request(frame, style, want.settle, after=loop.newest if steady else None)
-        origin = origin_of(viewport)
-        loop.send(request)
-        self.trouble = None
-        self.asked[want.id] = request, origin
+            return None
+        settle_steps = style.steps if want.settle else None
+        captured = time.perf_counter()
+        request = build_request(want.id, draft, style, settle_steps=settle_steps, captured=captured, after=after)
+        self.asked[want.id] = request, origin_of(viewport)
         if want.settle and self._sent is not None and self._sent[2] == key:
             draft = self._sent[0]  # the same view at the size that the next one is compared at
-        self._sent, self._same = (draft, styles, key), None
+        self._sent, self._same, self.trouble = (draft, styles, key), None, None
+        return request
 
     @property
     def newest(self) -> Request | None:
@@ -131,7 +126,7 @@ class Drafts:
 def _styles(viewport: Viewport) -> Styles:
     settings = viewport.scene.draftglass
     live, rest = (style_of(settings, size_of(viewport, at_rest)) for at_rest in (False, True))
-    return live, dataclasses.replace(rest, steps=max(live.steps, settings.settle_steps))
+    return live, replace(rest, steps=max(live.steps, settings.settle_steps))
 
 
 def _view(viewport: Viewport, at_rest: bool) -> View:

@@ -60,7 +60,7 @@ def hold(width: int, height: int) -> bpy.types.Image:
 def size() -> tuple[int, int] | None:
     """Width and height of our Image; None where the file has none."""
     image = find()
-    return None if image is None else (image.size[0], image.size[1])
+    return None if image is None else (image.size[0], image.size[1])  # type: ignore[index]
 
 
 def is_ours(image: bpy.types.Image | None) -> bool:

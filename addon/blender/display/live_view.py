@@ -15,7 +15,7 @@ from gpu_extras.batch import batch_for_shader
 from numpy.typing import NDArray
 
 from ..capture.viewports import image_editors
-from . import live_image
+from . import live_image, picture_texture
 from .editors import show_all
 from .live_image import is_ours
 
@@ -24,7 +24,6 @@ class Display:
     """The picture on show. One instance while live runs; the Image stays when it ends."""
 
     def __init__(self) -> None:
-        self._texture: gpu.types.GPUTexture | None = None
         self._newest: NDArray[np.uint8] | None = None
         self._written = self._tidy = True
         self._fitted = False
@@ -38,9 +37,7 @@ class Display:
         self._reopen(live_image.hold(width, height))
         if self._newest is None or live_image.size() != size:
             self._fitted = False
-        pixels = live_image.rgba(image)
-        buffer = gpu.types.Buffer("FLOAT", pixels.size, pixels.ravel())
-        self._texture = gpu.types.GPUTexture((width, height), format=_texture_format(), data=buffer)
+        picture_texture.texture_of(image)  # here, as drawing it should take no longer than it must
         self._newest, self._written, self._tidy = image, False, False
         self._redraw()
 
@@ -63,7 +60,7 @@ class Display:
         if live_image.size() != size:
             self._fitted = False
         # From here on the editor shows the Image itself, with whatever is painted on it.
-        self._texture, self._written = None, True
+        self._written = True
         self._redraw()
 
     def tidy(self) -> None:
@@ -80,6 +77,7 @@ class Display:
             live_image.unpin()
             bpy.types.SpaceImageEditor.draw_handler_remove(self._handler, "WINDOW")
             self._handler = None
+            picture_texture.forget()
             self._redraw()
 
     def _reopen(self, ours: bpy.types.Image) -> None:
@@ -104,16 +102,11 @@ class Display:
 
     def _draw(self) -> None:
         image = getattr(bpy.context.space_data, "image", None)
-        if self._texture is None or not is_ours(image):
+        if self._newest is None or self._written or not is_ours(image):
             return
         shader = gpu.shader.from_builtin("IMAGE")
         corners = ((0, 0), (1, 0), (1, 1), (0, 1))
         batch = batch_for_shader(shader, "TRI_FAN", {"pos": corners, "texCoord": corners})
         shader.bind()
-        shader.uniform_sampler("image", self._texture)
+        shader.uniform_sampler("image", picture_texture.texture_of(self._newest))
         batch.draw(shader)
-
-
-def _texture_format() -> str:
-    """Before 5.0 the shader IMAGE takes linear values and its sRGB texture decodes them; since then it takes sRGB."""
-    return "RGBA8" if bpy.app.version >= (5, 0, 0) else "SRGB8_A8"

@@ -16,9 +16,8 @@ from mathutils import Matrix
 from ...live.shown import Shown
 from ..capture.framing import Rectangle, place_of
 from ..live import switch as live
-from . import overlay_shader
+from . import overlay_shader, picture_texture
 from .drawing import AMBER, STRIP, box, frame, quad
-from .live_image import rgba
 from .outlines import WIDTH, Outlines
 
 HANDLE = 7.0
@@ -73,7 +72,6 @@ above: list[Callable[[bpy.types.Context], None]] = []
 _handlers: list[Any] = []  # of the picture, and of what lies over all else
 _outlines = Outlines()
 _shown: Shown | None = None
-_texture: gpu.types.GPUTexture | None = None
 _shader: gpu.types.GPUShader | None = None
 
 
@@ -121,18 +119,19 @@ def close() -> None:
     """Draw no more, and forget the picture; nothing is left on the GPU."""
     global _shown, old
     _hide()
+    picture_texture.forget()
     _shown, old = None, False
 
 
 def _hide() -> None:
-    global _texture, _shader, dragged
+    global _shader, dragged
     if _handlers:
         redraw_viewports()
     for handler in _handlers:
         bpy.types.SpaceView3D.draw_handler_remove(handler, "WINDOW")
     _handlers.clear()
     _outlines.free()
-    _texture = _shader = dragged = None
+    _shader = dragged = None
 
 
 def redraw_viewports() -> None:
@@ -175,8 +174,8 @@ def part_at(context: bpy.types.Context, x: float) -> float:
 
 
 def _on_picture(shown: Shown) -> None:
-    global _shown, _texture
-    _shown, _texture = shown, None
+    global _shown
+    _shown = shown
     if _handlers:
         redraw()
 
@@ -225,8 +224,9 @@ def _draw_in_pixels(context: bpy.types.Context) -> None:
         batch = batch_for_shader(shader, "TRI_STRIP", values)
         selected = _outlines.mask(context)
         shader.bind()
-        shader.uniform_sampler("image", _the_texture())
-        shader.uniform_sampler("selected", selected or _the_texture())
+        texture = picture_texture.texture_of(_shown.image)
+        shader.uniform_sampler("image", texture)
+        shader.uniform_sampler("selected", selected or texture)
         shader.uniform_int("reach", [round(WIDTH * context.preferences.system.ui_scale)] if selected else [0])
         shader.uniform_float("opacity", settings.opacity)
         gpu.state.blend_set("ALPHA")
@@ -280,17 +280,6 @@ def draw_line(context: bpy.types.Context, lit: bool) -> None:
         box(x - width / 2, place[1], x + width / 2, place[3], colour)
     for size, colour in ((HANDLE * scale + 1, (0, 0, 0, 0.6)), (HANDLE * scale, bright)):
         quad(((at - size, middle), (at, middle - size), (at + size, middle), (at, middle + size)), colour)
-
-
-def _the_texture() -> gpu.types.GPUTexture:
-    global _texture
-    if _texture is None:
-        assert _shown is not None, "place_in() has looked"
-        height, width = _shown.image.shape[:2]
-        pixels = rgba(_shown.image)
-        buffer = gpu.types.Buffer("FLOAT", pixels.size, pixels.ravel())
-        _texture = gpu.types.GPUTexture((width, height), format="RGBA8", data=buffer)
-    return _texture
 
 
 def _the_shader() -> gpu.types.GPUShader:

@@ -2,9 +2,16 @@
 
 import gpu
 
+from .picture_texture import IS_LINEAR
+
 # Blender lays what handlers draw over the viewport by a gamma of 2.2, not by sRGB's curve (found by measuring 4.3 and
 # 5.2): so pictures get just that. What is not quite black keeps the least value that the 8 bits in between can hold.
 FRAGMENT = """
+vec3 encoded(vec3 light)
+{
+  return mix(12.92 * light, 1.055 * pow(light, vec3(1.0 / 2.4)) - 0.055, step(0.0031308, light));
+}
+
 void main()
 {
   if (reach > 0) {
@@ -18,7 +25,7 @@ void main()
       }
     }
   }
-  vec3 seen = texture(image, place).rgb;
+  vec3 seen = SEEN(texture(image, place).rgb);
   vec3 least = step(vec3(3.5 / 255.0), seen) / (255.0 * 12.92);
   colour = vec4(max(pow(seen, vec3(2.2)), least), opacity);
 }
@@ -33,7 +40,7 @@ void main()
 
 
 def make() -> gpu.types.GPUShader:
-    """Inputs: ``pos``, ``texCoord``; ``image``, the picture as it is shown, and ``opacity``, 0 to 1.
+    """Inputs: ``pos``, ``texCoord``; ``image``, the picture's texture, and ``opacity``, 0 to 1.
 
     Where within ``reach`` pixels of the buffer drawn to ``selected`` changes, nothing is drawn; 0 draws all.
     """
@@ -50,5 +57,6 @@ def make() -> gpu.types.GPUShader:
     info.vertex_out(between)
     info.fragment_out(0, "VEC4", "colour")
     info.vertex_source(VERTEX)
+    info.define("SEEN", "encoded" if IS_LINEAR else "")
     info.fragment_source(FRAGMENT)
     return gpu.shader.create_from_info(info)

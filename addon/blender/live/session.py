@@ -49,7 +49,8 @@ class Session:
     ) -> None:
         client = f"draftglass-blender {VERSION}, Blender {bpy.app.version_string}"
         self._client = client
-        self.loop = LiveLoop(address, client) if address is not None else None
+        self._budget = Budget()
+        self.loop = self._new_loop(address) if address is not None else None
         self.process = process
         self.pictures_shown = 0
         self.region = 0
@@ -58,7 +59,6 @@ class Session:
         self._drafts = Drafts()
         self._display = Display()
         self._tell = tell
-        self._budget = Budget()
         self._hold: Paused | Rendering | NoViewport | None = None  # why nothing is followed now
         self._panels: tuple[object, float] = (None, 0.0)  # what the sidebars show, and since when
         self._ticks: deque[float] = deque(maxlen=300)
@@ -72,10 +72,10 @@ class Session:
     def beat(self, paused: bool = False) -> float:
         """One heartbeat. Returns seconds until the next. ``paused``: nothing is captured or sent."""
         begun = time.perf_counter()
-        self._drafts.drew_ms = 0.0
+        self._drafts.took = {}
         changes.watch()  # other add-ons empty Blender's lists of handlers at times
         pause = self._beat(paused)
-        milliseconds = (time.perf_counter() - begun) * 1000 - self._drafts.drew_ms
+        milliseconds = (time.perf_counter() - begun) * 1000 - self._drafts.took.get("draw", 0.0)
         self._ticks.append(milliseconds)
         self._longest_tick = max(self._longest_tick, milliseconds)
         return pause
@@ -169,7 +169,7 @@ class Session:
                 if address is None:
                     self._show_state(False)
                     return IDLE_SECONDS
-                self.loop = LiveLoop(address, self._client)
+                self.loop = self._new_loop(address)
             elif address is not None:
                 self.loop.address = address  # another one after a restart
             self.loop.absent = address is None
@@ -195,12 +195,13 @@ class Session:
         began = time.perf_counter()
         if key is not None and self._budget.rests(began) and self._textures.changed():
             changes.count_edit()
-        self._budget.see(began, key)
-        want = self.loop.poll(key)
+        want = self.loop.poll(key, can_capture=not is_drawing())
         if self.process is not None:  # once what had come is read
             self.process.watch(self.loop.unanswered > 0, self.loop.state is LiveState.LOADING)
-        if want is not None and viewport is not None and self._budget.allows(began) and not is_drawing():
-            self._drafts.answer(want, viewport, key, self.loop)
+        if want is not None and viewport is not None:
+            request = self._drafts.request(want, viewport, key, self.loop.newest)
+            if request is not None:
+                self.loop.send(request, self._drafts.took)
             self._budget.spent(began, time.perf_counter(), capture=True)
         picture = self.loop.take_picture()
         if picture is not None:
@@ -216,6 +217,9 @@ class Session:
         self._drafts.forget_all_but(self.loop.under_way)
         self._show_state(picture is not None)
         return self.loop.pause if viewport is not None else IDLE_SECONDS
+
+    def _new_loop(self, address: Address) -> LiveLoop:
+        return LiveLoop(address, self._client, budget=self._budget)
 
     def _open_editor(self, viewport: Viewport) -> bool:
         """Have the picture seen beside the viewport; False where that must wait."""

@@ -16,10 +16,10 @@ from websockets.http11 import Request as Handshake
 from websockets.server import ServerProtocol
 from websockets.sync.server import ServerConnection, serve
 
-from addon.live import Address, LiveLoop
+from addon.live import Address, LiveLoop, PlainDraft, build_request
 from addon.problems import Problem, Report, fields_of
 from addon.problems.words import sentence
-from addon.wire import Failure, Frame, Hello, Picture, Request, Shown, Status, Style, Welcome, pack, unpack
+from addon.wire import Control, Failure, Hello, Picture, Request, Shown, Status, Style, Welcome, pack, unpack
 
 READY = Status("ready", 100, "simulated")
 
@@ -168,7 +168,9 @@ class Viewer:
         if want is not None:
             image = np.full((self.size, self.size, 3), want.id % 256, np.uint8)
             depth = np.full((self.size, self.size), want.id, np.uint16) if self.depth else None
-            request = Request(Frame(want.id, image, depth), self.style, want.settle)
+            settle_steps = self.style.steps if want.settle else None
+            style = replace(self.style, controls=(Control("depth"),)) if self.depth else self.style
+            request = build_request(want.id, PlainDraft(image, depth), style, settle_steps=settle_steps)
             self.loop.send(request)
             self.sent.append(request)
         picture = self.loop.take_picture()

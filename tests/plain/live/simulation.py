@@ -76,7 +76,7 @@ class Simulation:
         began = self.now
         if want is not None:
             self._until(self.now + self.capture)  # nothing is received while Blender draws
-            self.pace.sent(self.now, want.id)
+            self.pace.sent(self.now, want.id, want.settle)
             shot = Shot(want.id, key, want.settle, began, self.pace.under_way)
             self.shots.append(shot)
             self._at(self.now + self.wire, self._arrive, shot)

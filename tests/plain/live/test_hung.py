@@ -18,7 +18,7 @@ from addon.problems import LiveState
 from addon.problems.connection import LoadingModel, NoAnswer
 from addon.problems.serving import LoadingStep, OtherModelLoading
 from addon.problems.words import actions, sentence
-from addon.transport.liveness import LOST_AFTER, PING_AFTER, PING_SOON, Life
+from addon.transport.liveness import LOST_AFTER, PING_AFTER, PING_SOON, Liveness
 from addon.wire import Status, pack
 from tests.blender.serving import STAND_IN, Server
 from tests.plain.live.servers import Clock, Viewer, greet, greet_by_hand, inverted, raw, requests, said, script, status
@@ -79,7 +79,7 @@ def test_however_much_it_has_not_taken(size: int) -> None:
         clock = Clock()
         viewer = Viewer(LiveLoop(address, clock=clock, settle=False), size=size)
         viewer.until(lambda: viewer.sent)
-        assert viewer.loop._link is not None and bool(viewer.loop._link.pending) == (size == 2048)
+        assert viewer.loop._link is not None and bool(viewer.loop._link.connection.pending) == (size == 2048)
         assert seconds_until(viewer, clock, lambda: viewer.loop.problem is not None) <= SOON
         done.set()
         viewer.loop.stop()
@@ -138,7 +138,7 @@ def test_a_server_that_loads_may_keep_silent_for_longer(told: Status) -> None:
 
 def test_no_ping_while_nothing_is_awaited() -> None:
     """A view at rest makes no traffic but a ping now and then."""
-    life = Life()
+    life = Liveness()
     seconds = 0.0
     while not life.wants_ping():
         life.passed(0.25, awaits=False)

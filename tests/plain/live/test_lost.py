@@ -140,10 +140,14 @@ def test_stop_in_the_middle_of_sending_closes_the_socket_at_once() -> None:
         viewer = Viewer(LiveLoop(address), size=2048)
         viewer.until(lambda: viewer.sent)
         link = viewer.loop._link
-        assert link is not None and stuck.wait(60) and link.pending > 0
+        assert link is not None and stuck.wait(60) and link.connection.pending > 0
         viewer.during(0.05)
         viewer.loop.stop()
-        assert viewer.loop.state == LiveState.STOPPED and link._connection._socket.fileno() == -1 and link.pending == 0
+        assert (
+            viewer.loop.state == LiveState.STOPPED
+            and link.connection._socket.fileno() == -1
+            and link.connection.pending == 0
+        )
         done.set()
 
 
@@ -160,7 +164,7 @@ def test_a_frame_longer_than_the_systems_buffers_arrives_whole() -> None:
         viewer = Viewer(LiveLoop(address, settle=False), size=2048, depth=True)
         viewer.until(lambda: viewer.sent)
         assert viewer.loop._link is not None
-        assert viewer.loop._link.pending > 0
+        assert viewer.loop._link.connection.pending > 0
         wide.set()
         viewer.until(lambda: viewer.pictures)
         assert (viewer.pictures[0].image == 255 - viewer.sent[0].frame.image).all()

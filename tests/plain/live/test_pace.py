@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from addon.live.budget import SHARE, Budget
 from addon.live.pace import AGAIN_AFTER, MARGIN, USUAL_WIRE, Pace, Want
 from tests.plain.live.simulation import Simulation
 
@@ -30,15 +31,32 @@ def test_no_view_asks_for_nothing() -> None:
     assert pace.ask(6.0, "a") == Want(1)
 
 
-def test_a_want_that_was_not_sent_is_void_at_the_next_heartbeat() -> None:
+def test_a_want_that_was_not_sent_is_void_at_the_next_heartbeat_and_its_id_is_the_next_ones() -> None:
     pace = Pace()
     first, second = pace.ask(0.0, "a"), pace.ask(0.1, "a")
-    assert (first, second) == (Want(1), Want(2))
-    with pytest.raises(ValueError, match="frame id is 1, but the frame wanted now is 2"):
-        pace.sent(0.2, 1)
-    pace.sent(0.2, 2)
-    with pytest.raises(ValueError, match="frame id is 2, but the frame wanted now is none"):
+    assert (first, second) == (Want(1), Want(1))
+    with pytest.raises(ValueError, match="frame id is 2, but the frame wanted now is 1"):
         pace.sent(0.2, 2)
+    with pytest.raises(ValueError, match="settle is True, but the frame wanted now has False"):
+        pace.sent(0.2, 1, True)
+    assert pace.sent(0.2, 1) == 0.1, "when it was asked for"
+    with pytest.raises(ValueError, match="frame id is 1, but the frame wanted now is none"):
+        pace.sent(0.2, 1)
+
+
+def test_nothing_is_asked_for_that_could_not_be_sent_or_is_not_allowed() -> None:
+    budget = Budget()
+    pace = Pace(budget=budget)
+    assert pace.ask(0.0, "a", can_send=False) is None
+    assert pace.ask(0.01, "a") == Want(1), "the first capture of a movement is free"
+    pace.sent(0.02, 1)
+    budget.spent(0.01, 0.03, capture=True)  # 20 ms of 8 % of the time: the next in 0.23 s
+    pace.answered(0.04, 1)
+    now, given = 0.04, []
+    while now < 0.4:
+        given += [now] if pace.ask(now, now) else []
+        now += 0.01
+    assert given[0] == pytest.approx(0.03 + 0.02 / SHARE - 0.02, abs=0.011)
 
 
 def test_answers_to_frames_that_are_not_under_way_are_told_apart() -> None:
@@ -201,7 +219,7 @@ def test_a_settle_frame_that_was_lost_is_made_again_after_a_live_one() -> None:
     pace.sent(0.0, 1)
     pace.answered(0.1, 1)
     assert pace.ask(0.5, "a") == Want(2, settle=True)
-    pace.sent(0.5, 2)
+    pace.sent(0.5, 2, True)
     pace.forget()
     assert pace.ask(0.6, "a") == Want(3)
 
@@ -225,7 +243,7 @@ def test_a_view_that_failed_is_not_sent_again_before_it_changes() -> None:
     pace.sent(30.0, 2)
     pace.answered(30.1, 2)
     assert pace.ask(31.0, "b") == Want(3, settle=True)
-    pace.sent(31.0, 3)
+    pace.sent(31.0, 3, True)
     pace.failed(31.5, 3)
     assert [pace.ask(32.0 + beat, "b") for beat in range(20)] == [None] * 20
 

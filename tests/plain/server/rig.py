@@ -26,7 +26,8 @@ from websockets.client import ClientProtocol
 from websockets.sync.client import ClientConnection, connect
 from websockets.uri import parse_uri
 
-from addon.wire import Dropped, Failure, Frame, Hello, Message, Picture, Request, Style, Welcome, pack, unpack
+from addon.live.requests import PlainDraft, build_request
+from addon.wire import Dropped, Failure, Hello, Message, Picture, Request, Style, Welcome, pack, unpack
 from server.config import Config
 from server.net.app import create_app
 from server.net.process import Process, bind
@@ -107,7 +108,7 @@ class Client:
 def make_request(number: int, *, side: int = 64, draft: int = 64, **style: Any) -> Request:
     """A request for a picture of ``side`` pixels from a draft of ``draft``, with a little of everything in it."""
     values = {"prompt": "a castle", "steps": 1, "strength": 0.7, "width": side, "height": side, **style}
-    return Request(Frame(number, make_draft(number % 7, draft), captured=number / 8), Style(**values))
+    return build_request(number, PlainDraft(make_draft(number % 7, draft)), Style(**values), captured=number / 8)
 
 
 @functools.cache

@@ -36,16 +36,18 @@ def geometry_since(edit: int) -> set[int]:
     return {number for number, last in _geometry.items() if last > edit}
 
 
-def _concerns_surfaces(changed: bpy.types.ID) -> bool:
-    if isinstance(changed, bpy.types.Object):
-        return changed.type not in _WITHOUT_SURFACE
-    return not isinstance(changed, _OF_NO_SURFACE)
+def _concerns_surfaces(update: bpy.types.DepsgraphUpdate) -> bool:
+    changed = update.id
+    if isinstance(changed, bpy.types.Object) and changed.type in _WITHOUT_SURFACE:
+        return False
+    for_looks = update.is_updated_shading and not (update.is_updated_geometry or update.is_updated_transform)
+    return not for_looks and not isinstance(changed, _OF_NO_SURFACE)
 
 
 @persistent
 def _on_update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     global _edits
-    updates = [update for update in depsgraph.updates if _concerns_surfaces(update.id)]
+    updates = [update for update in depsgraph.updates if _concerns_surfaces(update)]
     if not updates:  # also where nothing was evaluated, such as for a material's colour in the viewport
         return
     _edits += 1
