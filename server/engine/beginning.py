@@ -71,5 +71,5 @@ class Beginning:
                 latent = pipeline.encode(image, height, width, recipe.signal, recipe.start)
         if near is not None:
             with watch.stage("depth"):
-                depth = pipeline.look(near, height, width, self._inputs.number(weight), rows)
+                depth = pipeline.encode_control(near, height, width, self._inputs.number(weight), rows)
         return Begun(recipe, latent, depth, making, held)

@@ -32,7 +32,7 @@ from .devices import Stopwatch, choose, cpu_threads, give_back_freed
 from .errors import EngineError
 from .images import Transfer
 from .loading.compatibility import check_request
-from .loading.inspection import look
+from .loading.inspection import inspect
 from .loading.load import Progress, load_parts
 from .loading.memory import check_memory, loading_dtype, shortage_told
 from .loading.parts import Parts
@@ -136,7 +136,7 @@ class StableDiffusionLcm:
         report(0.0, "looking at the model")
         spec = source if isinstance(source, ModelSpec) else ModelSpec(Path(source))
         place = choose(device, dtype)  # a wrong device is told at once, not after minutes of loading
-        files = look(spec)
+        files = inspect(spec)
         check_memory(files, place)
         with shortage_told(f"loading model {str(spec.base)!r}"):
             with quiet():
@@ -199,9 +199,9 @@ class StableDiffusionLcm:
         ``history``: what was painted before; surfaces that it shows stay as firmly as ``steady`` in the style says,
         where ``after`` in the request is one of its pictures. This picture becomes part of it.
         """
-        return self.render_together([request], on_step, history)[0]
+        return self.render_batch([request], on_step, history)[0]
 
-    def render_together(
+    def render_batch(
         self, requests: Sequence[Request], on_step: OnStep | None = None, history: History | None = None
     ) -> list[Rendered]:
         """The pictures of ``requests``, with their UNet calls in one go. Raises EngineError.

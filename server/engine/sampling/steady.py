@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from addon.geometry.camera import Camera, inverse_distances
 from addon.wire import Frame
 
-from ..images import fit
+from ..images import resize_to
 from .anchors import Scene
 from .history import AT_REST, Recalled
 from .repaint import SOLID, Repaint, painted
@@ -49,7 +49,7 @@ def plane_of(frame: Frame, draft: torch.Tensor) -> torch.Tensor | None:
     if frame.strength is None:
         return None
     plane = torch.from_numpy(frame.strength.astype(np.float32) / 255).to(draft.device)
-    return fit(plane[None, None], *draft.shape[:2])[0, 0]
+    return resize_to(plane[None, None], *draft.shape[:2])[0, 0]
 
 
 def repaint(scene: Scene, recalled: Recalled, steady: float, settles: bool, plane: torch.Tensor | None) -> Repaint:
