@@ -249,7 +249,10 @@ def test_our_own_server_says_why_it_ended_and_leaves_nothing(
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    with OwnServer(missing, "cpu") as server, pytest.raises(HeadlessError, match="the server has ended: model is"):
+    with (
+        OwnServer(missing, "cpu") as server,
+        pytest.raises(HeadlessError, match="the server has ended: There is no model"),
+    ):
         server.address()
     assert not list(tmp_path.glob("draftglass*"))
 
