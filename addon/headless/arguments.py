@@ -46,6 +46,7 @@ class Options:
     depth_weight: float = 1.0
     move: Move | None = None
     animation: bool = False
+    video: Path | None = None
     planes: bool = False
     server: str | None = None
     token_file: Path | None = None
@@ -112,6 +113,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     )
     add("--move", metavar="NAME=X,Y,Z", help="move this object by so much half way through each round")
     add("--animation", action="store_true", help="write animation.webp too")
+    add("--video", type=Path, metavar="FILE.mp4", help="write the pictures as a video too, at the scene's frame rate")
     add(
         "--planes", action="store_true", help="write planes_NNN.npz too: depth, matrices, ids and normals of each draft"
     )
@@ -167,6 +169,8 @@ def _checked(given: argparse.Namespace, defaults: Options) -> Options:
         raise ValueError("--token-file is for a server that runs already: give its --server URL too, or leave it out")
     if given.device is not None and given.device not in DEVICES:
         raise ValueError(f"--device is {given.device!r}, but must be one of {', '.join(DEVICES)}")
+    if given.video is not None and given.video.suffix.lower() != ".mp4":
+        raise ValueError(f"--video is {str(given.video)!r}, but must be a file that ends in .mp4")
     orbit = None if given.orbit is None else whole("--orbit", given.orbit, 1, MOST_SHOTS)
     frames = None if given.frames is None else frame_range(given.frames)
     only = None if given.only is None else views_range(given.only, orbit)
@@ -192,6 +196,7 @@ def _checked(given: argparse.Namespace, defaults: Options) -> Options:
         depth_weight=number("--depth-weight", given.depth_weight, 0, 2, defaults.depth_weight),
         move=None if given.move is None else move(given.move),
         animation=given.animation,
+        video=given.video,
         planes=given.planes,
         server=given.server,
         token_file=given.token_file,

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import io
-import json
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -20,21 +18,21 @@ from ..problems.words import sentence
 from ..version import VERSION
 from .arguments import Options, parse
 from .errors import HeadlessError
+from .film import Film, write_video
+from .output import UNFINISHED, keep, prepare, write, writing
 from .plan import Shot, shots
-from .planes import write_planes
-from .run import Outcome, Run, Shown, wait_until_live
-from .server import OwnServer
+from .report import report
+from .run import Outcome, Run, wait_until_live
+from .server import TemporaryServer
 from .supervisor import DRAWING, OPENING, end_with_parent, mark
 
 if TYPE_CHECKING:
     from ..blender.scene_file.scene import OfflineScene
 
 INTERRUPTED = 130
+ENCODE = Path(__file__).parents[1] / "blender" / "pictures" / "encode.py"
 PACKAGES = ("numpy", "websockets", "pillow", "torch", "diffusers", "transformers", "peft")
 """Libraries whose versions go into the report; those of the server hold when it was started here."""
-UNFINISHED = "unfinished"
-"""The folder, in that of ``--out``, for what a run made that broke off: finished ones of an earlier run stay."""
-_OURS = re.compile(r"(draft|picture)_(\d{3,})\.png|planes_(\d{3,})\.npz")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,29 +65,51 @@ def end(status: int) -> NoReturn:
 def perform(options: Options) -> None:
     """Take every shot and write everything. Raises HeadlessError."""
     folder = prepare(options.out)
+    if options.video is not None:
+        prepare(options.video.parent, "--video")
     planned = shots(options)
     mark(OPENING)
     scene = open_scene(options)
-    outcome = Outcome()
+    with writing(folder):
+        film = Film(folder, folder / UNFINISHED, options, planned) if options.frames is not None else None
+    there = film.there if film is not None else {}
+    missing = [shot for shot in planned if shot.index not in there]
+    if there:
+        _say(f"{len(there)} of {len(planned)} frames are there already, made with the same settings")
+    outcome = Outcome(keep=film.add if film is not None else None)
+    notes: list[str] = []
     try:
-        with serving(options) as (address, check):
-            with _blender():
-                scene.ready()
-                notes = scene.begin(options.frames or ())
-            for note in notes:
-                _say(note)
-            mark(DRAWING)
-            loop = LiveLoop(address, client=f"draftglass-headless {VERSION}", settle=False)
-            try:
-                drive(loop, planned, options, scene, check, outcome)
-            finally:
-                loop.stop()
+        if missing:
+            with serving(options) as (address, check):
+                with _blender():
+                    scene.ready()
+                    notes = scene.begin(options.frames or ())
+                for note in notes:
+                    _say(note)
+                mark(DRAWING)
+                loop = LiveLoop(address, client=f"draftglass-headless {VERSION}", settle=False)
+                try:
+                    with writing(folder):
+                        drive(loop, missing, options, scene, check, outcome)
+                finally:
+                    loop.stop()
     except (HeadlessError, KeyboardInterrupt):
-        keep(folder / UNFINISHED, outcome.shown, len(planned))
+        keep(folder / UNFINISHED, [*there.values(), *outcome.shown], len(planned))
         raise
     for note in scene.sentences():
         _say(note)
-    write(folder, outcome, options, scene.about(), [*notes, *scene.sentences()])
+    made = report(outcome, options, scene.about() if missing else {}, _versions(), [*notes, *scene.sentences()])
+    shown = sorted([*there.values(), *outcome.shown], key=lambda one: one.shot.index)
+    write(folder, shown, made, options)
+    if film is not None:
+        with writing(folder):
+            film.finish(folder, shown)
+    if options.video is not None:
+        try:
+            write_video(options.video, shown, scene.frames_a_second, [sys.executable, str(ENCODE)])
+        except OSError as error:
+            raise HeadlessError(f"--video is {str(options.video)!r}, but can't be written: {error}") from None
+        print(f"written: {options.video}, {len(shown)} frames at {scene.frames_a_second:g} a second")
 
 
 def open_scene(options: Options) -> OfflineScene:
@@ -117,7 +137,7 @@ def serving(options: Options) -> Iterator[tuple[Address, Callable[[], None]]]:
         except AddressError as error:
             raise HeadlessError(sentence(error.problem)) from None
         return
-    with OwnServer(options.model, options.device) as own:
+    with TemporaryServer(options.model, options.device) as own:
         yield own.address(), own.check
 
 
@@ -154,76 +174,6 @@ def drive(
     run = Run(loop, planned, options, capture, scene.show, outcome)
     with tqdm(total=len(planned), desc="pictures", unit="frame") as bar, _blender():
         run.finish(check, lambda done: _advance(bar, done))
-
-
-def write(folder: Path, outcome: Outcome, options: Options, blender: dict[str, str], notes: Sequence[str] = ()) -> None:
-    """Write drafts, pictures, sheet, report and, if asked for, the animation; print the table and where it all is."""
-    from .report import report, table
-    from .sheet import animation, contact_sheet
-
-    made = report(outcome, options, blender, _versions(), notes)
-    try:
-        names = write_pictures(folder, outcome.shown, len(outcome.shown))
-        contact_sheet(outcome.shown, options.move.name if options.move else "").save(folder / "sheet.png")
-        if options.animation:
-            animation(outcome.shown, folder / "animation.webp")
-        text = json.dumps(made, indent=2, ensure_ascii=False) + "\n"
-        (folder / "report.json").write_text(text, encoding="utf-8", errors="replace")  # a path need not be UTF-8
-        remove_older(folder, names)
-    except OSError as error:
-        raise HeadlessError(f"--out is {str(folder)!r}, but can't be written: {error.strerror or error}") from None
-    print(table(made))
-    print(f"written: {folder / 'sheet.png'}, {folder / 'report.json'}", end="")
-    print(f", {folder / 'animation.webp'}" if options.animation else "", end="")
-    print(f" and {len(outcome.shown)} drafts and pictures")
-
-
-def keep(folder: Path, made: Sequence[Shown], planned: int) -> None:
-    """Write what a run made of ``planned`` shots before it broke off, and say where: it may have taken hours."""
-    if not made:
-        return
-    try:
-        remove_older(folder, write_pictures(prepare(folder), made, planned))
-    except (HeadlessError, OSError):  # the disk may be full; why the run broke off is said in any case
-        return
-    print(f"python -m addon: {len(made)} of {planned} pictures were made and are in {folder}", file=sys.stderr)
-
-
-def write_pictures(folder: Path, made: Sequence[Shown], planned: int) -> set[str]:
-    """Write draft, picture and, if asked for, planes of each of ``made``; return the files' names. Raises OSError."""
-    from PIL import Image
-
-    digits = max(3, len(str(planned - 1)))
-    names = set()
-    for shown in made:
-        for kind, pixels in (("draft", shown.draft), ("picture", shown.picture)):
-            name = f"{kind}_{shown.shot.index:0{digits}}.png"
-            Image.fromarray(pixels).save(folder / name, compress_level=3)
-            names.add(name)
-        if shown.planes is not None:
-            name = f"planes_{shown.shot.index:0{digits}}.npz"
-            write_planes(folder / name, shown.planes)
-            names.add(name)
-    return names
-
-
-def remove_older(folder: Path, names: set[str]) -> None:
-    """Remove drafts and pictures of a longer run before this one, which would pass for this one's. Raises OSError."""
-    for old in folder.iterdir():
-        if _OURS.fullmatch(old.name) and old.name not in names:
-            old.unlink()
-
-
-def prepare(folder: Path) -> Path:
-    """Make ``folder``. Raises HeadlessError where that fails or nothing can be written into it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".draftglass"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise HeadlessError(f"--out is {str(folder)!r}, but can't be written: {error.strerror or error}") from None
-    return folder
 
 
 @contextlib.contextmanager

@@ -47,6 +47,7 @@ def drag_in(live: Live, number: int, by: tuple[int, int]) -> None:
     live.window.catch_up()
 
 
+@pytest.mark.slow
 def test_the_first_hour(live: Live) -> None:
     run, until = live.window.run, live.window.until
 

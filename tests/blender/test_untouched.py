@@ -1,6 +1,6 @@
 """The file is the user's: what is done with live on leaves what the same leaves with live off, property by property.
 
-The undo history too. One round is short; ``slow`` goes on for an hour, or for DRAFTGLASS_SOAK_MINUTES.
+The undo history too. One round, or an hour of them; DRAFTGLASS_SOAK_MINUTES takes another time.
 """
 
 import os
@@ -129,6 +129,7 @@ def compare(live: Live, steps: tuple[str, ...], seconds: float) -> None:
     assert not found, "\n".join(found)
 
 
+@pytest.mark.slow
 def test_a_round_leaves_all_data_and_the_undo_history_as_without_live(live: Live) -> None:
     compare(live, ROUND, 0)
 

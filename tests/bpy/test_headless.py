@@ -16,54 +16,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.plain.checkpoints import make_sd15
+from tests.bpy.headless_rig import PATIENCE, ROOT, SIZE, make_files, run
 from tests.plain.server.rig import Spawned
 
-ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 300.0
-"""How long a run may take, in seconds: for a machine that is busy, not a claim about speed."""
-SIZE = 64
 SERVERS = ("wire", "queue", "engine", "upload", "encode", "depth", "step", "step 1", "decode", "download", "reply")
-BUILD = """
-import os, sys, bpy
-bpy.ops.wm.read_factory_settings(use_empty=True)
-scene = bpy.context.scene
-def box(name, x, colour):
-    bpy.ops.mesh.primitive_cube_add(location=(x, 0, 1))
-    bpy.context.object.name = name
-    material = bpy.data.materials.new(name)
-    material.diffuse_color = (*colour, 1)
-    bpy.context.object.data.materials.append(material)
-kind, path = sys.argv[1:]
-if kind != "empty":
-    box("red", -2, (1, 0, 0)); box("blue", 2, (0, 0, 1))
-if kind == "camera":
-    camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
-    scene.collection.objects.link(camera)
-    scene.camera = camera
-    camera.rotation_euler = (1.5708, 0, 0)
-    for frame, y in ((1, -10), (3, -20)):
-        camera.location = (0, y, 1)
-        camera.keyframe_insert("location", frame=frame)
-if kind == "empty":
-    scene.collection.objects.link(bpy.data.objects.new("nothing to see", bpy.data.meshes.new("no vertices")))
-bpy.ops.wm.save_as_mainfile(filepath=path)
-sys.stdout.flush()
-os._exit(0)
-"""
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the .blend files and the checkpoint of these tests."""
-    folder = tmp_path_factory.mktemp("headless")
-    (folder / "build.py").write_text(BUILD)
-    for kind in ("camera", "boxes", "empty"):
-        command = [sys.executable, str(folder / "build.py"), kind, str(folder / f"{kind}.blend")]
-        subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
+    folder = make_files(tmp_path_factory.mktemp("headless"), "camera", "boxes", "empty")
     (folder / "text.blend").write_text("this is no .blend file")
     (folder / "cut.blend").write_bytes((folder / "boxes.blend").read_bytes()[:5000])
-    make_sd15(folder / "model", lora="diffusers")
     return folder
 
 
@@ -73,20 +37,6 @@ def server(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[li
     folder = tmp_path_factory.mktemp("server")
     with Spawned(folder, "--model", str(files / "model"), "--device", "cpu") as running:
         yield ["--server", running.listening()["url"], "--token-file", str(folder / "token")]
-
-
-def start(*arguments: object, cwd: Path = ROOT) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "addon", *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def run(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    process = start(*arguments, cwd=cwd)
-    out, err = process.communicate(timeout=PATIENCE)
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 def read(path: Path) -> np.ndarray:
@@ -148,46 +98,6 @@ def test_an_orbit_leaves_drafts_pictures_sheet_animation_and_report(files: Path,
     assert 0 < report["overhead_ms"]["p50"] <= report["overhead_ms"]["p95"] and report["overhead_ms"]["frames"] <= 8
     assert report["settings"]["prompts"] == ["a castle", "ice"] and report["settings"]["size"] == SIZE
     assert report["versions"]["blender"] and report["versions"]["torch"] and report["device"]["drawing"]
-
-
-def test_planes_say_where_everything_is_and_only_some_views_are_taken(
-    files: Path, server: list[str], tmp_path: Path
-) -> None:
-    command = [files / "boxes.blend", "--prompt", "a castle", "--orbit", "8", "--size", SIZE, "--steps", "1", *server]
-    (tmp_path / "planes_007.npz").write_bytes(b"")  # of a longer run before
-    done = run(*command, "--only", "2:3", "--planes", "--out", tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert {path.name for path in tmp_path.iterdir() if "_" in path.name} == {
-        f"{kind}_00{index}.{end}"
-        for kind, end in (("draft", "png"), ("picture", "png"), ("planes", "npz"))
-        for index in (0, 1)
-    }
-    views = []
-    for index in (0, 1):
-        with np.load(tmp_path / f"planes_00{index}.npz") as file:
-            planes = dict(file)
-        assert [planes[name].dtype for name in ("inverse_depth", "ids", "normals")] == [np.uint16, np.uint16, np.uint8]
-        assert planes["view"].shape == planes["projection"].shape == (4, 4)
-        shown = planes["ids"] > 0
-        assert shown.any() and (shown == (planes["inverse_depth"] > 0)).all()
-        assert (planes["normals"].any(-1) == shown).all()
-        for number, world in zip(planes["object_ids"], planes["object_matrices"], strict=True):
-            local = places(planes, planes["ids"] == number) @ np.linalg.inv(world).T
-            assert np.abs(local[:, :3]).max() == pytest.approx(1, abs=0.02), "on the sides of a cube of side 2"
-        views.append(planes["view"])
-    step = np.degrees(np.arccos(np.clip((np.trace(views[0][:3, :3] @ views[1][:3, :3].T) - 1) / 2, -1, 1)))
-    assert step == pytest.approx(45), "an eighth of a turn"
-
-
-def places(planes: dict[str, np.ndarray], where: np.ndarray) -> np.ndarray:
-    """The places in the world of the pixels ``where``, N x 4, in perspective."""
-    row, column = np.nonzero(where)
-    distance = 65535 * planes["near"] / planes["inverse_depth"][row, column]
-    projection = planes["projection"]
-    x = ((column + 0.5) * 2 / SIZE - 1 + projection[0, 2]) / projection[0, 0]
-    y = (1 - (row + 0.5) * 2 / SIZE + projection[1, 2]) / projection[1, 1]
-    seen = np.stack([x * distance, y * distance, -distance, np.ones(len(row))], 1)
-    return seen @ np.linalg.inv(planes["view"]).T
 
 
 def is_colour(draft: np.ndarray, channel: int) -> np.ndarray:

@@ -174,6 +174,11 @@ class OfflineScene:
             self._display = Display()
         self._display.show(picture)
 
+    @property
+    def frames_a_second(self) -> float:
+        """Of the scene's animation."""
+        return float(self._scene.render.fps / self._scene.render.fps_base)
+
     def about(self) -> dict[str, str]:
         """The version of Blender, and what it draws with."""
         return {"version": bpy.app.version_string, "renderer": gpu.platform.renderer_get()}

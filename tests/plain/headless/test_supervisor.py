@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from addon.headless.supervisor import DRAWING, OPENING, STAGE, crash, mark
+from addon.headless import supervisor
+from addon.headless.supervisor import DRAWING, OPENING, STAGE, crash, main, mark
 
 SCENE = Path("town.blend")
 
@@ -61,3 +62,49 @@ def test_a_child_whose_parent_is_gone_is_interrupted(tmp_path: Path) -> None:
         assert process.stdout.readline() == "ready\n"
         process.kill()
         assert process.stdout.readline() == "ended\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the child is a shell script")
+@pytest.mark.parametrize("ends, status, words", [("kill -SEGV $$", 2, "damaged"), ("exit 130", 130, "")])
+def test_a_crash_while_opening_is_one_line_and_exit_2(
+    ends: str,
+    status: int,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    child = tmp_path / "python"
+    child.write_text(f'#!/bin/sh\nprintf {OPENING} > "${STAGE}"\n{ends}\n')
+    child.chmod(0o755)
+    monkeypatch.setattr(supervisor.sys, "executable", str(child))
+    assert main(["town.blend", "--prompt", "x", "--orbit", "1", "--out", str(tmp_path / "out")]) == status
+    said = capsys.readouterr().err
+    assert words in said and said.count("\n") == bool(words)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are passed on to a session of its own")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_are_passed_on(number: int, tmp_path: Path) -> None:
+    child = tmp_path / "python"
+    traps = "trap 'echo INT; exit 130' INT\ntrap 'echo TERM; exit 130' TERM\n"
+    child.write_text(f"#!/bin/sh\n{traps}echo ready\nwhile :; do sleep 0.05; done\n")
+    child.chmod(0o755)
+    code = f"import sys; sys.executable = {str(child)!r}; from addon.headless.supervisor import main; sys.exit(main())"
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "town.blend",
+        "--prompt",
+        "x",
+        "--orbit",
+        "1",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        assert process.stdout.readline().strip() in signal.Signals(number).name
+        assert process.wait() == 130
