@@ -10,6 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from addon.problems import Problem
+from addon.problems.serving import ModelMissing
+from addon.problems.words import remedy, sentence
 from addon.version import VERSION
 
 from .catalogue import Catalogue
@@ -103,9 +106,20 @@ def parse(arguments: Sequence[str] | None) -> tuple[Config, int | None]:
             given.log_level,
         )
         Catalogue(config.models_dir).check(config.model)
-    except (ValueError, EngineError) as error:
+    except ValueError as error:
         parser.error(str(error))
+    except EngineError as error:
+        parser.error(_words_for_the_console(error.problem))
     return config, given.exit_with_parent
+
+
+def _words_for_the_console(problem: Problem) -> str:
+    if isinstance(problem, ModelMissing):  # here it may be a path, too
+        return (
+            f"model is {problem.model!r}, but there is neither such a path nor such a name: choose one of "
+            f"{problem.known}, or give a diffusers folder or a .safetensors file"
+        )
+    return f"{sentence(problem)} {remedy(problem)}"
 
 
 def load_from(config: Config) -> Load:

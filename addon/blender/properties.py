@@ -31,10 +31,10 @@ MAX_PROMPT = 4000
 class DraftglassLora(bpy.types.PropertyGroup):
     """A LoRA of the scene's; ``name`` is that of the server's list."""
 
-    use: BoolProperty(name="Use", description="Whether this LoRA acts", default=True)
+    use: BoolProperty(name="Use", description="Whether this LoRA is used", default=True)
     weight: FloatProperty(
         name="Weight",
-        description="How strongly this LoRA acts; below 0 the opposite",
+        description="How strongly this LoRA is applied; below 0 does the opposite",
         default=1.0,
         min=-2.0,
         max=2.0,
@@ -53,7 +53,7 @@ class DraftglassModels(bpy.types.PropertyGroup):
         maxlen=200,
     )
     loras: CollectionProperty(
-        name="LoRAs", description="What acts on the picture beside the model's own", type=DraftglassLora
+        name="LoRAs", description="LoRAs that shape the picture in addition to the model's own", type=DraftglassLora
     )
 
 
@@ -69,14 +69,14 @@ class DraftglassSettings(bpy.types.PropertyGroup):
     )
     negative_prompt: StringProperty(
         name="Negative Prompt",
-        description="What the picture should not show; acts only with a guidance above 1",
+        description="What the picture should not show; only takes effect with a guidance above 1",
         default="",
         maxlen=MAX_PROMPT,
         options={"TEXTEDIT_UPDATE"},
     )
     strength: FloatProperty(
         name="Strength",
-        description="How far the picture may leave the viewport's colours: 1 takes only the scene's shapes",
+        description="How far the picture may depart from the viewport's colours; at 1, only the scene's shapes count",
         default=0.9,
         min=0.05,
         max=1.0,
@@ -85,7 +85,7 @@ class DraftglassSettings(bpy.types.PropertyGroup):
     )
     steps: IntProperty(
         name="Steps",
-        description="Denoising steps while the view changes: fewer are faster, more are cleaner",
+        description="Denoising steps while the view changes: fewer is faster, more is cleaner",
         default=2,
         min=1,
         max=20,
@@ -93,7 +93,7 @@ class DraftglassSettings(bpy.types.PropertyGroup):
     )
     settle: BoolProperty(
         name="Settle When Still",
-        description="Once the view rests, make one more picture of it with more steps",
+        description="Once the view is at rest, make one more picture of it with more steps",
         default=True,
     )
     settle_steps: IntProperty(
@@ -106,7 +106,7 @@ class DraftglassSettings(bpy.types.PropertyGroup):
     )
     guidance: FloatProperty(
         name="Guidance",
-        description="How closely to follow the prompt; 1 is off and twice as fast. LCM models want at most 2",
+        description="How closely to follow the prompt; 1 is off and twice as fast. LCM models work best at 2 or below",
         default=1.0,
         min=1.0,
         max=15.0,
@@ -128,7 +128,7 @@ class DraftglassSettings(bpy.types.PropertyGroup):
     )
     size: IntProperty(
         name="Size",
-        description="The longer side of the picture in pixels; the model is fastest at the size that it was made for",
+        description="The longer side of the picture in pixels; the model works best at the size that it was made for",
         default=256,
         min=64,
         max=2048,
@@ -148,7 +148,7 @@ class DraftglassSettings(bpy.types.PropertyGroup):
         step=64,
         subtype="PIXEL",
     )
-    aspect: EnumProperty(name="Aspect", description="Which proportions the picture has", items=ASPECTS)
+    aspect: EnumProperty(name="Aspect", description="The proportions of the picture", items=ASPECTS)
     depth_weight: FloatProperty(
         name="Depth",
         description="How closely the picture keeps to the scene's shapes; 0 sends no depth",

@@ -19,7 +19,7 @@ from PIL import Image
 
 from .arguments import Options
 from .plan import Shot
-from .run import Shown
+from .run import ShotResult
 
 RECORD = "film.jsonl"
 ELSEWHERE = frozenset("scene out frames orbit only animation video server token_file device prompts".split())
@@ -48,7 +48,7 @@ class Film:
         """Read what earlier runs left in both folders. Raises OSError."""
         self._folder, self._settings = unfinished, settings_of(options)
         self._digits = max(3, len(str(len(planned) - 1)))
-        self.there: dict[int, Shown] = {}
+        self.there: dict[int, ShotResult] = {}
         # Planes are written from what was captured, so a film with planes is made in one go.
         for place in () if options.planes else (folder, unfinished):
             self._read(place, planned)
@@ -57,7 +57,7 @@ class Film:
         for shown in self.there.values():
             self.add(shown)
 
-    def add(self, shown: Shown) -> None:
+    def add(self, shown: ShotResult) -> None:
         """Keep a frame as it comes. Raises OSError."""
         new = not (self._folder / RECORD).exists()
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ class Film:
             for line in ([self._settings] if new else []) + [line_of(shown.shot, name)]:
                 file.write(json.dumps(line) + "\n")
 
-    def finish(self, folder: Path, made: Iterable[Shown]) -> None:
+    def finish(self, folder: Path, made: Iterable[ShotResult]) -> None:
         """Write the record of a whole film to ``folder``, and remove what was kept on the way. Raises OSError."""
         lines = [self._settings, *(line_of(shown.shot, f"{shown.shot.index:0{self._digits}}") for shown in made)]
         (folder / RECORD).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
@@ -91,7 +91,7 @@ class Film:
                 if name is not None:
                     with contextlib.suppress(OSError):
                         pixels = [_pixels(folder / f"{kind}_{name}.png") for kind in KINDS]
-                        self.there[shot.index] = Shown(shot, *pixels, times={})
+                        self.there[shot.index] = ShotResult(shot, *pixels, times={})
 
 
 def _lines(text: str) -> list[Any]:
@@ -105,7 +105,7 @@ def _lines(text: str) -> list[Any]:
     return lines or [{}]
 
 
-def write_video(target: Path, shown: Sequence[Shown], fps: float, encoder: Sequence[str]) -> None:
+def write_video(target: Path, shown: Sequence[ShotResult], fps: float, encoder: Sequence[str]) -> None:
     """Write the pictures to ``target`` by ``encoder``, a command that is given the path of its list.
 
     Raises OSError, with the encoder's last words, where it fails.

@@ -23,7 +23,7 @@ from .output import UNFINISHED, keep, prepare, write, writing
 from .plan import Shot, shots
 from .report import report
 from .run import Outcome, Run, wait_until_live
-from .server import OwnServer
+from .server import TemporaryServer
 from .supervisor import DRAWING, OPENING, end_with_parent, mark
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def serving(options: Options) -> Iterator[tuple[Address, Callable[[], None]]]:
         except AddressError as error:
             raise HeadlessError(sentence(error.problem)) from None
         return
-    with OwnServer(options.model, options.device) as own:
+    with TemporaryServer(options.model, options.device) as own:
         yield own.address(), own.check
 
 

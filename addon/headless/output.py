@@ -16,7 +16,7 @@ from .arguments import Options
 from .errors import HeadlessError
 from .planes import write_planes
 from .report import table
-from .run import Shown
+from .run import ShotResult
 from .sheet import animation, contact_sheet
 
 UNFINISHED = "unfinished"
@@ -24,7 +24,7 @@ UNFINISHED = "unfinished"
 _OURS = re.compile(r"(draft|picture)_(\d{3,})\.png|planes_(\d{3,})\.npz")
 
 
-def write(folder: Path, shown: Sequence[Shown], made: dict[str, Any], options: Options) -> None:
+def write(folder: Path, shown: Sequence[ShotResult], made: dict[str, Any], options: Options) -> None:
     """Write drafts, pictures, sheet, the report ``made`` and, if asked for, the animation; print where it all is."""
     with writing(folder):
         names = write_pictures(folder, shown, len(shown))
@@ -40,7 +40,7 @@ def write(folder: Path, shown: Sequence[Shown], made: dict[str, Any], options: O
     print(f" and {len(shown)} drafts and pictures")
 
 
-def keep(folder: Path, made: Sequence[Shown], planned: int) -> None:
+def keep(folder: Path, made: Sequence[ShotResult], planned: int) -> None:
     """Write what a run made of ``planned`` shots before it broke off, and say where: it may have taken hours."""
     if not made:
         return
@@ -51,7 +51,7 @@ def keep(folder: Path, made: Sequence[Shown], planned: int) -> None:
     print(f"python -m addon: {len(made)} of {planned} pictures were made and are in {folder}", file=sys.stderr)
 
 
-def write_pictures(folder: Path, made: Sequence[Shown], planned: int) -> set[str]:
+def write_pictures(folder: Path, made: Sequence[ShotResult], planned: int) -> set[str]:
     """Write draft, picture and, if asked for, planes of each of ``made``; return the files' names. Raises OSError."""
     digits = max(3, len(str(planned - 1)))
     names = set()

@@ -13,7 +13,7 @@ from ..live.statistics import is_step
 from ..version import VERSION
 from ..wire import PROTOCOL
 from .arguments import Options
-from .run import HEARTBEAT, PACING, Outcome, Shown
+from .run import HEARTBEAT, PACING, Outcome, ShotResult
 
 STAGES = {
     "capture": "draw and read back the view",
@@ -59,7 +59,7 @@ def _in_order(name: str) -> tuple[str, int]:
     return ("step", int(name[5:])) if is_step(name) else (name, 0)
 
 
-def overhead(shown: Sequence[Shown]) -> dict[str, float]:
+def overhead(shown: Sequence[ShotResult]) -> dict[str, float]:
     """p50 and p95 of all of a frame's way but queue, engine and Blender's own drawing, and of how many ``frames``.
 
     Of those whose picture did not come while the next view was being drawn: they would hold some of that drawing.

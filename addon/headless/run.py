@@ -47,7 +47,7 @@ class Draft(Protocol):
 
 
 @dataclass(eq=False)
-class Shown:
+class ShotResult:
     """A shot with its draft and its picture, uint8 H x W x 3 each, and the milliseconds of its way by stage.
 
     ``behind``: the next view was just being drawn, so the picture may have waited for Blender's own drawing of that.
@@ -66,7 +66,7 @@ class Shown:
 class Outcome:
     """What a run gave. ``seconds``: from the first capture to the last picture shown."""
 
-    shown: list[Shown] = field(default_factory=list)
+    shown: list[ShotResult] = field(default_factory=list)
     seconds: float = 0.0
     sent: int = 0
     dropped: int = 0
@@ -75,7 +75,7 @@ class Outcome:
     bytes_sent: int = 0
     bytes_received: int = 0
     reconnections: int = 0
-    keep: Callable[[Shown], None] | None = None
+    keep: Callable[[ShotResult], None] | None = None
     """Told of each picture as it comes."""
 
 
@@ -207,7 +207,7 @@ class Run:
         ways = {name: self._loop.statistics.newest[name] for name in WAYS if name in self._loop.statistics.newest}
         times = {**picture.timings, **ways, **ours}
         planes = frame.draft if self._options.planes else None
-        shown = Shown(frame.shot, frame.draft.image, np.array(picture.image), times, self._has_drawn, planes)
+        shown = ShotResult(frame.shot, frame.draft.image, np.array(picture.image), times, self._has_drawn, planes)
         self.outcome.shown.append(shown)
         if self.outcome.keep is not None:
             self.outcome.keep(shown)

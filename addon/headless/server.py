@@ -26,7 +26,7 @@ START_SECONDS = 120.0
 STOP_SECONDS = 4.0
 
 
-class OwnServer:
+class TemporaryServer:
     """``python -m server`` as a child process, with a token file and a log in a folder that only we can read."""
 
     def __init__(self, model: str, device: str, *more: str) -> None:
@@ -90,7 +90,7 @@ class OwnServer:
                 self._process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def __enter__(self) -> OwnServer:
+    def __enter__(self) -> TemporaryServer:
         """Return itself."""
         return self
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from .plan import evenly
-from .run import Shown
+from .run import ShotResult
 
 COLUMNS = 6
 CELL = 256
@@ -22,7 +22,7 @@ FRAMES_A_SECOND = 12
 QUALITY = 82
 
 
-def contact_sheet(shown: Sequence[Shown], moved: str = "") -> Image.Image:
+def contact_sheet(shown: Sequence[ShotResult], moved: str = "") -> Image.Image:
     """Each prompt with its drafts above their pictures, ``COLUMNS`` views at most, evenly spread.
 
     ``moved``: the name of the object that moves half way, written above the views that have it so.
@@ -49,7 +49,7 @@ def contact_sheet(shown: Sequence[Shown], moved: str = "") -> Image.Image:
     return sheet
 
 
-def animation(shown: Sequence[Shown], path: Path) -> None:
+def animation(shown: Sequence[ShotResult], path: Path) -> None:
     """Write ``path`` (.webp): each draft beside its picture under its prompt, 12 frames a second, for ever."""
     frames = []
     for one in shown:

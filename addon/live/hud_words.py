@@ -1,4 +1,4 @@
-"""What the display over the picture says, from plain values. Standard library only; no bpy."""
+"""The words of the heads-up display, from plain values. Standard library only; no bpy."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def status(facts: Facts) -> Status:
         return Status(f"Settling: step {facts.step} of {facts.steps}", part, BUSY)
     if facts.old:
         at = f": step {facts.step} of {facts.steps}" if facts.steps else ""
-        return Status(f"Old picture, a new one is being made{at}", part, OLD)
+        return Status(f"Outdated picture, making a new one{at}", part, OLD)
     if facts.steps:
         return Status("Following", None, BUSY)
     return Status("Settled" if facts.settled else "At rest", None, CALM)

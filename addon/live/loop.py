@@ -16,7 +16,7 @@ from ..wire import Dropped, Failure, Message, ModelProgress, Models, Picture, Pr
 from ..wire.models import ModelMessage
 from .budget import Budget
 from .channel import Channel
-from .model_wishes import Wishes
+from .model_wishes import ModelWishes
 from .pace import Pace, Want
 from .reports import Reports, problem_of
 from .statistics import Statistics, Times
@@ -56,7 +56,7 @@ class LiveLoop:
         """Name and version of the server, once it has said so."""
         self.model = ""
         self._client = client
-        self._wishes = Wishes()
+        self._wishes = ModelWishes()
         self._clock = clock
         self._pace = Pace(rest, budget)
         self._link: Channel | None = None

@@ -1,4 +1,4 @@
-"""Wishes about models and what the server says of them. No bpy, no I/O of its own, nothing that waits."""
+"""Requests about models, and what the server answers. No bpy, no I/O of its own, nothing that waits."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ..wire import Failure, ListModels, Message, ModelProgress, Models, Upload
 from ..wire.models import MAX_ENTRIES, ModelMessage
 
 MOST_UNTOLD = 32
-"""Wishes that wait for a connection; of more the oldest are forgotten."""
+"""ModelWishes that wait for a connection; of more the oldest are forgotten."""
 
 
-class Wishes:
+class ModelWishes:
     """What the server is told about models, over as many connections as it takes, and its newest answers."""
 
     def __init__(self) -> None:

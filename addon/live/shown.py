@@ -22,7 +22,7 @@ class Origin:
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class ShownPicture:
     """``image``: uint8, H x W x 3, sRGB, top row first. ``request``: what was sent for it, draft included.
 
     ``model`` and ``server``: as the server named itself. ``at``: seconds since 1970 at which it was shown.

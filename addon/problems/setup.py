@@ -22,7 +22,7 @@ class SetUpOutdated(Problem):
 
 @dataclass(frozen=True)
 class SetUpUnfinished(Problem):
-    """A set-up was interrupted."""
+    """A setup was interrupted."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class NoRoom(Problem):
 
 @dataclass(frozen=True)
 class DiskFull(Problem):
-    """The disk became full during the set-up."""
+    """The disk became full during the setup."""
 
     place: str
 

@@ -37,7 +37,7 @@ class ServerState(StrEnum):
 
 
 class SetUpState(StrEnum):
-    """One set-up of the server's environment."""
+    """One setup of the server's environment."""
 
     RUNNING = "running"
     CANCELLING = "cancelling"
@@ -47,7 +47,7 @@ class SetUpState(StrEnum):
 
 
 class SetUpPhase(StrEnum):
-    """What the set-up wants of a person."""
+    """What the setup wants of a person."""
 
     IDLE = "idle"
     CHECKING = "checking"

@@ -1,4 +1,4 @@
-"""The environment's folder: whether it is whole, of which version, how it is removed. Standard library only; no bpy.
+"""The environment's folder: whether it is complete, of which version, how it is removed. Standard library only; no bpy.
 
 ``.version`` in it says "incomplete" from before its first file until after its last check.
 """
@@ -90,7 +90,7 @@ def write(folder: Path, **values: str) -> None:
 
 
 def others(home: Path, folder: Path) -> list[Path]:
-    """The environments beside ``folder``: of earlier versions, or left by a set-up that was killed."""
+    """The environments beside ``folder``: of earlier versions, or left by a setup that was killed."""
     with contextlib.suppress(OSError):
         return [other for other in environments(home).iterdir() if other.is_dir() and other != folder]
     return []
@@ -111,7 +111,7 @@ def remove_all(home: Path) -> bool:
     """Take all environments away; False while another process sets one up. Raises OSError, as on Windows in use.
 
     They are out of the way at once; their files, which are gigabytes, are deleted by a thread. What is left when that
-    is cut off goes with the next set-up.
+    is cut off goes with the next setup.
     """
     with alone(home) as mine:
         if not mine:
@@ -139,7 +139,7 @@ def rename(folder: Path, to: Path) -> None:
 
 
 def _insist(action: Callable[[], object], tries: int = 5) -> None:
-    """Do it; a scanner of viruses may have a file open for a moment, and a server ends a moment after it is asked."""
+    """Do it; antivirus software may have a file open for a moment, and a server ends a moment after it is asked."""
     for left in reversed(range(tries)):
         try:
             action()
@@ -154,7 +154,7 @@ def _insist(action: Callable[[], object], tries: int = 5) -> None:
 
 @contextlib.contextmanager
 def alone(home: Path) -> Iterator[bool]:
-    """Hold the lock of all set-ups in ``home``; says False when another process holds it. Raises OSError."""
+    """Hold the lock of all setups in ``home``; says False when another process holds it. Raises OSError."""
     environments(home).mkdir(parents=True, exist_ok=True)
     with open(environments(home) / "lock", "ab") as file:
         try:

@@ -1,4 +1,4 @@
-"""Starts the steps of a set-up and follows them. Standard library only; no bpy; nothing here waits."""
+"""Starts the steps of a setup and follows them. Standard library only; no bpy; nothing here waits."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class Detection:
 
 
 class SetUp:
-    """One set-up under way. Call :meth:`poll` from time to time.
+    """One setup under way. Call :meth:`poll` from time to time.
 
     ``fraction``: 0 to 1. ``words``, ``detail``: what it is doing. ``problem``: why it failed. ``log``: the file with
     pip's own words.

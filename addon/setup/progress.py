@@ -1,4 +1,4 @@
-"""How far a set-up is and how long it will take. Standard library only; no bpy, no I/O, a clock as argument."""
+"""How far a setup is and how long it will take. Standard library only; no bpy, no I/O, a clock as argument."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WINDOW = 20.0
 
 
 class Progress:
-    """The whole set-up as one fraction that never falls, and the seconds left by the pace of late."""
+    """The whole setup as one fraction that never falls, and the seconds left by the pace of late."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock

@@ -1,4 +1,4 @@
-"""Whether a process does anything: how a server that hangs is told from one that is busy. Standard library only."""
+"""Whether a process is doing anything: tells a hung server from a busy one. Standard library only."""
 
 from __future__ import annotations
 

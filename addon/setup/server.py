@@ -26,7 +26,7 @@ SOUND_AFTER = 60.0
 TRIES = 3
 """Starts that may end before the server says its address; then a person has to look."""
 START_SECONDS = 180.0
-"""Until the address must be said; a cold disk and a scanner of viruses take most of it."""
+"""Until the address must be said; a cold disk and antivirus software take most of it."""
 STOP_SECONDS = 4.0
 LOGS_KEPT = 5
 LONGEST_LOG = 2_000_000

@@ -53,7 +53,7 @@ class Cancelled(Exception):
 
 
 class Steps:
-    """One set-up from the first folder to the last check; ``say`` takes each event, a dictionary of plain values.
+    """One setup from the first folder to the last check; ``say`` takes each event, a dictionary of plain values.
 
     :meth:`cancel` may be called from another thread. After any failure the environment's folder is as it was before:
     gone, or the one that was complete.
@@ -81,7 +81,7 @@ class Steps:
                 with _rolled_back(folder):
                     self._make(folder)
                 for other in folders.others(self._plan.home, folder):
-                    with contextlib.suppress(OSError):  # in use by another Blender: the next set-up removes it
+                    with contextlib.suppress(OSError):  # in use by another Blender: the next setup removes it
                         folders.remove(other)
         except OSError as error:
             raise self._from_os(error) from error
@@ -289,7 +289,7 @@ def _rolled_back(folder: Path) -> Iterator[None]:
     except BaseException:
         with contextlib.suppress(OSError):  # then .version still says incomplete
             folders.remove(folder)
-            if folders.is_complete(aside):  # also that of a set-up that was killed before
+            if folders.is_complete(aside):  # also that of a setup that was killed before
                 folders.rename(aside, folder)
         raise
 

@@ -1,4 +1,4 @@
-"""Planes made small for a slow link: JPEG for pictures, packed differences for all else. numpy and simplejpeg; no I/O.
+"""Planes compressed for a slow link: JPEG for pictures, packed differences for all else. numpy and simplejpeg; no I/O.
 
 Measured at 512 x 512 on one core: JPEG 0.8 ms each way, 40 kB for 786 kB. PNG's way (differences, zlib) would take
 25 to 50 ms for 210 to 270 kB. Depth keeps 12 of its 16 bits, exactly: 1.2 ms and 20 kB for 524 kB, where all 16 bits

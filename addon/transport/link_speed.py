@@ -1,4 +1,4 @@
-"""How fast the link is, told at its beginning. No bpy, no I/O of its own, nothing that waits; time is an argument.
+"""Measures the link's speed as a connection begins. No bpy, no I/O of its own, nothing that waits; time is an argument.
 
 One message goes there and back, then many at once, a frame's worth, some times over: what the many take longer than
 the one is their bytes' time. Way there: the server says when it had read each, to which no heartbeat of ours adds

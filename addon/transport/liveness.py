@@ -1,4 +1,4 @@
-"""Whether the other end of a connection is there: when to ask, how long it owes an answer. No clock, no I/O."""
+"""Whether the other end of a connection is alive: when to ping it, how long it has owed an answer. No clock, no I/O."""
 
 from __future__ import annotations
 

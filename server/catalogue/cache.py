@@ -1,4 +1,4 @@
-"""The hub's cache on this machine: what is in it, whole or in part; checked, deleted, and held for one. No torch.
+"""The hub's cache on this machine: what is in it, complete or not; checking, deleting, locking. No torch.
 
 What another tool of the hub has downloaded lies there too, and is not downloaded again.
 """

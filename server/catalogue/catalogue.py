@@ -15,8 +15,8 @@ from ..config import EMBEDDED, MODELS, expanded
 from ..engine import EngineError, LoraFile, ModelSpec
 from ..engine.loading.files import read_json
 from ..engine.loading.inspection import OPTIONAL
-from .own import Own, Purpose, for_depth, named_lcm, own_files
-from .presets import Preset, read_presets
+from .own import Purpose, UserFile, for_depth, named_lcm, own_files
+from .presets import ModelPreset, read_presets
 from .records import Records
 
 NAMED = 20
@@ -35,7 +35,7 @@ class Catalogue:
     Files that another tool has are found through symbolic links in there, or by naming its folder.
     """
 
-    def __init__(self, folder: Path, presets: dict[str, Preset] | None = None) -> None:
+    def __init__(self, folder: Path, presets: dict[str, ModelPreset] | None = None) -> None:
         self.folder = folder
         self.presets = read_presets() if presets is None else presets
 
@@ -51,7 +51,7 @@ class Catalogue:
         presets = [self._preset_entry(preset) for preset in self.presets.values()]
         return (*presets, *self._own_entries())
 
-    def preset(self, name: str) -> Preset:
+    def preset(self, name: str) -> ModelPreset:
         """The preset ``name``. Raises UnknownModel."""
         if name not in self.presets:
             raise UnknownModel(ModelMissing(name, ", ".join(self.presets)))
@@ -81,7 +81,7 @@ class Catalogue:
         return (
             self.model(given)
             if path is None
-            else self._own_spec(Own(path.resolve().name if path.is_dir() else path.stem, "model", path))
+            else self._own_spec(UserFile(path.resolve().name if path.is_dir() else path.stem, "model", path))
         )
 
     def lora(self, name: str, weight: float) -> LoraFile:
@@ -92,13 +92,13 @@ class Catalogue:
             raise UnknownModel(LoraMissing(name, known))
         return LoraFile(own[name].path, weight)
 
-    def _own(self) -> dict[str, Own]:
+    def _own(self) -> dict[str, UserFile]:
         return own_files(self.folder, self.presets)
 
     def _model_names(self) -> str:
         return _some([*self.presets, *(name for name, one in self._own().items() if one.purpose == "model")])
 
-    def _preset_spec(self, preset: Preset) -> ModelSpec:
+    def _preset_spec(self, preset: ModelPreset) -> ModelSpec:
         if not preset.parts:
             return ModelSpec(MODELS / preset.name, name=preset.name)
         from . import pull
@@ -120,13 +120,13 @@ class Catalogue:
             preset.family,
         )
 
-    def _own_spec(self, own: Own) -> ModelSpec:
+    def _own_spec(self, own: UserFile) -> ModelSpec:
         """A checkpoint of the user's with what few steps and depth need, of their own or of what was pulled.
 
         Without it where the checkpoint itself cannot be used: loading it then says why.
         """
         path = own.path
-        family, wrong = own.look()
+        family, wrong = own.examine()
         if wrong or not family:
             return ModelSpec(path, name=own.name)
         pulled = self._pulled_for(family)
@@ -154,9 +154,9 @@ class Catalogue:
             return spec if found is None else replace(spec, ip_adapter=found.path)
         return spec
 
-    def _fitting(self, purpose: Purpose, family: str) -> list[Own]:
+    def _fitting(self, purpose: Purpose, family: str) -> list[UserFile]:
         """What the user has for ``purpose`` that can be used and was made for ``family``."""
-        return [one for one in self._own().values() if one.purpose == purpose and one.look() == (family, "")]
+        return [one for one in self._own().values() if one.purpose == purpose and one.examine() == (family, "")]
 
     def _pulled_for(self, family: str) -> dict[str, Path]:
         """Role -> where it lies, of the presets for ``family`` that were downloaded."""
@@ -180,7 +180,7 @@ class Catalogue:
                 borrowing.append(model)
         return borrowing
 
-    def _places(self, preset: Preset) -> dict[str, Path]:
+    def _places(self, preset: ModelPreset) -> dict[str, Path]:
         """Role -> folder (of a LoRA: file) in the hub's cache, of a preset; without those that are not there."""
         from . import cache, pull
 
@@ -193,7 +193,7 @@ class Catalogue:
 
     def _own_entries(self) -> list[Entry]:
         own = self._own().values()
-        looked = {one.name: one.look() for one in own}
+        looked = {one.name: one.examine() for one in own}
         lcm = {preset.family for preset in self.presets.values() if "lora" in self._places(preset)}
         lcm |= {looked[one.name][0] for one in own if one.purpose == "lora" and named_lcm(one.name)}
         entries = []
@@ -209,7 +209,7 @@ class Catalogue:
             entries.append(Entry(one.name, one.name, kind, family, where, not wrong, sentence=words[:LONGEST]))
         return entries
 
-    def _preset_entry(self, preset: Preset) -> Entry:
+    def _preset_entry(self, preset: ModelPreset) -> Entry:
         from . import pull
 
         here = pull.is_here(preset, self.records)

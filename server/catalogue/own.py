@@ -14,7 +14,7 @@ from addon.wire.models import MAX_NAME
 from ..engine import EngineError, ModelSpec
 from ..engine.loading.control_files import control_weights, ip_adapter_weights
 from ..engine.loading.files import PICKLES, read_json
-from ..engine.loading.inspection import LORA_NAMES, look
+from ..engine.loading.inspection import LORA_NAMES, inspect
 from ..engine.loading.recognise import FAMILIES, recognise
 
 Purpose = Literal["model", "lora", "control", "style"]
@@ -54,14 +54,14 @@ OTHER_CONTROLS = re.compile(
 
 
 @dataclass(frozen=True)
-class Own:
+class UserFile:
     """A file or diffusers folder of the user's, by the name that it has in the list."""
 
     name: str
     purpose: Purpose
     path: Path
 
-    def look(self) -> tuple[str, str]:
+    def examine(self) -> tuple[str, str]:
         """Its family ("" unknown), and why it cannot be used ("" when it can)."""
         try:
             if not self.path.is_dir():
@@ -71,13 +71,13 @@ class Own:
                 if self.purpose == "style":
                     ip_adapter_weights(self.path)
             elif self.purpose == "model":
-                look(ModelSpec(self.path))
+                inspect(ModelSpec(self.path))
             elif self.purpose == "control":
                 control_weights(self.path)
             else:
                 return "", "This is a folder of another kind of model: it belongs elsewhere."
             if self.purpose == "model" and not self.path.is_dir():
-                look(ModelSpec(self.path))
+                inspect(ModelSpec(self.path))
             return family_of(self.path), ""
         except (EngineError, OSError) as error:
             return "", _line(str(error))
@@ -90,12 +90,12 @@ class Own:
         return named_fast(self.path.name) or any((self.path / name).is_file() for name in LORA_NAMES)
 
 
-def own_files(folder: Path, taken: Collection[str] = ()) -> dict[str, Own]:
+def own_files(folder: Path, taken: Collection[str] = ()) -> dict[str, UserFile]:
     """What lies in ``folder``, models first, by names that differ from each other and from those that are ``taken``.
 
     A pickle is listed too, to be told what is wrong with it.
     """
-    found: dict[str, Own] = {}
+    found: dict[str, UserFile] = {}
     for root, purpose in _roots(folder):
         for path in _walk(root):
             inside = path.relative_to(root)
@@ -103,7 +103,7 @@ def own_files(folder: Path, taken: Collection[str] = ()) -> dict[str, Own]:
             if name in found or name in taken:
                 name = f"{name} ({purpose})"
             if len(name) <= MAX_NAME and name.isprintable():
-                found.setdefault(name, Own(name, purpose, path))
+                found.setdefault(name, UserFile(name, purpose, path))
     return dict(sorted(found.items(), key=lambda item: (_rank(item[1].purpose), item[0].lower())))
 
 
@@ -135,7 +135,7 @@ def named_lcm(name: str) -> bool:
     return any(word.lower().startswith("lcm") or word.lower().endswith("lcm") for word in WORDS.findall(name))
 
 
-def for_depth(controls: list[Own]) -> Own | None:
+def for_depth(controls: list[UserFile]) -> UserFile | None:
     """That of ``controls`` which takes depth, as far as their names tell."""
     named = [control for control in controls if "depth" in control.name.lower()]
     return next(iter([*named, *(each for each in controls if not OTHER_CONTROLS.search(each.name))]), None)

@@ -29,7 +29,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Preset:
+class ModelPreset:
     """A model with all that it needs. One without ``parts`` comes with the server."""
 
     name: str
@@ -59,16 +59,16 @@ class Preset:
         return int(self.memory_gb * GB)
 
 
-def read_presets(path: Path = FILE) -> dict[str, Preset]:
+def read_presets(path: Path = FILE) -> dict[str, ModelPreset]:
     """The presets in ``path``, by name, in the file's order. Raises ValueError where one of them is wrong."""
     with path.open("rb") as file:
         tables = tomllib.load(file)
     return {name: _preset(name, dict(table), path) for name, table in tables.items()}
 
 
-def _preset(name: str, table: dict[str, Any], path: Path) -> Preset:
+def _preset(name: str, table: dict[str, Any], path: Path) -> ModelPreset:
     try:
         parts = tuple(Part(**{**part, "files": tuple(part["files"])}) for part in table.pop("parts", []))
-        return Preset(name, **table, parts=parts)
+        return ModelPreset(name, **table, parts=parts)
     except (TypeError, KeyError, ValueError) as error:
         raise ValueError(f"preset {name!r} in {path}: {error}") from None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from . import cache, hub
 from .cache import HubError
-from .presets import GB, Preset
+from .presets import GB, ModelPreset
 from .records import Pulled, Records
 
 Report = Callable[[int, int, str], None]
@@ -23,7 +23,7 @@ class Outcome:
     size: int = 0
 
 
-def pull(preset: Preset, records: Records, report: Report, list_files: hub.ListFiles = hub.list_files) -> Outcome:
+def pull(preset: ModelPreset, records: Records, report: Report, list_files: hub.ListFiles = hub.list_files) -> Outcome:
     """Download what is missing of ``preset`` and check it. Raises HubError.
 
     What came before a failure, or before this process was killed, is kept, and is not fetched again. Where the pull is
@@ -100,7 +100,7 @@ def _writing() -> AbstractContextManager[None]:
     return cache.alone("records", lambda: None)
 
 
-def _check_space(preset: Preset, missing: list[Pulled]) -> None:
+def _check_space(preset: ModelPreset, missing: list[Pulled]) -> None:
     left = sum(file.size for file in missing)
     left -= sum(path.stat().st_size for file in missing if file.sha256 and (path := cache.partial_path(file)).exists())
     if missing and left > (free := cache.free_bytes()):
@@ -110,7 +110,7 @@ def _check_space(preset: Preset, missing: list[Pulled]) -> None:
         )
 
 
-def verify(preset: Preset, records: Records, report: Report) -> Outcome:
+def verify(preset: ModelPreset, records: Records, report: Report) -> Outcome:
     """Compare the files of ``preset`` with their checksums; those that differ are deleted. Raises HubError then."""
     if not preset.parts:
         return Outcome(f"{preset.name} comes with Draftglass: there is nothing to check")
@@ -136,7 +136,7 @@ def verify(preset: Preset, records: Records, report: Report) -> Outcome:
     return Outcome(f"{preset.title} is whole: {len(files)} files as their publishers made them", total)
 
 
-def remove(preset: Preset, records: Records) -> Outcome:
+def remove(preset: ModelPreset, records: Records) -> Outcome:
     """Delete what was fetched for ``preset`` and no other model needs. Raises HubError where there is nothing."""
     if not preset.parts:
         raise HubError(f"{preset.name} comes with Draftglass and cannot be removed")
@@ -151,7 +151,7 @@ def remove(preset: Preset, records: Records) -> Outcome:
     return Outcome(f"{preset.title} is removed", size)
 
 
-def files_of(preset: Preset, records: Records) -> tuple[Pulled, ...]:
+def files_of(preset: ModelPreset, records: Records) -> tuple[Pulled, ...]:
     """The files of ``preset``, as they were pulled, or as another program has left all of them in the cache."""
     if known := records.read(preset.name):
         return known
@@ -159,13 +159,13 @@ def files_of(preset: Preset, records: Records) -> tuple[Pulled, ...]:
     return tuple(file for part in parts for file in part) if all(parts) else ()
 
 
-def is_here(preset: Preset, records: Records) -> bool:
+def is_here(preset: ModelPreset, records: Records) -> bool:
     """Whether every file of ``preset`` lies in the cache, whole."""
     files = files_of(preset, records) if preset.parts else ()
     return not preset.parts or (bool(files) and all(cache.local_path(file) is not None for file in files))
 
 
-def _listed(preset: Preset, records: Records, list_files: hub.ListFiles) -> list[Pulled]:
+def _listed(preset: ModelPreset, records: Records, list_files: hub.ListFiles) -> list[Pulled]:
     """The files of ``preset``, from the hub; offline from the record, when all of them are here."""
     try:
         return [file for part in preset.parts for file in list_files(part)]

@@ -1,4 +1,4 @@
-"""A small cache that forgets what was not used for longest. Standard library only."""
+"""A small cache that drops what has gone unused for longest. Standard library only."""
 
 from __future__ import annotations
 

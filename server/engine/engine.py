@@ -31,7 +31,7 @@ from .devices import Stopwatch, choose, cpu_threads, give_back_freed
 from .errors import EngineError
 from .images import Transfer
 from .loading.compatibility import check_request
-from .loading.inspection import look
+from .loading.inspection import inspect
 from .loading.load import Progress, load_parts
 from .loading.memory import check_memory, loading_dtype, shortage_told
 from .loading.parts import Parts
@@ -131,7 +131,7 @@ class StableDiffusionLcm:
         report(0.0, "looking at the model")
         spec = source if isinstance(source, ModelSpec) else ModelSpec(Path(source))
         place = choose(device, dtype)  # a wrong device is told at once, not after minutes of loading
-        files = look(spec)
+        files = inspect(spec)
         check_memory(files, place)
         with shortage_told(f"loading model {str(spec.base)!r}"):
             with quiet():
@@ -188,9 +188,9 @@ class StableDiffusionLcm:
         ``on_step(step, steps)`` is called with step 0 at the start and after each UNet call. The draft and its
         depth are stretched to the style's width and height. At strength 1 the draft's colours play no part.
         """
-        return self.render_together([request], on_step)[0]
+        return self.render_batch([request], on_step)[0]
 
-    def render_together(self, requests: Sequence[Request], on_step: OnStep | None = None) -> list[Rendered]:
+    def render_batch(self, requests: Sequence[Request], on_step: OnStep | None = None) -> list[Rendered]:
         """The pictures of ``requests``, with their UNet calls in one go. Raises EngineError.
 
         Their styles differ in nothing but words and seed, and all have depth or none. Otherwise as :meth:`render`;
@@ -275,7 +275,7 @@ class StableDiffusionLcm:
                 latent = pipeline.encode(image, style.height, style.width, recipe.signal, recipe.start)
         if near is not None:
             with watch.stage("depth"):
-                depth = pipeline.look(near, style.height, style.width, self._inputs.number(weight), rows)
+                depth = pipeline.encode_control(near, style.height, style.width, self._inputs.number(weight), rows)
         return recipe, latent, depth
 
     def _place(self, module: Any, dtype: torch.dtype | None = None) -> Any:

@@ -60,7 +60,7 @@ class Transfer:
         return self._buffers.get((name, shape), lambda: torch.empty(shape, dtype=dtype, pin_memory=pinned))
 
 
-def fit(planes: torch.Tensor, height: int, width: int) -> torch.Tensor:
+def resize_to(planes: torch.Tensor, height: int, width: int) -> torch.Tensor:
     """N x C x H x W float to N x C x height x width, filtered so that nothing aliases when it gets smaller."""
     if planes.shape[-2:] == (height, width):
         return planes
@@ -70,7 +70,7 @@ def fit(planes: torch.Tensor, height: int, width: int) -> torch.Tensor:
 def to_model(image: torch.Tensor, height: int, width: int, dtype: torch.dtype) -> torch.Tensor:
     """uint8 H x W x 3 to 1 x 3 x height x width in -1..1, channels last in memory."""
     planes = image.permute(2, 0, 1).unsqueeze(0).to(torch.float32)  # a view of H x W x 3: already channels last
-    return fit(planes, height, width).mul(1 / 127.5).sub(1).to(dtype, memory_format=torch.channels_last)
+    return resize_to(planes, height, width).mul(1 / 127.5).sub(1).to(dtype, memory_format=torch.channels_last)
 
 
 def from_model(decoded: torch.Tensor) -> torch.Tensor:

@@ -23,7 +23,7 @@ from ..serving.model_in_use import Engine, Load, OnProgress
 from ..serving.model_service import ModelService
 from ..serving.worker import Worker
 from .auth import Guard
-from .client_session import Session
+from .client_session import ClientSession
 
 STOP_SECONDS = 0.4
 """How long the end of the app waits for a frame under way; after that its process ends without it."""
@@ -46,7 +46,7 @@ class Model(BaseModel):
     loaded: bool
 
 
-class Models(BaseModel):
+class ModelList(BaseModel):
     """The model in use, once it is loaded, and those that can be had by ``--model``."""
 
     loaded: str | None
@@ -72,7 +72,7 @@ def create_app(config: Config, token: str, load: Load) -> FastAPI:
     called with host and port of a client, it ends that connection at once, unsent bytes or not.
     """
     metrics = Metrics()
-    sessions: set[Session] = set()
+    sessions: set[ClientSession] = set()
     loops: list[asyncio.AbstractEventLoop] = []
 
     def broadcast(_: Status) -> None:  # in the worker's thread
@@ -120,12 +120,12 @@ def create_app(config: Config, token: str, load: Load) -> FastAPI:
         )
 
     @routes.get("/models")
-    def models() -> Models:  # in a thread: it looks at files
+    def models() -> ModelList:  # in a thread: it looks at files
         loaded = worker.status.model if worker.status.state == "ready" else None
         names = [entry.name for entry in catalogue.entries() if entry.kind == "model" and entry.installed]
         if config.model not in names:
             names.append(config.model)
-        return Models(
+        return ModelList(
             loaded=loaded,
             available=[Model(name=name, loaded=loaded is not None and name == worker.model) for name in names],
         )
@@ -137,7 +137,7 @@ def create_app(config: Config, token: str, load: Load) -> FastAPI:
     @app.websocket("/live")
     async def live(socket: WebSocket) -> None:
         name = f"draftglass-server {VERSION}"
-        session = Session(socket, worker, metrics, name, model_service, lambda: app.state.cut(socket.client))
+        session = ClientSession(socket, worker, metrics, name, model_service, lambda: app.state.cut(socket.client))
         try:
             with metrics.clients.track_inprogress():
                 await session.run(lambda: sessions.add(session))

@@ -51,7 +51,7 @@ REFUSED = 4400
 """WebSocket close code: the client doesn't speak this protocol."""
 
 
-class Session:
+class ClientSession:
     """A connected client. ``run`` returns when it has left; from then on ``gone`` is true and it gets nothing.
 
     Two tasks: one reads requests into the client's mailbox, one sends what the outbox gives out. Neither waits

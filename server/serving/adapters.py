@@ -1,4 +1,4 @@
-"""What a style puts on the loaded model: LoRAs and a style picture. Standard library, numpy and the wire; no torch."""
+"""Applies a style's LoRAs and style picture to the loaded model. Standard library, numpy and the wire; no torch."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ FindLora = Callable[[str, float], LoraFile]
 """The file of a LoRA by its name in the list of models, with a weight. Raises EngineError when there is none."""
 
 
-class Dressable(Protocol):
+class TakesAdapters(Protocol):
     """An engine that can be given LoRAs and a style picture between two frames."""
 
     def use_loras(self, loras: tuple[LoraFile, ...]) -> None: ...
     def use_reference(self, image: NDArray[np.uint8] | None, weight: float = 1.0) -> None: ...
 
 
-class Outfit:
-    """Puts on an engine what each style asks for, and takes off what the next one doesn't. One engine's thread only."""
+class Adapters:
+    """Applies to an engine what each style asks for, and takes it back for the next. One engine's thread only."""
 
     def __init__(self, find: FindLora | None = None) -> None:
         self._find = find
@@ -34,20 +34,20 @@ class Outfit:
         self.clear()
 
     def clear(self) -> None:
-        """The engine is another one, which wears nothing yet."""
+        """The engine is another one, with no adapters applied yet."""
         self._loras = self._reference = False
 
-    def put_on(self, engine: Dressable, style: Style, picture: NDArray[np.uint8] | None) -> None:
-        """Dress ``engine`` for ``style``; ``picture``: its style picture, uint8 H x W x 3. Raises EngineError."""
+    def apply(self, engine: TakesAdapters, style: Style, picture: NDArray[np.uint8] | None) -> None:
+        """Give ``engine`` what ``style`` asks for. Raises EngineError. ``picture``: uint8 H x W x 3."""
         loras = self._resolve(style)
         if loras or self._loras:
             engine.use_loras(loras)
             self._loras = bool(loras)
         weight = 0.0 if style.reference is None else style.reference.weight
         if (picture is not None and weight > 0) or self._reference:
-            wears = picture is not None and weight > 0
-            engine.use_reference(picture if wears else None, weight)
-            self._reference = wears
+            is_wanted = picture is not None and weight > 0
+            engine.use_reference(picture if is_wanted else None, weight)
+            self._reference = is_wanted
 
     def _resolve(self, style: Style) -> tuple[LoraFile, ...]:
         wanted = [lora for lora in style.loras if lora.weight]

@@ -28,14 +28,14 @@ from addon.wire import Request, Status
 from addon.wire.messages import State
 
 from ..engine import EngineError
-from .adapters import Dressable
+from .adapters import TakesAdapters
 from .metrics import Metrics
 from .reports import problem_of, status_of
 
 OnStep = Callable[[int, int], None]
 
 
-class Rendered(Protocol):
+class EngineOutput(Protocol):
     """What an engine makes of a request: ``image`` uint8, H x W x 3, sRGB; ``timings`` in milliseconds by stage."""
 
     @property
@@ -44,15 +44,15 @@ class Rendered(Protocol):
     def timings(self) -> dict[str, float]: ...
 
 
-class Engine(Dressable, Protocol):
+class Engine(TakesAdapters, Protocol):
     """What the worker needs of an engine: loaded in any thread, then used in the worker's only."""
 
     @property
     def name(self) -> str: ...
     @property
     def memory_bytes(self) -> int: ...
-    def render(self, request: Request, on_step: OnStep | None = None) -> Rendered: ...
-    def render_together(self, requests: Sequence[Request], on_step: OnStep | None = None) -> Sequence[Rendered]: ...
+    def render(self, request: Request, on_step: OnStep | None = None) -> EngineOutput: ...
+    def render_batch(self, requests: Sequence[Request], on_step: OnStep | None = None) -> Sequence[EngineOutput]: ...
     def close(self) -> None: ...
 
 
@@ -74,7 +74,7 @@ class _Wish:
     load: Load
 
 
-class Holder:
+class ModelInUse:
     """The loaded engine. Everything but :meth:`wish` and the attributes is for the worker's thread.
 
     Another model is loaded in a thread of its own while the one that is there goes on serving; where there is too

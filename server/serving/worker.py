@@ -15,13 +15,13 @@ from addon.problems import Problem
 from addon.problems.serving import ModelFailed
 from addon.wire import Dropped, Failure, Picture, Progress, Request, Status
 
-from .adapters import FindLora, Outfit
+from .adapters import Adapters, FindLora
 from .mailbox import Mailboxes, Turn
 from .metrics import Metrics
-from .model_in_use import Abandoned, Engine, Holder, Load, Rendered, log_failure
+from .model_in_use import Abandoned, Engine, EngineOutput, Load, ModelInUse, log_failure
 from .reports import failure_of, line, problem_of
 
-__all__ = ["Answer", "Client", "Engine", "Letter", "Load", "Rendered", "Worker"]
+__all__ = ["Answer", "Client", "Engine", "EngineOutput", "Letter", "Load", "Worker"]
 
 BRIEF = 0.15
 """Seconds that a frame takes at most of which no progress is told: the messages would take more than they give."""
@@ -47,8 +47,10 @@ class Letter:
 
 
 class Worker:
-    """Renders what the mailboxes give out with the model that its :class:`Holder` holds: one request at a time, or with
-    ``batch`` above 1 up to so many of different clients in one go, where they ask for alike pictures.
+    """Renders what the mailboxes give out with the model that its :class:`ModelInUse` holds.
+
+    One request at a time, or with ``batch`` above 1 up to so many of different clients in one go, where they ask for
+    alike pictures.
 
     ``status`` may be read from any thread; ``on_status`` is called at each change, from any thread.
     A request that fails, for whatever reason, is answered by a Failure and the worker goes on.
@@ -67,8 +69,8 @@ class Worker:
     ) -> None:
         self.mailboxes: Mailboxes[Client, Letter] = Mailboxes()
         self._metrics = metrics
-        self._holder = Holder(load, model, metrics, on_status, lambda: self.mailboxes.wake())
-        self._outfit = Outfit(find_lora)
+        self._in_use = ModelInUse(load, model, metrics, on_status, lambda: self.mailboxes.wake())
+        self._adapters = Adapters(find_lora)
         self._idle_release = idle_release
         self._batch = batch
         self._took = float("inf")  # seconds, the frame before
@@ -78,22 +80,22 @@ class Worker:
     @property
     def status(self) -> Status:
         """The state of the model. From any thread."""
-        return self._holder.status
+        return self._in_use.status
 
     @property
     def model(self) -> str:
         """The name by which the model that serves was asked for. From any thread."""
-        return self._holder.model
+        return self._in_use.model
 
     @property
     def models(self) -> set[str]:
         """That name, and those of models that are to take its place. From any thread."""
-        return self._holder.models
+        return self._in_use.models
 
     @property
     def compiling(self) -> bool:
         """Whether the model is being compiled beside the frames. From any thread."""
-        return self._holder.compiling
+        return self._in_use.compiling
 
     def start(self) -> None:
         """Begin to load the model."""
@@ -101,12 +103,12 @@ class Worker:
 
     def switch(self, model: str, load: Load) -> None:
         """Render with ``model`` from when ``load`` has loaded it; the newest wish wins. From any thread."""
-        self._holder.wish(model, load)
+        self._in_use.wish(model, load)
         self.mailboxes.wake()
 
     def stop(self, seconds: float) -> bool:
         """Tell the thread to end and wait for it for ``seconds``. Returns whether it has ended."""
-        self._holder.stopping = True
+        self._in_use.stopping = True
         self.mailboxes.close()
         if self._thread.ident is not None:
             self._thread.join(seconds)
@@ -122,20 +124,20 @@ class Worker:
         return [Dropped(letter.request.frame.id) for letter in letters]
 
     def _run(self) -> None:
-        self._holder.load_first()
+        self._in_use.load_first()
         while True:
-            if self._holder.follow():
-                self._outfit.clear()
-            turn = self.mailboxes.take(self._holder.idle_in(self._idle_release))
+            if self._in_use.follow():
+                self._adapters.clear()
+            turn = self.mailboxes.take(self._in_use.idle_in(self._idle_release))
             if turn is not None:
                 self._answer_with_others(turn)
-                self._holder.used = time.perf_counter()  # idle from here on, however long the frame took
+                self._in_use.used = time.perf_counter()  # idle from here on, however long the frame took
             elif self.mailboxes.closed:
                 break
-            elif self._holder.idle_in(self._idle_release) == 0:
-                self._holder.release(self._idle_release)
-                self._outfit.clear()
-        self._holder.close()
+            elif self._in_use.idle_in(self._idle_release) == 0:
+                self._in_use.release(self._idle_release)
+                self._adapters.clear()
+        self._in_use.close()
 
     def _answer_with_others(self, turn: Turn[Client, Letter]) -> None:
         turns, request = [turn], turn.letter.request
@@ -153,7 +155,7 @@ class Worker:
         """Answer the letters of ``taken``, rendered in one go; False where that failed for several of them."""
         answers: Sequence[Picture | Problem]
         try:
-            engine = self._holder.engine()
+            engine = self._in_use.engine()
             answers = [self._no_model()] * len(taken) if engine is None else self._render(engine, taken)
         except Abandoned:
             self._metrics.abandoned.inc(len(taken))
@@ -177,14 +179,14 @@ class Worker:
 
     def _no_model(self) -> Problem:
         """Why there is no engine; while the server is ending there need not be a reason."""
-        return self._holder.problem or ModelFailed("The model was not loaded.")
+        return self._in_use.problem or ModelFailed("The model was not loaded.")
 
     def _render(self, engine: Engine, taken: Sequence[tuple[Client, Letter]]) -> list[Picture]:
         started = time.perf_counter()
         requests = [letter.request for _, letter in taken]
 
         def on_step(step: int, steps: int) -> None:
-            if self._holder.stopping or all(client.gone for client, _ in taken):
+            if self._in_use.stopping or all(client.gone for client, _ in taken):
                 raise Abandoned
             is_brief = max(self._took, time.perf_counter() - started) < BRIEF
             for client, letter in taken:
@@ -193,11 +195,11 @@ class Worker:
 
         if all(client.gone for client, _ in taken):
             raise Abandoned
-        self._outfit.put_on(engine, requests[0].style, taken[0][1].picture)
+        self._adapters.apply(engine, requests[0].style, taken[0][1].picture)
         if len(taken) == 1:
-            made: Sequence[Rendered] = [engine.render(requests[0], on_step)]
+            made: Sequence[EngineOutput] = [engine.render(requests[0], on_step)]
         else:
-            made = engine.render_together(requests, on_step)
+            made = engine.render_batch(requests, on_step)
         ended = time.perf_counter()
         self._took = ended - started
         if all(client.gone for client, _ in taken):
@@ -216,7 +218,7 @@ def alike(one: Request, other: Request) -> bool:
     return same == one.style and one.frame.planes.keys() == other.frame.planes.keys()
 
 
-def _picture(engine: Engine, letter: Letter, rendered: Rendered, started: float, ended: float) -> Picture:
+def _picture(engine: Engine, letter: Letter, rendered: EngineOutput, started: float, ended: float) -> Picture:
     request, frame = letter.request, letter.request.frame
     timings = {**rendered.timings, "engine": 1000 * (ended - started)}  # what comes before and behind it, too
     timings["queue"] = 1000 * (started - letter.arrived)

@@ -206,7 +206,7 @@ def test_numbers_old_pictures_and_progress(live: Live) -> None:
     live.rest()
     live.shot("settled")
     told = run("sorted(said)")
-    assert any(words.startswith("Old picture, a new one is being made") for words in told), told
+    assert any(words.startswith("Outdated picture, making a new one") for words in told), told
     assert len([words for words in told if words.startswith("Settling: step ")]) >= 2, told
     assert run("words.status(hud.facts()).words") == "Settled"
     lines = run("words.numbers(hud.facts())")

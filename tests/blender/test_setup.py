@@ -51,7 +51,7 @@ READ_ONLY, REMOUNT = 1, 32  # of Linux' mount
 
 @contextlib.contextmanager
 def silent_index() -> Iterator[str]:
-    """Arguments for pip with an index that never answers: a set-up does not get to its end, however slow we are."""
+    """Arguments for pip with an index that never answers: a setup does not get to its end, however slow we are."""
     with socket.create_server(("127.0.0.1", 0)) as index:
         yield f"--index-url http://127.0.0.1:{index.getsockname()[1]}/simple --timeout 3000"
 
@@ -139,7 +139,7 @@ def test_from_nothing_to_live_by_clicks(artist: Artist, tmp_path: Path) -> None:
         artist.sidebar.click(0)  # Download and Set Up
         artist.wait("that it runs", lambda now: now["fraction"] > 0.05)
         artist.live.shot("setting up")
-        assert artist.now()["phase"] == "running", "Blender waited for the set-up"
+        assert artist.now()["phase"] == "running", "Blender waited for the setup"
         artist.sidebar.click(0)  # Cancel
         now = artist.wait("the end", lambda now: now["phase"] == "idle")
     assert now["code"] == "set_up_cancelled" and now["folders"] == [] and now["environment"] == "absent"
@@ -214,12 +214,12 @@ def test_a_full_disk_and_one_that_is_read_only(artist: Artist) -> None:
     assert artist.fails("read only", "not_writable")["folders"] == []
     assert artist.window.run("libc.umount(str(place).encode())") == 0
     artist.window.run("bpy.ops.draftglass.set_up(agreed=True)")
-    artist.wait("the set-up", lambda now: now["phase"] == "idle" and now["environment"] == "complete")
+    artist.wait("the setup", lambda now: now["phase"] == "idle" and now["environment"] == "complete")
 
 
 @pytest.mark.slow
 def test_blender_killed_in_mid_set_up(artist: Artist) -> None:
-    """Nobody is left to roll it back but the set-up itself."""
+    """Nobody is left to roll it back but the setup itself."""
     artist.window.run("bpy.context.preferences.system.use_online_access = True")
     server = Path(artist.window.run("str(process.user_folder() / 'server')"))
     with silent_index() as options:

@@ -1,4 +1,4 @@
-"""Small packages for a set-up: wheels of nothing but Python, and an index of them in a folder. No bpy."""
+"""Small packages for a setup: wheels of nothing but Python, and an index of them in a folder. No bpy."""
 
 import base64
 import hashlib

@@ -22,7 +22,7 @@ def view_of() -> Any:
 def shown(settle: bool = True, prompt: str = "a castle", width: int = 96, height: int = 64, number: int = 1) -> Any:
     """A picture as live shows it, of the viewport as it is now."""
     from addon.blender.capture.origin import origin_of
-    from addon.live.shown import Shown
+    from addon.live.shown import ShownPicture
 
     viewport = view_of()
     matrices = [
@@ -32,7 +32,8 @@ def shown(settle: bool = True, prompt: str = "a castle", width: int = 96, height
     frame = Frame(number, draft, np.zeros((height, width), np.uint16), 1.0, *matrices)
     style = Style(prompt, "fog", 0.7, 4, 1.5, 11, width, height, (Control("depth", 0.5),))
     picture = RANDOM.integers(0, 256, (height, width, 3), np.uint8)
-    return Shown(picture, Request(frame, style, settle), "embedded", "server 1", time.time(), {}, origin_of(viewport))
+    request = Request(frame, style, settle)
+    return ShownPicture(picture, request, "embedded", "server 1", time.time(), {}, origin_of(viewport))
 
 
 def show(picture: Any) -> Any:

@@ -173,7 +173,7 @@ def test_loras_go_with_the_style(addon: Any, scene: Any) -> None:
     settings.models.loras["clay"].weight = -0.5
     settings.models.loras["off"].use = False
     assert style_of(settings, (256, 256)).loras == (Lora("ink", 1.0), Lora("clay", -0.5))
-    with pytest.raises(RuntimeError, match="ink is there already"):
+    with pytest.raises(RuntimeError, match="ink is already in use"):
         bpy.ops.draftglass.add_lora(name="ink")
     kept = dump(settings)
     bpy.ops.draftglass.remove_lora(index=0)

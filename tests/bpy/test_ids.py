@@ -169,7 +169,7 @@ def test_instances_of_vertices_and_collections_are_told_apart(scene: Any, shoot:
     kit = bpy.data.collections.new("Kit")
     kit.objects.link(ball(scene, (0, 30, 0), radius=0.4))
     for x in (-1.5, 0, 1.5):
-        holder = bpy.data.objects.new("Holder", None)
+        holder = bpy.data.objects.new("ModelInUse", None)
         holder.instance_type, holder.instance_collection, holder.location = "COLLECTION", kit, (x, -30, 1.2)
         scene.collection.objects.link(holder)
     draft = shoot()

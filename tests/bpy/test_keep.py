@@ -106,7 +106,7 @@ def test_where_pictures_go_by_default(addon: Any, tmp_path: Path) -> None:
         assert keep_folder(addon) == place
     addon.draftglass_keep.folder = "~nobody-of-that-name/pics"
     show(shown())
-    with pytest.raises(RuntimeError, match="is of a user who is not on this machine: choose another"):
+    with pytest.raises(RuntimeError, match="belongs to a user who does not exist on this machine: choose another"):
         bpy.ops.draftglass.keep()
 
 

@@ -45,7 +45,7 @@ def test_a_space_with_collections_of_its_own_is_not_borrowed(scene: Any, shading
     from addon.blender.capture.offscreen import Capturer, view_from_camera
     from addon.blender.capture.spaces import view_spaces
 
-    blocks, alone = bpy.data.collections.new("Blocks"), bpy.data.collections.new("Shown alone in some views")
+    blocks, alone = bpy.data.collections.new("Blocks"), bpy.data.collections.new("ShownPicture alone in some views")
     scene.collection.children.link(blocks)
     scene.collection.children.link(alone)
     block = cube(scene, (0, 0, 0))

@@ -35,14 +35,14 @@ def view() -> Any:
 @pytest.fixture
 def following(addon: Any, view: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """As in a session that follows ``view`` and has just shown a picture of the whole of it."""
-    from addon.live.shown import Shown
+    from addon.live.shown import ShownPicture
 
     monkeypatch.setattr(addon.live, "_session", SimpleNamespace(region=view.region.as_pointer(), pictures_shown=1))
     image = np.zeros((64, 96, 3), np.uint8)
     image[:, 48:] = 255
     projection = tuple(tuple(row) for row in view.view.window_matrix)
     request = Request(Frame(1, image, projection=projection), Style(width=96, height=64))
-    shown = Shown(image, request)
+    shown = ShownPicture(image, request)
     for callback in addon.live.on_picture:
         callback(shown)
     yield shown

@@ -39,14 +39,14 @@ clock = [0.0]
 def play(recorder: Any, scene: Any, kind: str, seconds: float = 900) -> None:
     """Record the greys, and wait for what is made of them."""
     from addon.blender.live import switch as live
-    from addon.live.shown import Shown
+    from addon.live.shown import ShownPicture
 
     scene.draftglass_keep.record_as = kind
     recorder.start(scene)
     request = Request(Frame(1, np.zeros((32, 32, 3), np.uint8)), Style("a castle", width=96, height=64))
     for grey, at in zip(GREYS, TIMES, strict=True):
         clock[0] = 100 + at
-        live._tell(Shown(np.full((64, 96, 3), grey, np.uint8), request))
+        live._tell(ShownPicture(np.full((64, 96, 3), grey, np.uint8), request))
     assert recorder.count == 3
     clock[0] = 101.0
     recorder.stop()
@@ -116,10 +116,10 @@ def test_nothing_recorded(recorder: Any, scene: Any, tmp_path: Path) -> None:
 
 def test_the_picture_on_show_is_the_first(recorder: Any, scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from addon.blender.live import switch as live
-    from addon.live.shown import Shown
+    from addon.live.shown import ShownPicture
 
     request = Request(Frame(1, np.zeros((32, 32, 3), np.uint8)), Style("a castle", width=64, height=64))
-    live._tell(Shown(np.zeros((64, 64, 3), np.uint8), request))
+    live._tell(ShownPicture(np.zeros((64, 64, 3), np.uint8), request))
     recorder.start(scene)
     assert recorder.count == 0, "live is off: nothing is on show"
     with pytest.raises(KeepError):
@@ -131,7 +131,7 @@ def test_the_picture_on_show_is_the_first(recorder: Any, scene: Any, monkeypatch
 
 def test_stopping_live_ends_the_recording(recorder: Any, scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from addon.blender.live import switch as live
-    from addon.live.shown import Shown
+    from addon.live.shown import ShownPicture
 
     scene.draftglass_keep.record_as = "SEQUENCE"
     with monkeypatch.context() as patch:
@@ -139,7 +139,7 @@ def test_stopping_live_ends_the_recording(recorder: Any, scene: Any, monkeypatch
         recorder.start(scene)
         request = Request(Frame(1, np.zeros((32, 32, 3), np.uint8)), Style("a castle", width=96, height=64))
         clock[0] = 100.0
-        live._tell(Shown(np.full((64, 96, 3), 90, np.uint8), request))
+        live._tell(ShownPicture(np.full((64, 96, 3), 90, np.uint8), request))
         live._call(live.on_beat)
         assert recorder.recording, "live goes on, and so does this"
     clock[0] = 101.0
@@ -166,12 +166,12 @@ def test_a_folder_that_vanishes_ends_the_recording(recorder: Any, scene: Any, tm
     import shutil
 
     from addon.blender.live import switch as live
-    from addon.live.shown import Shown
+    from addon.live.shown import ShownPicture
 
     recorder.start(scene)
     shutil.rmtree(tmp_path / "recording_001.draftglass")
     request = Request(Frame(1, np.zeros((32, 32, 3), np.uint8)), Style("a castle", width=64, height=64))
-    live._tell(Shown(np.zeros((64, 64, 3), np.uint8), request))
+    live._tell(ShownPicture(np.zeros((64, 64, 3), np.uint8), request))
     assert recorder.failed and "cannot be written to" in recorder.sentence
     assert not recorder.recording and recorder._add not in live.on_picture
 

@@ -23,7 +23,7 @@ def use(image: Any) -> None:
     """Give ``image`` a user in the scene."""
     import bpy
 
-    empty = bpy.data.objects.new("Shown", None)
+    empty = bpy.data.objects.new("ShownPicture", None)
     empty.empty_display_type, empty.data = "IMAGE", image
 
 

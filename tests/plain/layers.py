@@ -61,7 +61,7 @@ LAYERS = (
     Layer(
         "server",
         NUMPY,
-        ("addon.version", "server", "server.net", "server.serving", "server.engine", "server.catalogue"),
+        ("addon.version", "addon.problems", "server", *SERVER_ROOMS),
     ),
     Layer(
         "server/net",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from server.engine import EngineError
 from server.engine.devices import choose
-from server.engine.loading.inspection import look
+from server.engine.loading.inspection import inspect
 
 from .models import RANDOM, spec
 
@@ -61,7 +61,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
             if not name:
                 raise EngineError("model is '', but must be embedded, sd15, sdxl, a path or a model's name")
             if name != "embedded" and name not in RANDOM:
-                look(spec(name))
+                inspect(spec(name))
         given.out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=given.out):
             pass

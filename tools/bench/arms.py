@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from addon.wire import Request
 from server.engine import ModelSpec, StableDiffusionLcm
-from server.engine.loading.inspection import look
+from server.engine.loading.inspection import inspect
 from server.engine.loading.load import load_parts
 from server.engine.loading.parts import Parts
 
@@ -48,7 +48,7 @@ class Arm:
 
 def load(spec: ModelSpec) -> Parts:
     """The modules of the model, on the CPU in fp32, its LoRAs fused."""
-    return load_parts(look(spec), lambda fraction, words: None, torch.float32)
+    return load_parts(inspect(spec), lambda fraction, words: None, torch.float32)
 
 
 def copied(parts: Parts) -> Parts:
@@ -89,7 +89,7 @@ def ours_batched(engine: StableDiffusionLcm, name: str, depth: bool, batch: int)
     """Our engine with ``batch`` frames in one go: the first of them waits until the last is there."""
 
     def together(requests: list[Request]) -> list[Picture]:
-        return [rendered.image for rendered in engine.render_together(requests)]
+        return [rendered.image for rendered in engine.render_batch(requests)]
 
     arm = Arm(name, lambda request: together([request] * batch)[-1], depth, batch=batch, together=together)
     arm.delay_frames = lambda request: 2 * (batch - 1)

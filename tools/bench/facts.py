@@ -1,4 +1,4 @@
-"""What a figure means nothing without: the machine, versions, how busy all else was. psutil and torch, no bpy."""
+"""What a measurement means nothing without: the machine, versions, how busy all else was. psutil and torch, no bpy."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from types import TracebackType
 from prometheus_client.parser import text_string_to_metric_families
 
 from addon.headless.run import wait_until_live
-from addon.headless.server import OwnServer
+from addon.headless.server import TemporaryServer
 from addon.live import LiveLoop
 from addon.problems.words import sentence
 from addon.wire import Request
@@ -37,7 +37,7 @@ class Loops:
 
     def __init__(self, model: str, device: str, *more: str) -> None:
         """``more``: further arguments of the server."""
-        self._server = OwnServer(model, device, *more)
+        self._server = TemporaryServer(model, device, *more)
         self._last: Picture | None = None
         self._loops: dict[bool, list[LiveLoop]] = {True: [], False: []}
         try:

@@ -1,4 +1,4 @@
-"""Whether the viewport shows something else than before. Imports bpy.
+"""Tells whether the viewport shows something new. Imports bpy.
 
 No single event of Blender's says so: orbiting fires none but a redraw, and a redraw also follows our own writing
 of pictures. So a key is compared: matrices, shading, frame, and a counter that edits, undo and file loads raise.

@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 
 from ...live.hud_words import BAD, BUSY, CALM, OLD, Facts, Lag, Status, numbers, status
-from ...live.shown import Shown
+from ...live.shown import ShownPicture
 from ...problems import LiveState
 from ..capture.viewports import image_editors, redraw_panels
 from ..live import switch as live
@@ -60,7 +60,7 @@ def facts() -> Facts:
     return _facts
 
 
-def _on_picture(shown: Shown) -> None:
+def _on_picture(shown: ShownPicture) -> None:
     global _arrived, _settled
     _arrived, _settled = True, shown.settled
 

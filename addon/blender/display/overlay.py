@@ -13,7 +13,7 @@ from bpy.props import BoolProperty, FloatProperty, PointerProperty
 from gpu_extras.batch import batch_for_shader
 from mathutils import Matrix
 
-from ...live.shown import Shown
+from ...live.shown import ShownPicture
 from ..capture.framing import Rectangle, place_of
 from ..live import switch as live
 from . import overlay_shader, picture_texture
@@ -35,7 +35,7 @@ class DraftglassOverlay(bpy.types.PropertyGroup):
     )
     opacity: FloatProperty(
         name="Opacity",
-        description="How much the picture covers of the scene below",
+        description="How much of the scene the picture covers",
         default=1.0,
         min=0.0,
         max=1.0,
@@ -71,7 +71,7 @@ above: list[Callable[[bpy.types.Context], None]] = []
 
 _handlers: list[Any] = []  # of the picture, and of what lies over all else
 _outlines = Outlines()
-_shown: Shown | None = None
+_shown: ShownPicture | None = None
 _shader: gpu.types.GPUShader | None = None
 
 
@@ -173,7 +173,7 @@ def part_at(context: bpy.types.Context, x: float) -> float:
     return 0.0 if place is None else min(1.0, max(0.0, (x - place[0]) / max(1.0, place[2] - place[0])))
 
 
-def _on_picture(shown: Shown) -> None:
+def _on_picture(shown: ShownPicture) -> None:
     global _shown
     _shown = shown
     if _handlers:

@@ -14,7 +14,7 @@ import bpy
 
 from ...live import Address, LiveLoop
 from ...live.budget import OWN_SHARE, SHARE, Budget
-from ...live.shown import Shown
+from ...live.shown import ShownPicture
 from ...problems import LiveState, Problem, Report
 from ...problems.connection import Paused, Rendering, StartingServer
 from ...problems.viewport import NoViewport
@@ -31,7 +31,7 @@ from ..capture.viewports import Followed, Viewport, is_busy, redraw_panels
 from ..capture.windows import Windows
 from ..display.editors import open_editor
 from ..display.live_view import Display
-from ..server.process import ServerProcess
+from ..server.process import ManagedServer
 
 IDLE_SECONDS = 0.25
 """Pause of the heartbeat while there is nothing to follow: no 3D View, or a render under way."""
@@ -41,11 +41,15 @@ REST_SECONDS = 1.0
 """Since the last capture, after which a view that rests is believed to stay as it is."""
 
 
-class Session:
+class LiveSession:
     """From start to stop."""
 
     def __init__(
-        self, followed: Followed, address: Address | None, process: ServerProcess | None, tell: Callable[[Shown], None]
+        self,
+        followed: Followed,
+        address: Address | None,
+        process: ManagedServer | None,
+        tell: Callable[[ShownPicture], None],
     ) -> None:
         client = f"draftglass-blender {VERSION}, Blender {bpy.app.version_string}"
         self._client = client
@@ -267,4 +271,5 @@ class Session:
         if asked is not None and self.loop is not None:
             request, origin = asked
             server = self.loop.server
-            self._tell(Shown(picture.image, request, picture.model, server, time.time(), picture.timings, origin))
+            shown = ShownPicture(picture.image, request, picture.model, server, time.time(), picture.timings, origin)
+            self._tell(shown)

@@ -9,27 +9,27 @@ from typing import Any
 import bpy
 
 from ...live import Address, LiveLoop
-from ...live.shown import Shown
+from ...live.shown import ShownPicture
 from ...problems import LiveState, Problem, words
 from ...problems.connection import Stopped
 from ...problems.errors import AddressError
 from ...problems.viewport import LiveCrashed
 from ..capture.viewports import Followed, redraw_panels
 from ..preferences import preferences, server_arguments
-from ..server.process import ServerProcess, given_address, given_python
-from .session import Session
+from ..server.process import ManagedServer, given_address, given_python
+from .session import LiveSession
 
 paused = False
 """May be set by anyone at any time: nothing is captured or sent then, and the connection is kept."""
-on_picture: list[Callable[[Shown], None]] = []
+on_picture: list[Callable[[ShownPicture], None]] = []
 """Called on the main thread with each picture as it is shown. One that raises is taken out."""
 
 on_beat: list[Callable[[], None]] = []
 """Called on the main thread after each heartbeat, and once more when live has stopped. One that raises is taken out."""
 
-_session: Session | None = None
+_session: LiveSession | None = None
 _last: dict[str, Any] = {}
-_newest: Shown | None = None
+_newest: ShownPicture | None = None
 _ended_by: Problem | None = None
 
 
@@ -39,7 +39,7 @@ def start(context: bpy.types.Context) -> None:
     stop()
     _ended_by, paused = None, False
     address, process = _server()
-    _session = Session(Followed(context.area, context.region), address, process, _tell)
+    _session = LiveSession(Followed(context.area, context.region), address, process, _tell)
     if not bpy.app.timers.is_registered(_heartbeat):
         bpy.app.timers.register(_heartbeat, first_interval=0.0, persistent=True)
 
@@ -77,7 +77,7 @@ def is_running() -> bool:
     return _session is not None
 
 
-def process() -> ServerProcess | None:
+def process() -> ManagedServer | None:
     """The server that the running session started itself; None where it has none."""
     return _session.process if _session is not None else None
 
@@ -105,12 +105,12 @@ def loop() -> LiveLoop | None:
     return _session.loop if _session is not None else None
 
 
-def picture() -> Shown | None:
+def picture() -> ShownPicture | None:
     """The newest picture of this Blender session, also after live was stopped."""
     return _newest
 
 
-def session() -> Session | None:
+def session() -> LiveSession | None:
     """The running session."""
     return _session
 
@@ -142,7 +142,7 @@ def _heartbeat() -> float | None:
     return pause
 
 
-def _tell(shown: Shown) -> None:
+def _tell(shown: ShownPicture) -> None:
     """Hand the picture to those who asked for it. One that fails is left out from then on, and live goes on."""
     global _newest
     _newest = shown
@@ -158,11 +158,11 @@ def _call(callbacks: list[Callable[..., None]], *values: Any) -> None:
             traceback.print_exc()
 
 
-def _server() -> tuple[Address | None, ServerProcess | None]:
+def _server() -> tuple[Address | None, ManagedServer | None]:
     chosen = preferences()
     address = given_address(chosen)
     return (
         (address, None)
         if address is not None
-        else (None, ServerProcess(given_python(chosen), server_arguments(chosen)))
+        else (None, ManagedServer(given_python(chosen), server_arguments(chosen)))
     )

@@ -10,7 +10,7 @@ import bpy
 import bpy.utils.previews
 import numpy as np
 
-from ...live.shown import Shown
+from ...live.shown import ShownPicture
 from ..live import switch as live
 
 MOST_BYTES = 256 * 1024 * 1024
@@ -24,7 +24,7 @@ class Entry:
     """One picture. ``path``: its file, once it is kept."""
 
     number: int
-    shown: Shown
+    shown: ShownPicture
     path: Path | None = None
     kept: bool = False
 
@@ -54,7 +54,7 @@ def entries() -> tuple[Entry, ...]:
     return tuple(reversed(_entries))
 
 
-def add(shown: Shown) -> Entry:
+def add(shown: ShownPicture) -> Entry:
     """Put ``shown`` at the front, and let the oldest go that there is no room for."""
     global _number, _chosen
     if _entries and _chosen == _entries[-1].number:
@@ -73,7 +73,7 @@ def add(shown: Shown) -> Entry:
     return entry
 
 
-def find(shown: Shown) -> Entry | None:
+def find(shown: ShownPicture) -> Entry | None:
     """The entry of a picture, if it has one."""
     return next((entry for entry in _entries if entry.shown is shown), None)
 
@@ -101,7 +101,7 @@ def selected() -> Entry | None:
     return get(_chosen) or (_entries[-1] if _entries else None)
 
 
-def _on_picture(shown: Shown) -> None:
+def _on_picture(shown: ShownPicture) -> None:
     if shown.settled:
         add(shown)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import bpy
 
 from ...keeping import KeepError, Recipe, free_path, make_png, read_recipe, slug
-from ...live.shown import Shown
+from ...live.shown import ShownPicture
 from ...version import VERSION
 from ..capture.origin import restore_group, restore_view
 from ..capture.viewports import Followed
@@ -27,7 +27,7 @@ _MARK = "draftglass_picture"
 """The property of an Image that tells which picture it holds: another file may have one of the same name."""
 
 
-def recipe_of(shown: Shown) -> Recipe:
+def recipe_of(shown: ShownPicture) -> Recipe:
     """All that ``shown`` was made from."""
     frame, origin = shown.request.frame, shown.origin
     return Recipe(
@@ -53,18 +53,20 @@ def keep_folder(scene: bpy.types.Scene) -> Path:
     try:
         path = Path(chosen.removeprefix("//")).expanduser()
     except RuntimeError:
-        raise KeepError(f"The folder {chosen!r} is of a user who is not on this machine: choose another.") from None
+        raise KeepError(
+            f"The folder {chosen!r} belongs to a user who does not exist on this machine: choose another."
+        ) from None
     if bpy.data.filepath:
         return Path(os.path.normpath(blend.parent / (path if chosen else f"{blend.stem}_{FOLDER}")))
     return path if chosen and path.is_absolute() and not chosen.startswith("//") else pictures_folder()
 
 
-def stem_of(shown: Shown) -> str:
+def stem_of(shown: ShownPicture) -> str:
     """The beginning of a file's name for ``shown``."""
     return slug(shown.request.style.prompt)
 
 
-def keep(shown: Shown, scene: bpy.types.Scene) -> tuple[bpy.types.Image, Path]:
+def keep(shown: ShownPicture, scene: bpy.types.Scene) -> tuple[bpy.types.Image, Path]:
     """Write ``shown`` to a new file, and to an Image of its own with that file packed in it. Returns both.
 
     Raises KeepError where the folder cannot be written to; the Image is there all the same.
@@ -98,7 +100,7 @@ def _write(folder: Path, stem: str, data: bytes) -> Path:
     return path
 
 
-def packed_image(shown: Shown, data: bytes | None = None, keep: bool = True) -> bpy.types.Image:
+def packed_image(shown: ShownPicture, data: bytes | None = None, keep: bool = True) -> bpy.types.Image:
     """A new Image of ``shown`` with its PNG packed in it, recipe included.
 
     ``keep``: it stays in the file whoever uses it; else only as long as an editor shows it.
@@ -117,13 +119,13 @@ def is_picture(image: bpy.types.Image) -> bool:
     return image.library is None and image.get(_MARK) is not None
 
 
-def image_of(shown: Shown) -> bpy.types.Image | None:
+def image_of(shown: ShownPicture) -> bpy.types.Image | None:
     """The Image of ``shown`` in the file that is open, whatever its name is by now."""
     mark = _mark_of(shown)
     return next((image for image in bpy.data.images if image.library is None and image.get(_MARK) == mark), None)
 
 
-def _mark_of(shown: Shown) -> str:
+def _mark_of(shown: ShownPicture) -> str:
     return f"{shown.at:.6f} {shown.request.frame.id}"
 
 
@@ -131,7 +133,7 @@ def read_file(path: Path) -> Recipe:
     """The recipe in the PNG at ``path``. Raises KeepError with a sentence."""
     try:
         if path.stat().st_size > MOST_BYTES:
-            raise KeepError(f"{path.name} is too large for a picture that was kept.")
+            raise KeepError(f"{path.name} is too large to be a kept picture.")
         return read_recipe(path.read_bytes())
     except OSError as error:
         raise KeepError(f"{path.name} cannot be read: {error.strerror or error}.") from None

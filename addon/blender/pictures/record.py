@@ -16,7 +16,7 @@ from pathlib import Path
 import bpy
 
 from ...keeping import KeepError, Recording, free_path
-from ...live.shown import Shown
+from ...live.shown import ShownPicture
 from ..live import switch as live
 from .keep import keep_folder, stem_of
 
@@ -87,7 +87,7 @@ class Recorder:
                 )
         except ValueError:
             shutil.rmtree(recording.folder, ignore_errors=True)
-            self._fail("Nothing was recorded: no picture was shown meanwhile.")
+            self._fail("Nothing was recorded, because no picture was shown in the meantime.")
         except OSError as error:
             self._fail(f"The recording could not be finished: {error.strerror or error}; see {recording.folder}.")
         self._spool, self._target = recording.folder, target
@@ -121,7 +121,7 @@ class Recorder:
         if bpy.app.timers.is_registered(self._look):
             bpy.app.timers.unregister(self._look)
 
-    def _add(self, shown: Shown) -> None:
+    def _add(self, shown: ShownPicture) -> None:
         if self._recording is None:
             return
         try:
@@ -131,7 +131,7 @@ class Recorder:
             self._recording = None
             self._listen_no_more()
             self.failed = True
-            self.sentence = f"Recording ended, as {folder} cannot be written to: {error.strerror or error}."
+            self.sentence = f"Recording stopped, because {folder} cannot be written to: {error.strerror or error}."
             return
         if len(self._recording) == 1:
             self._stem = stem_of(shown)

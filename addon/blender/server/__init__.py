@@ -1,1 +1,1 @@
-"""The server that the add-on runs: its set-up and its process. Nothing is imported here."""
+"""The server that the add-on runs: its setup and its process. Nothing is imported here."""

@@ -14,8 +14,7 @@ from ...problems import EnvironmentState, Problem, ServerState
 from ...problems.connection import NoToken, RemoteWhileOffline
 from ...problems.errors import AddressError
 from ...problems.setup import NotSetUp, SetUpMoved, SetUpOutdated, SetUpUnfinished
-from ...setup import Environment, Plan
-from ...setup import ServerProcess as Child
+from ...setup import Environment, Plan, ServerProcess
 from ...setup.plan import split_options
 from ...setup.server import reap
 from ...version import VERSION
@@ -34,11 +33,11 @@ REAP_SECONDS = 1.0
 """Between two looks at whether a server that was told to end has ended."""
 
 
-class ServerProcess:
+class ManagedServer:
     """``python -m server`` on a free port of this machine. It ends when Blender does, however Blender ends."""
 
     def __init__(self, python: Path, arguments: tuple[str, ...] = ()) -> None:
-        self._child = Child(python, ROOT, user_folder() / "logs", arguments=arguments)
+        self._child = ServerProcess(python, ROOT, user_folder() / "logs", arguments=arguments)
         self._address: Address | None = None
 
     def poll(self) -> Address | None:

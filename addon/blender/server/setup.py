@@ -1,4 +1,4 @@
-"""The set-up of the server in Blender: asked for, followed, cancelled. Imports bpy; nothing here waits."""
+"""The setup of the server in Blender: asked for, followed, cancelled. Imports bpy; nothing here waits."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Manager:
     def __init__(self) -> None:
         self.phase = SetUpPhase.IDLE
         self.problem: Problem | None = None
-        """Why the last set-up, or the last start of live, did not succeed."""
+        """Why the last setup, or the last start of live, did not succeed."""
         self.run: SetUp | None = None
         self.choice: Choice | None = None
         self._detection: Detection | None = None
@@ -67,7 +67,7 @@ class Manager:
         _redraw()
 
     def stop(self) -> None:
-        """Blender ends, or the add-on is disabled: a set-up under way rolls itself back."""
+        """Blender ends, or the add-on is disabled: a setup under way rolls itself back."""
         self.cancel()
         self.phase = SetUpPhase.IDLE  # nobody looks after it any more; enabled again, the add-on can begin anew
         if bpy.app.timers.is_registered(_beat):
@@ -162,7 +162,7 @@ manager = Manager()
 
 
 def set_up_log() -> Path:
-    """What pip said in the last set-up."""
+    """What pip said in the last setup."""
     return user_folder() / "logs" / "set-up.log"
 
 

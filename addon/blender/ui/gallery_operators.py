@@ -13,7 +13,7 @@ from ..pictures.keep import image_of, is_picture, packed_image, recipe_of, resto
 def _number() -> IntProperty:
     return IntProperty(
         name="Number",
-        description="Of the picture in the gallery; 0 is the one selected",
+        description="Number of the picture in the gallery; 0 is the selected one",
         default=0,
         options={"SKIP_SAVE"},  # whoever gives none means the one selected, not that of the last press
     )
@@ -36,7 +36,7 @@ class _OfEntry:
 
 
 class DRAFTGLASS_OT_restore_picture(_OfEntry, bpy.types.Operator):
-    """Let the settings and the view be again as they were for this picture"""
+    """Restore the settings and the view that this picture was made with"""
 
     bl_idname = "draftglass.restore_picture"
     bl_label = "Restore"
@@ -72,7 +72,7 @@ class DRAFTGLASS_OT_open_picture(_OfEntry, bpy.types.Operator):
 
 
 class DRAFTGLASS_OT_delete_picture(_OfEntry, bpy.types.Operator):
-    """Take this picture out of the gallery, and its Image out of this file"""
+    """Remove this picture from the gallery, and its Image from this file"""
 
     bl_idname = "draftglass.delete_picture"
     bl_label = "Delete"
@@ -81,7 +81,7 @@ class DRAFTGLASS_OT_delete_picture(_OfEntry, bpy.types.Operator):
     number: _number()
     file: BoolProperty(
         name="Delete the PNG Too",
-        description="Also delete the file on the disk",
+        description="Also delete the file on disk",
         default=False,
         options={"SKIP_SAVE"},  # what cannot be undone is chosen anew each time
     )
@@ -114,7 +114,7 @@ class DRAFTGLASS_OT_delete_picture(_OfEntry, bpy.types.Operator):
 def report_missed(operator: bpy.types.Operator, missed: list[str]) -> None:
     """Name the settings that could not be restored."""
     if missed:
-        operator.report({"WARNING"}, f"Not restored, as this version does not have it: {', '.join(missed)}.")
+        operator.report({"WARNING"}, f"Not restored, because this version does not have it: {', '.join(missed)}.")
 
 
 def _show(context: bpy.types.Context, image: bpy.types.Image) -> None:

@@ -32,16 +32,16 @@ class DraftglassKeep(bpy.types.PropertyGroup):
     )
     record_as: EnumProperty(
         name="Record As",
-        description="What a recording is made into",
+        description="The format of a recording",
         items=(
             ("VIDEO", "Video", "An MPEG-4 file, by Blender's own FFmpeg"),
-            ("SEQUENCE", "Image Sequence", "A folder with one PNG a frame"),
+            ("SEQUENCE", "Image Sequence", "A folder with one PNG per frame"),
         ),
         default="VIDEO",
     )
     record_fps: FloatProperty(
         name="Frame Rate",
-        description="Frames a second of a recording; each picture is on show as long as it was",
+        description="Frames per second of a recording; each picture stays for as long as it did on screen",
         default=30.0,
         min=1.0,
         max=120.0,
@@ -50,7 +50,7 @@ class DraftglassKeep(bpy.types.PropertyGroup):
 
 
 class DRAFTGLASS_OT_keep(bpy.types.Operator):
-    """Keep the picture: as an Image of this file, and as a PNG that knows how it was made"""
+    """Keep the picture as an Image in this file, and as a PNG that records how it was made"""
 
     bl_idname = "draftglass.keep"
     bl_label = "Keep Picture"
@@ -58,7 +58,7 @@ class DRAFTGLASS_OT_keep(bpy.types.Operator):
 
     number: IntProperty(
         name="Number",
-        description="Of the picture in the gallery; 0 is the newest one shown",
+        description="Number of the picture in the gallery; 0 is the newest one",
         default=0,
         options={"HIDDEN", "SKIP_SAVE"},  # else the button for the newest one would take that of the last press
     )
@@ -91,7 +91,7 @@ class DRAFTGLASS_OT_keep(bpy.types.Operator):
     def _keep_again(self, entry: gallery.Entry) -> set[str]:
         """Its PNG is there; its Image may have gone with an undo, or another file may be open now."""
         assert entry.path is not None
-        self.report({"INFO"}, f"Kept already as {entry.path.name}")
+        self.report({"INFO"}, f"Already kept as {entry.path.name}")
         if image_of(entry.shown) is not None:
             return {"CANCELLED"}
         packed_image(entry.shown).filepath_raw = str(entry.path)
@@ -99,7 +99,7 @@ class DRAFTGLASS_OT_keep(bpy.types.Operator):
 
 
 class DRAFTGLASS_OT_restore_file(bpy.types.Operator):
-    """Let the settings and the view be again as they were for a picture that was kept as a PNG"""
+    """Restore the settings and the view that a picture kept as a PNG was made with"""
 
     bl_idname = "draftglass.restore_file"
     bl_label = "Restore from Picture"
@@ -128,7 +128,7 @@ class DRAFTGLASS_OT_restore_file(bpy.types.Operator):
         try:
             recipe = read_file(path)
         except KeepError as error:
-            editing = "" if context.mode == "OBJECT" else " In Object Mode Blender itself takes dropped pictures."
+            editing = "" if context.mode == "OBJECT" else " In Object Mode, Blender itself handles dropped pictures."
             self.report({"ERROR"}, f"{error}{editing}")
             return {"CANCELLED"}
         report_missed(self, restore(recipe, context))
@@ -156,7 +156,7 @@ class DRAFTGLASS_FH_picture(bpy.types.FileHandler):
 
 
 class DRAFTGLASS_OT_record(bpy.types.Operator):
-    """Record every picture from now on; once more ends it and makes the file"""
+    """Record every picture from now on; run it again to stop and make the file"""
 
     bl_idname = "draftglass.record"
     bl_label = "Record"

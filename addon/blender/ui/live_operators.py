@@ -15,7 +15,7 @@ from ..server import setup
 
 
 class DRAFTGLASS_OT_start(bpy.types.Operator):
-    """Follow this 3D View: show it finished in an Image Editor, on each change"""
+    """Follow this 3D View and show it finished in an Image Editor, with every change"""
 
     bl_idname = "draftglass.start"
     bl_label = "Start Draftglass Live"
@@ -61,7 +61,7 @@ class DRAFTGLASS_OT_stop(bpy.types.Operator):
 
 
 class DRAFTGLASS_OT_pause(bpy.types.Operator):
-    """Let the picture stand still, or follow again; the server stays ready"""
+    """Freeze the picture, or follow the view again; the server stays ready"""
 
     bl_idname = "draftglass.pause"
     bl_label = "Pause or Resume Draftglass Live"
@@ -79,7 +79,7 @@ class DRAFTGLASS_OT_pause(bpy.types.Operator):
 
 
 class DRAFTGLASS_OT_play(bpy.types.Operator):
-    """Start live; or, while it is on, pause it and let it go on"""
+    """Start live; while it is on, pause or resume it"""
 
     bl_idname = "draftglass.play"
     bl_label = "Play or Pause Draftglass Live"
@@ -116,7 +116,7 @@ class DRAFTGLASS_OT_show_picture(bpy.types.Operator):
 
 
 class DRAFTGLASS_OT_new_seed(bpy.types.Operator):
-    """Throw the dice: another picture of the same view"""
+    """Roll the dice: another picture of the same view"""
 
     bl_idname = "draftglass.new_seed"
     bl_label = "New Seed"

@@ -1,4 +1,4 @@
-"""What one does with models and LoRAs: choose, download, check, remove. Shells; imports bpy."""
+"""What a person can do with models and LoRAs: choose, download, check, remove. Shells; imports bpy."""
 
 from typing import Any, ClassVar
 
@@ -62,7 +62,7 @@ class DRAFTGLASS_OT_use_model(bpy.types.Operator):
 
 
 class DRAFTGLASS_OT_pull_model(OfModel, bpy.types.Operator):
-    """Let the server download this model"""
+    """Have the server download this model"""
 
     bl_idname = "draftglass.pull_model"
     bl_label = "Download Model"
@@ -91,7 +91,7 @@ class DRAFTGLASS_OT_pull_model(OfModel, bpy.types.Operator):
 
 
 class DRAFTGLASS_OT_cancel_pull(OfModel, bpy.types.Operator):
-    """Stop downloading this model; no half file stays"""
+    """Stop downloading this model; no partial file is kept"""
 
     bl_idname = "draftglass.cancel_pull"
     bl_label = "Cancel Download"
@@ -102,7 +102,7 @@ class DRAFTGLASS_OT_cancel_pull(OfModel, bpy.types.Operator):
 
 
 class DRAFTGLASS_OT_verify_model(OfModel, bpy.types.Operator):
-    """Compare the model's files with the checksums that their publisher gives"""
+    """Compare the model's files with their publisher's checksums"""
 
     bl_idname = "draftglass.verify_model"
     bl_label = "Check Model's Files"
@@ -113,7 +113,7 @@ class DRAFTGLASS_OT_verify_model(OfModel, bpy.types.Operator):
 
 
 class DRAFTGLASS_OT_remove_model(OfModel, bpy.types.Operator):
-    """Delete what was downloaded for this model and belongs to no other"""
+    """Delete what was downloaded for this model, except files that other models share"""
 
     bl_idname = "draftglass.remove_model"
     bl_label = "Delete Downloaded Model"
@@ -139,7 +139,7 @@ class DRAFTGLASS_OT_refresh_models(OfModel, bpy.types.Operator):
 
 
 class DRAFTGLASS_OT_add_lora(bpy.types.Operator):
-    """Let this LoRA act on the pictures, beside the model's own"""
+    """Apply this LoRA to the pictures, in addition to the model's own"""
 
     bl_idname = "draftglass.add_lora"
     bl_label = "Add LoRA"
@@ -151,17 +151,17 @@ class DRAFTGLASS_OT_add_lora(bpy.types.Operator):
         """Add it once."""
         loras = context.scene.draftglass.models.loras
         if not self.name or self.name in loras:
-            self.report({"ERROR"}, f"{self.name} is there already" if self.name else "Which LoRA? Give its name")
+            self.report({"ERROR"}, f"{self.name} is already in use" if self.name else "Which LoRA? Give its name")
             return {"CANCELLED"}
         if len(loras) >= MAX_LORAS:
-            self.report({"ERROR"}, f"{MAX_LORAS} LoRAs at most can act at once")
+            self.report({"ERROR"}, f"At most {MAX_LORAS} LoRAs can be used at once")
             return {"CANCELLED"}
         loras.add().name = self.name
         return {"FINISHED"}
 
 
 class DRAFTGLASS_OT_remove_lora(bpy.types.Operator):
-    """Let this LoRA act no more; its file stays"""
+    """Stop using this LoRA; its file stays"""
 
     bl_idname = "draftglass.remove_lora"
     bl_label = "Remove LoRA"

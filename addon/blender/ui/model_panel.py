@@ -72,8 +72,9 @@ def draw_models(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     known = models.entries("model")
     column = layout.column(align=True)
     if not known:
-        words = "Live is off." if loop is None else "The server has not told its models yet."
-        draw_text(column, f"{words} Model: {settings.model or 'as the server has it'}", width)
+        words = "Live is off." if loop is None else "The server has not listed its models yet."
+        chosen = settings.model or "the server's choice"
+        draw_text(column, f"{words} Model: {chosen}", width)
     loaded = loop.model if loop is not None else ""
     some = shown_of(known, {loaded, settings.model})
     for entry in some:
@@ -98,7 +99,7 @@ def draw_models(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         row.operator("draftglass.remove_lora", text="", icon="X").index = index
     left_out = loop.models.left_out if loop is not None and loop.models is not None else 0
     if left_out:
-        words = f"{left_out} more files are not listed: have fewer in the server's folder, or take another folder."
+        words = f"{left_out} more files are not listed: keep fewer in the server's folder, or use another one."
         draw_text(layout.column(align=True), words, width, "INFO")
     folder = loop.models.folder if loop is not None and loop.models is not None else ""
     if folder:

@@ -1,4 +1,4 @@
-"""What one does with the overlay: the line dragged with the mouse, switches, the panel. Imports bpy."""
+"""What a person can do with the overlay: the line dragged with the mouse, switches, the panel. Imports bpy."""
 
 from typing import ClassVar
 

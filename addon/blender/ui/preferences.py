@@ -10,13 +10,17 @@ from ..server.setup import manager
 from .setup_panel import draw_setup
 
 BUILD_ITEMS = (
-    ("auto", "By what the machine has", "NVIDIA, AMD or Apple GPU, or the CPU"),
+    (
+        "auto",
+        "Automatic",
+        "Whatever this machine has: an NVIDIA, AMD or Apple GPU, or the CPU",
+    ),
     ("cuda130", "CUDA 13.0", "NVIDIA, driver 580 or newer, from the GTX 16 and RTX 20 series on"),
     ("cuda129", "CUDA 12.9", "NVIDIA, driver 525 or newer, newest GPUs"),
     ("cuda126", "CUDA 12.6", "NVIDIA, driver 525 or newer, older GPUs too"),
     ("rocm", "ROCm 7.2", "AMD, on Linux"),
     ("cpu", "CPU", "Any machine; slower, and a small download"),
-    ("pip", "What pip finds", "The build that pip's own configuration leads to"),
+    ("pip", "pip's Own Choice", "The build that pip's own configuration leads to"),
 )
 
 
@@ -38,27 +42,29 @@ class DraftglassPreferences(bpy.types.AddonPreferences):
 
     server_url: StringProperty(
         name="Server",
-        description="Address of a running server, as ws://127.0.0.1:8765/live; empty starts one on this machine",
+        description="Address of a running server, such as ws://127.0.0.1:8765/live; "
+        "leave empty to start one on this machine",
         default="",
         update=_changed,
     )
     token: StringProperty(
         name="Token",
-        description="What that server's token file holds; for a server on another machine",
+        description="The token from that server's token file; for a server on another machine",
         default="",
         subtype="PASSWORD",
         update=_changed,
     )
     token_file: StringProperty(
         name="Token File",
-        description="The file into which that server wrote its token; for a server on this machine",
+        description="The file that the server wrote its token to; for a server on this machine",
         default="",
         subtype="FILE_PATH",
         update=_changed,
     )
     server_python: StringProperty(
         name="Server's Python",
-        description="A Python that has the server's requirements installed; empty uses the one that was set up here",
+        description="A Python that has the server's requirements installed; "
+        "leave empty to use the one that was set up here",
         default="",
         subtype="FILE_PATH",
         update=_changed,
@@ -66,14 +72,14 @@ class DraftglassPreferences(bpy.types.AddonPreferences):
     models_dir: StringProperty(
         name="Your Models",
         description="A folder with checkpoints, LoRAs and controls of your own, such as ComfyUI's models folder; "
-        "empty is draftglass/models in your home folder. Live takes another one when it starts next",
+        "empty is draftglass/models in your home folder. Takes effect the next time live starts",
         default="",
         subtype="DIR_PATH",
     )
     idle_minutes: FloatProperty(
-        name="Give Memory Back After",
-        description="Minutes without a picture after which the server gives the model's memory back, to render with, "
-        "say; the next picture loads it again. 0 is never. Live takes another time when it starts next",
+        name="Release Memory After",
+        description="Minutes without a picture after which the server releases the model's memory, for rendering, "
+        "say; the next picture loads it again. 0 means never. Takes effect the next time live starts",
         default=10.0,
         min=0.0,
         soft_max=120.0,
@@ -89,7 +95,7 @@ class DraftglassPreferences(bpy.types.AddonPreferences):
     )
     build: EnumProperty(
         name="PyTorch",
-        description="The build of PyTorch that the set-up downloads",
+        description="The build of PyTorch that the setup downloads",
         items=BUILD_ITEMS,
         default="auto",
         update=_changed,
@@ -117,7 +123,7 @@ class DraftglassPreferences(bpy.types.AddonPreferences):
         column = layout.column(heading="Server on this machine")
         column.active = not self.server_url
         column.prop(self, "models_dir", placeholder="draftglass/models in your home folder")
-        column.prop(self, "idle_minutes", text="Give Memory Back After Minutes")
+        column.prop(self, "idle_minutes", text="Release Memory After Minutes")
         column.prop(self, "build")
         column.prop(self, "pip_options")
         column.prop(self, "requirements")

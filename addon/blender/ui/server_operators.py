@@ -1,4 +1,4 @@
-"""The operators about the server, and those that the failures' buttons call. Imports bpy."""
+"""The operators about the server, and those behind the buttons of problems. Imports bpy."""
 
 import contextlib
 from pathlib import Path
@@ -51,7 +51,7 @@ class DRAFTGLASS_OT_set_up(bpy.types.Operator):
 
 
 class DRAFTGLASS_OT_cancel_set_up(bpy.types.Operator):
-    """Cancel the set-up and remove what it has made"""
+    """Cancel the setup and remove what it has made"""
 
     bl_idname = "draftglass.cancel_set_up"
     bl_label = "Cancel the Server's Set-Up"
@@ -94,7 +94,7 @@ class DRAFTGLASS_OT_remove_set_up(bpy.types.Operator):
 
 
 class DRAFTGLASS_OT_open_log(bpy.types.Operator):
-    """Show the end of what the server wrote into its log, or of what pip said in the last set-up"""
+    """Show the end of what the server wrote into its log, or of what pip said in the last setup"""
 
     bl_idname = "draftglass.open_log"
     bl_label = "Open the Server's Log"
@@ -152,7 +152,7 @@ class DRAFTGLASS_OT_open_folder(bpy.types.Operator):
 
 
 class DRAFTGLASS_OT_open_preferences(bpy.types.Operator):
-    """Open Draftglass's preferences"""
+    """Open the Draftglass preferences"""
 
     bl_idname = "draftglass.open_preferences"
     bl_label = "Preferences of the Server"
@@ -217,7 +217,7 @@ class DRAFTGLASS_OT_restart_server(bpy.types.Operator):
 
 
 class DRAFTGLASS_OT_smaller(bpy.types.Operator):
-    """Make pictures of half the size, which take a quarter of the memory"""
+    """Halve the size of the pictures, which quarters the memory they need"""
 
     bl_idname = "draftglass.smaller"
     bl_label = "Halve the Size"

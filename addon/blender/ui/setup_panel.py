@@ -69,7 +69,7 @@ def _draw_environment(layout: bpy.types.UILayout, found: Environment | None, wid
 
 def _draw_question(box: bpy.types.UILayout, choice: Choice, width: int) -> None:
     build = choice.build
-    found = f", as this machine has {choice.words}" if choice.words else ""
+    found = f", because this machine has {choice.words}" if choice.words else ""
     draw_text(box, f"Draftglass makes its pictures with PyTorch: {build.words}{found}.", width, "IMPORT")
     download, disk = size_in_words(build.download), size_in_words(build.disk)
     draw_text(box, f"Download: about {download}. On the disk: about {disk}.", width, "BLANK1")

@@ -1,4 +1,4 @@
-"""What one does with styles: choose, save, rename, delete, share. Shells; imports bpy."""
+"""What a person can do with styles: choose, save, rename, delete, share. Shells; imports bpy."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -47,7 +47,7 @@ class OfOwnStyle:
 
 
 class DRAFTGLASS_OT_apply_style(bpy.types.Operator):
-    """Set the prompt and what belongs to it as the style says"""
+    """Set the prompt and the settings that go with it to the style's"""
 
     bl_idname = "draftglass.apply_style"
     bl_label = "Apply Style"
@@ -72,10 +72,10 @@ class DRAFTGLASS_OT_save_style(bpy.types.Operator):
     bl_label = "Save Style"
     bl_options: ClassVar = {"REGISTER"}
 
-    name: StringProperty(name="Name", description="What the style is called", maxlen=MAX_NAME)
+    name: StringProperty(name="Name", description="The style's name", maxlen=MAX_NAME)
     with_seed: BoolProperty(name="With the Seed", description="The style sets the seed too", default=False)
     replace: BoolProperty(name="Replace", description="Replace your style of that name", options={"SKIP_SAVE"})
-    offered: StringProperty(name="Offered", description="May be replaced", options={"HIDDEN", "SKIP_SAVE"})
+    offered: StringProperty(name="Offered", description="Replace", options={"HIDDEN", "SKIP_SAVE"})
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         """Ask for the name; who leaves it as it is saves the chosen style anew."""
@@ -102,7 +102,7 @@ class DRAFTGLASS_OT_rename_style(OfOwnStyle, bpy.types.Operator):
     bl_label = "Rename Style"
     bl_options: ClassVar = {"REGISTER"}
 
-    name: StringProperty(name="Name", description="What the style is called from now on", maxlen=MAX_NAME)
+    name: StringProperty(name="Name", description="The style's new name", maxlen=MAX_NAME)
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         """Ask for the name."""
@@ -146,7 +146,7 @@ class DRAFTGLASS_OT_delete_style(OfOwnStyle, bpy.types.Operator):
 
 
 class DRAFTGLASS_OT_import_styles(bpy.types.Operator):
-    """Take styles that somebody shared as files among your own"""
+    """Add styles that somebody shared as files to your own"""
 
     bl_idname = "draftglass.import_styles"
     bl_label = "Import Styles"
@@ -180,7 +180,7 @@ class DRAFTGLASS_OT_import_styles(bpy.types.Operator):
 
 
 class DRAFTGLASS_OT_export_style(bpy.types.Operator, ExportHelper):
-    """Write the chosen style with its thumbnail to a file, to be shared"""
+    """Write the chosen style and its thumbnail to a file, to share it"""
 
     bl_idname = "draftglass.export_style"
     bl_label = "Export Style"
@@ -219,7 +219,7 @@ class DRAFTGLASS_OT_export_style(bpy.types.Operator, ExportHelper):
 
 
 class DRAFTGLASS_OT_refresh_styles(bpy.types.Operator):
-    """Look at the folder of your styles again"""
+    """Look through the folder of your styles again"""
 
     bl_idname = "draftglass.refresh_styles"
     bl_label = "Refresh Styles"

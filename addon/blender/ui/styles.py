@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...keeping import encode
-from ...live.shown import Shown
+from ...live.shown import ShownPicture
 from ...presets import LIMITS, Library, Listed, Preset, PresetError
 from ...presets.preset import JPEG, SETTINGS
 from ..pictures.folders import styles_folder
@@ -125,7 +125,7 @@ def name_of(scene: bpy.types.Scene) -> str:
     return f"{last.preset.name}, changed" if last is not None else OWN_NAME
 
 
-def preset_of(scene: bpy.types.Scene, name: str, with_seed: bool, shown: Shown | None) -> Preset:
+def preset_of(scene: bpy.types.Scene, name: str, with_seed: bool, shown: ShownPicture | None) -> Preset:
     """The scene's settings as a style; ``shown`` gives the thumbnail. Raises PresetError.
 
     Where the prompt is another style's around the user's own words, it is that style's without them.
@@ -240,7 +240,7 @@ class DraftglassStyles(bpy.types.PropertyGroup):
     )
     chosen: bpy.props.EnumProperty(
         name="Style",
-        description="A look with a name: choosing it sets the prompt and what belongs to it",
+        description="A named look: choosing it sets the prompt and the settings that go with it",
         items=_enum_items,
         get=_get,
         set=_set,

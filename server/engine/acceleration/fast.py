@@ -1,4 +1,4 @@
-"""Modules rewritten so that the same sums cost less. torch and diffusers' modules; no files, no requests.
+"""Modules rewritten so that the same arithmetic costs less. torch and diffusers' modules; no files, no requests.
 
 Nothing here changes what a model computes beyond rounding: the tests hold each rewrite to that. Weights are joined in
 fp32, so before the modules get their precision; they are packed (see packed.py) after that.

@@ -1,4 +1,4 @@
-"""The sums of a picture recorded once and repeated. torch, no requests.
+"""A picture's computation, recorded once as CUDA graphs and replayed. torch, no requests.
 
 On a GPU a UNet call is 700 small kernels, and eager mode takes longer to launch them than they take to run.
 
@@ -74,7 +74,7 @@ class RecordedPipeline:
     ) -> torch.Tensor:
         return self._run("encode", _anew(image), height, width, signal, start)
 
-    def look(self, depth: torch.Tensor, height: int, width: int, weight: torch.Tensor, rows: int) -> Depth:
+    def encode_control(self, depth: torch.Tensor, height: int, width: int, weight: torch.Tensor, rows: int) -> Depth:
         return self._run("look", _anew(depth), height, width, weight, rows)
 
     def step(self, latent: torch.Tensor, call: Call, guide: Guide, depth: Depth) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Layers of a diffusers model as they are computed fastest: the same sums, without modules. torch, no requests.
+"""The layers of a diffusers model in their fastest form: the same arithmetic, no modules. torch, no requests.
 
 PyTorch's CPU kernels (oneDNN) want a convolution's weights in an order of their own, and eager mode puts them into it
 at every call, which for small pictures takes longer than the convolution. Here that is done once; and what follows a

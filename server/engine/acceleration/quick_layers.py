@@ -1,4 +1,4 @@
-"""A diffusers UNet's blocks with less in between: the same layers, weights and sums. torch and diffusers' modules.
+"""A diffusers UNet's blocks with less overhead: the same layers, weights, arithmetic. torch and diffusers' modules.
 
 Each is made of a diffusers module, whose weights it reads, and raises :class:`Unknown` for one that it doesn't know.
 """

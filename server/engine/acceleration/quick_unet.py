@@ -1,4 +1,4 @@
-"""A diffusers UNet, and a ControlNet, with less in between: the same layers, weights and sums. torch and diffusers.
+"""A diffusers UNet, and a ControlNet, with less overhead: the same layers and weights. torch and diffusers.
 
 What depends on the timestep alone (each block's shift) and on the words alone (keys and values of cross-attention)
 comes as an input: it is made once for each and kept (see conditions.py). What differs from diffusers' own forward is
@@ -186,7 +186,7 @@ class QuickControl(_Half):
         super().__init__(control)
         self._out = [Conv(each, self._pack) for each in (*control.controlnet_down_blocks, control.controlnet_mid_block)]
 
-    def look(self, plane: torch.Tensor) -> torch.Tensor:
+    def encode(self, plane: torch.Tensor) -> torch.Tensor:
         """What ``plane``, N x 3 x H x W, alike in all three, adds to the latent: N x width x height x width of it."""
         return self._net.controlnet_cond_embedding(plane)
 

@@ -1,4 +1,4 @@
-"""Tensors in tuples, lists and dataclasses: all of them, changed, or what is the same about them. torch only."""
+"""Trees of tensors (tuples, lists, dataclasses): listed, mapped, compared. torch only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fewer threads while other programs want the processors. torch, no models.
+"""Uses fewer threads while other programs need the CPU. torch, no models.
 
 Threads that compute together wait for each other after every layer. Where another program, Blender as it draws, holds
 one of their cores, all wait for the one that stands still, and spend the others' time in waiting. Measured on two cores

@@ -1,4 +1,4 @@
-"""What a UNet makes of timesteps and words before any pixel comes, made once and kept. torch, no requests."""
+"""What a UNet computes from timesteps and prompts alone, computed once and cached. torch, no requests."""
 
 from __future__ import annotations
 

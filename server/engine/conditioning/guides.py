@@ -1,4 +1,4 @@
-"""The words of styles, and all else of them that goes into each UNet call, made once and kept. torch."""
+"""The prompts of styles, and whatever else goes into each UNet call, computed once and cached. torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a style gives to the pipeline beside its words, as tensors that are made once and kept. torch, no models."""
+"""A style's inputs to the pipeline beside its prompt, as tensors made once and cached. torch, no models."""
 
 from __future__ import annotations
 

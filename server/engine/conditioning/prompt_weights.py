@@ -1,4 +1,4 @@
-"""Prompts with weights to pieces of text. Standard library only; linear in the prompt's length, whatever it holds."""
+"""Prompts with weighted parts. Standard library only; linear in the prompt's length, whatever it holds."""
 
 from __future__ import annotations
 

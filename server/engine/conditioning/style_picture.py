@@ -1,4 +1,4 @@
-"""A style picture into what an IP-Adapter takes of it, encoded once a picture. torch and transformers' modules."""
+"""A style picture as an IP-Adapter's embeddings, encoded once per picture. torch and transformers' modules."""
 
 from __future__ import annotations
 

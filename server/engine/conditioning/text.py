@@ -1,4 +1,4 @@
-"""Prompts to embeddings, each encoded once. torch, compel and transformers' modules handed in.
+"""Prompts as embeddings, each encoded once. torch and compel; transformers' modules are passed in.
 
 Weights may be written as in A1111 and ComfyUI, ``(word:1.3)``, or in compel's own way. A prompt longer than the
 tokenizer's limit (75 tokens as a rule) is encoded in pieces of that length, one after the other. compel computes both;

@@ -1,4 +1,4 @@
-"""T2I-Adapters in one file, without a config: it follows from the shapes. torch and diffusers; no network.
+"""Single-file T2I-Adapters without a config, which follows from the shapes. torch and diffusers; no network.
 
 Those of the hub are under diffusers' names, in its full or its light kind; TencentARC's first ones under their own, in
 which the blocks are counted through all levels.

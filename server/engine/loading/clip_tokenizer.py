@@ -1,4 +1,4 @@
-"""The tokenizer of CLIP, which checkpoints in one file go without. transformers only; no network.
+"""CLIP's tokenizer, which single-file checkpoints lack. transformers only; no network.
 
 ``clip_merges.txt.gz`` holds the first 48,894 merges of ``bpe_simple_vocab_16e6.txt`` in openai/CLIP (MIT licence).
 The vocabulary follows from them: 256 bytes, the same at a word's end, the merges, and the two marks.

@@ -1,4 +1,4 @@
-"""Whether the parts of a model belong together, and a request to them. diffusers' modules, handed in; no files.
+"""Whether a model's parts belong together, and a request suits them. diffusers' modules passed in; no files.
 
 What does not fit would fail in the middle of a frame, or make pictures of nothing.
 """

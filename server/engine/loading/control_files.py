@@ -1,4 +1,4 @@
-"""The files of controls and IP-Adapters, looked at before anything is loaded. Standard library only: no torch."""
+"""Inspects the files of controls and IP-Adapters before anything is loaded. Standard library only: no torch."""
 
 from __future__ import annotations
 

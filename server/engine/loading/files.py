@@ -1,4 +1,4 @@
-"""Looking at a model's files before anything is loaded from them. Standard library only: no torch.
+"""Reads the headers and configs of a model's files, and says what is wrong with them. Standard library only: no torch.
 
 Only safetensors are ever opened: a pickle can run any program when it is read.
 """

@@ -1,4 +1,4 @@
-"""A model's files, looked at before anything is loaded from them. Standard library only: no torch.
+"""Inspects all of a model's files before anything is loaded from them. Standard library only: no torch.
 
 What is wrong with them is told here, within milliseconds, while the model loaded before still serves.
 """
@@ -51,7 +51,7 @@ class Files:
         self.spec = replace(self.spec, **without)
 
 
-def look(spec: ModelSpec) -> Files:
+def inspect(spec: ModelSpec) -> Files:
     """The files of ``spec``, complete and of the right kinds. Raises EngineError."""
     base = _existing(spec.base)
     files = Files(spec, base, {})

@@ -1,4 +1,4 @@
-"""A model's files to modules, ready to run. torch, diffusers and transformers; only safetensors, no network."""
+"""Loads a model's files into modules. torch, diffusers and transformers; only safetensors, no network."""
 
 from __future__ import annotations
 

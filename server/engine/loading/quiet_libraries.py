@@ -1,4 +1,4 @@
-"""Libraries that talk while they load, kept quiet: what matters to a user is an EngineError. No models."""
+"""Silences libraries that print while they load: what matters to a user is an EngineError. No models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints in one file, under the original names, to diffusers' modules. torch, diffusers, transformers; no network.
+"""Single-file checkpoints, as diffusers modules. torch, diffusers, transformers; no network.
 
 These are what A1111 and ComfyUI keep: .safetensors without any config. Each config follows from the shapes in the
 file, and from what all models of a family have in common. The names are translated by diffusers.

@@ -1,4 +1,4 @@
-"""Names that LoRAs' tensors have in the wild, to those that diffusers reads. torch's tensors are handed through.
+"""Maps the tensor names found in LoRA files to those that diffusers reads. torch's tensors are passed through.
 
 Beside kohya's (``lora_unet_down_blocks_0_...``) and diffusers' own (``unet.down_blocks.0...``) there are: ComfyUI's
 (``diffusion_model.`` and the original names), peft's (``base_model.model.``), and those of diffusers' first training

@@ -1,4 +1,4 @@
-"""The sums of a picture: tensors in, tensors out, nothing decided and nothing waited for. torch, no requests.
+"""The arithmetic of a picture: tensors in, tensors out; it decides nothing and waits for nothing. torch, no requests.
 
 Everything that varies from frame to frame comes as a tensor on the device, so that a method with inputs of the same
 shapes does the same work each time: it can be recorded once (a CUDA graph) and repeated with other values copied
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ..acceleration.quick_unet import QuickControl, QuickUnet
-from ..images import fit, from_model, to_model
+from ..images import from_model, resize_to, to_model
 
 FLAT = 1e-3
 """A depth with less between its nearest and its farthest point says nothing when stretched."""
@@ -106,15 +106,15 @@ class Pipeline:
         latent = encoded if torch.is_tensor(encoded) else encoded.mode()
         return start + signal * (latent.float() * self.vae.config.scaling_factor)
 
-    def look(self, depth: torch.Tensor, height: int, width: int, weight: torch.Tensor, rows: int) -> Depth:
+    def encode_control(self, depth: torch.Tensor, height: int, width: int, weight: torch.Tensor, rows: int) -> Depth:
         """What ``depth`` (fp32 H x W, 0..1, near is 1) gives to the UNet calls, for ``rows`` rows of a batch."""
         if self.stretch_depth:
             low, high = depth.aminmax()
             depth = torch.where(high - low < FLAT, depth, (depth - low) / (high - low))
-        plane = fit(depth[None, None], height, width).to(self.dtype, memory_format=torch.channels_last)
+        plane = resize_to(depth[None, None], height, width).to(self.dtype, memory_format=torch.channels_last)
         if self.adapter is None:
             plane = plane.expand(-1, 3, -1, -1)
-            seen = plane if self.quick_control is None else self.quick_control.look(plane)
+            seen = plane if self.quick_control is None else self.quick_control.encode(plane)
             return Depth(plane=seen.expand(rows, -1, -1, -1), weight=weight)
         features = self.adapter(plane.expand(-1, self.adapter.config.in_channels, -1, -1))
         return Depth(features=tuple((feature * weight).expand(rows, -1, -1, -1) for feature in features))

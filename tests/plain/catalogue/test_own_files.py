@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from server.catalogue import Catalogue
-from server.catalogue.own import Own, for_depth, named_fast
+from server.catalogue.own import UserFile, for_depth, named_fast
 
 
 def test_the_users_own_files_are_listed_by_what_they_are(tmp_path: Path, repositories: dict[str, Path]) -> None:
@@ -135,7 +135,7 @@ def test_a_name_tells_that_a_checkpoint_needs_no_lcm_lora(name: str, fast: bool)
 
 def test_the_control_for_depth_is_the_one_that_says_so(tmp_path: Path) -> None:
     def chosen(*names: str) -> str | None:
-        found = for_depth([Own(name, "control", tmp_path / name) for name in names])
+        found = for_depth([UserFile(name, "control", tmp_path / name) for name in names])
         return found and found.name
 
     assert chosen("control_v11p_sd15_canny", "control_v11f1p_sd15_depth", "mine") == "control_v11f1p_sd15_depth"

@@ -221,7 +221,7 @@ def test_all_stages_are_compiled_one_after_the_other_and_each_in_one_piece(pipel
     @torch.inference_mode()
     def frame(stages: Pipeline | RecordedPipeline) -> torch.Tensor:
         latent = stages.encode(image, 64, 64, torch.tensor(0.7), given[0])
-        depth = stages.look(near, 64, 64, torch.tensor(0.8), 1)
+        depth = stages.encode_control(near, 64, 64, torch.tensor(0.8), 1)
         return stages.decode(stages.step(latent, given[1], given[2], depth))[0]
 
     expected = frame(pipeline).int()

@@ -68,7 +68,7 @@ def test_a_new_seed_or_prompt_makes_only_what_is_new(counted: tuple[StableDiffus
 def test_frames_in_one_go_make_nothing_again(counted: tuple[StableDiffusionLcm, Made]) -> None:
     model, made = counted
     for seed in range(3):
-        model.render_together(
+        model.render_batch(
             [make_request(steps=2, strength=0.5, prompt=prompt, seed=seed, frame_seed=seed) for prompt in ("a", "b")]
         )
     assert made == {"shifts": 2, "keys": 1}

@@ -11,7 +11,7 @@ import torch
 from diffusers import ControlNetModel, T2IAdapter
 from safetensors.torch import load_file, save_file
 
-from server.catalogue.own import Own
+from server.catalogue.own import UserFile
 from server.engine import EngineError, ModelSpec, StableDiffusionLcm
 from tests.plain.engine.conftest import make_request
 from tests.plain.engine.families import FAMILIES, Picture, assert_same, place
@@ -63,7 +63,7 @@ def test_a_light_adapter(tmp_path: Path) -> None:
     torch.manual_seed(4)
     folder = tmp_path / "light"
     T2IAdapter(3, [32, 64], 2, 8, "light_adapter").save_pretrained(folder)
-    assert Own("light", "control", one_file(folder)).look() == ("SD1.5", "")
+    assert UserFile("light", "control", one_file(folder)).examine() == ("SD1.5", "")
     assert_same(picture("SD1.5", one_file(folder)), picture("SD1.5", folder))
 
 

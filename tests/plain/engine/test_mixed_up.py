@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from server.engine import EngineError, LoraFile, ModelSpec, StableDiffusionLcm
 from server.engine.loading.files import find_weights
-from server.engine.loading.inspection import look
+from server.engine.loading.inspection import inspect
 from server.engine.loading.memory import parameters
 from tests.plain.checkpoints_lora import write_user_lora
 from tests.plain.engine.conftest import make_request
@@ -85,7 +85,7 @@ def test_averaged_weights_beside_the_others_take_no_memory(tmp_path: Path) -> No
     unet = {name: value for name, value in state.items() if name.startswith("model.diffusion_model.")}
     averaged = {f"model_ema.{name.removeprefix('model.').replace('.', '')}": value for name, value in unet.items()}
     save_file(state | {name: value.clone() for name, value in averaged.items()}, path)
-    assert parameters(look(ModelSpec(path))) == parameters(look(ModelSpec(plain)))
+    assert parameters(inspect(ModelSpec(path))) == parameters(inspect(ModelSpec(plain)))
     StableDiffusionLcm.load(path, "cpu", dtype=torch.float32)
 
 

@@ -61,5 +61,5 @@ def test_a_frame_asks_nothing_of_the_cpu(
     downloaded.clear()
     request = make_request(steps=2, strength=0.5, depth=0.0 if kind == "SDXL" else 1.0)
     engine.render(request)
-    engine.render_together([request, request])
+    engine.render_batch([request, request])
     assert [picture.device for picture in downloaded] == [META] * 3

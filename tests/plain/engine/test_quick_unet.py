@@ -177,7 +177,7 @@ def test_a_controlnet(family: str, rows: int, packed: bool, monkeypatch: pytest.
     added = given.get("added_cond_kwargs") or {}
     shifts = quick.shifts(given["timestep"], added.get("text_embeds"), added.get("time_ids"), None)
     keys = quick.keys(given["encoder_hidden_states"])
-    residuals = quick(given["sample"], shifts, keys, quick.look(plane), weight)
+    residuals = quick(given["sample"], shifts, keys, quick.encode(plane), weight)
     for one, other in zip((*down, middle), residuals, strict=True):
         assert one.std() > 1e-3
         torch.testing.assert_close(other / one.std(), one / one.std(), rtol=1e-3, atol=1e-3)

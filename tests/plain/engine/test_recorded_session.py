@@ -72,7 +72,7 @@ def test_each_picture_is_its_own(family: str, parts: dict[str, str], monkeypatch
         made = []
         for change, requests in moments:
             change(model)
-            made.append([rendered.image for rendered in model.render_together(requests)])
+            made.append([rendered.image for rendered in model.render_batch(requests)])
         return made
 
     plain = pictures()

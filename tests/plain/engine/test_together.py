@@ -25,7 +25,7 @@ def three(**style: Any) -> list[Request]:
 
 def check(model: StableDiffusionLcm, requests: list[Request]) -> None:
     alone = [model.render(request).image for request in requests]
-    together = [rendered.image for rendered in model.render_together(requests)]
+    together = [rendered.image for rendered in model.render_batch(requests)]
     for one, other in itertools.combinations(alone, 2):
         assert psnr(one, other) < 30, "equal pictures would hide that two were exchanged"
     for one, same in zip(together, alone, strict=True):
@@ -57,15 +57,15 @@ def test_a_longer_prompt_beside_it_changes_no_picture() -> None:
     model = engine("SD1.5")
     requests = [make_request(prompt=prompt, seed=7, steps=1) for prompt in ("a hut", "a very old stone tower, " * 30)]
     alone = [model.render(request).image for request in requests]
-    for one, other in zip(model.render_together(requests), alone, strict=True):
+    for one, other in zip(model.render_batch(requests), alone, strict=True):
         assert np.array_equal(one.image, other)
 
 
 def test_steps_are_told_once_for_all_and_errors_name_what_is_wrong() -> None:
     model = engine("SD1.5")
     told: list[tuple[int, int]] = []
-    made = model.render_together(three(steps=2), lambda step, steps: told.append((step, steps)))
+    made = model.render_batch(three(steps=2), lambda step, steps: told.append((step, steps)))
     assert told == [(0, 2), (1, 2), (2, 2)]
     assert all(rendered.timings["engine"] >= rendered.timings["unet"] > 0 for rendered in made)
     with pytest.raises(EngineError, match="no depth adapter"):
-        model.render_together(three(depth=1.0))
+        model.render_batch(three(depth=1.0))

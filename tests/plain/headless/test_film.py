@@ -12,7 +12,7 @@ import pytest
 from addon.headless.arguments import Options
 from addon.headless.film import RECORD, Film
 from addon.headless.plan import shots
-from addon.headless.run import Shown
+from addon.headless.run import ShotResult
 
 SIDE = 8
 
@@ -29,10 +29,10 @@ def film(options: Options) -> Film:
     return Film(options.out, options.out / "unfinished", options, shots(options))
 
 
-def shown(options: Options, index: int) -> Shown:
+def shown(options: Options, index: int) -> ShotResult:
     shot = shots(options)[index]
     assert shot.frame is not None
-    return Shown(
+    return ShotResult(
         shot, np.full((SIDE, SIDE, 3), shot.frame, np.uint8), np.full((SIDE, SIDE, 3), 100 + shot.frame, np.uint8), {}
     )
 

@@ -12,7 +12,7 @@ from PIL import Image
 from addon.headless.arguments import Options
 from addon.headless.plan import Shot
 from addon.headless.report import STAGES, overhead, percentile, report, stage_times, table
-from addon.headless.run import Outcome, Shown
+from addon.headless.run import Outcome, ShotResult
 from addon.headless.sheet import CAPTION, GAP, INK, animation, contact_sheet
 from addon.headless.values import Move
 
@@ -20,10 +20,10 @@ BLENDER = {"version": "5.0.1", "renderer": "software"}
 DRAFT, PICTURE = (200, 40, 30), (20, 60, 220)
 
 
-def one(index: int, round_: int = 0, moved: bool = False, side: int = 64) -> Shown:
+def one(index: int, round_: int = 0, moved: bool = False, side: int = 64) -> ShotResult:
     planes = [np.full((side, side, 3), colour, np.uint8) for colour in (DRAFT, PICTURE)]
     times = {name: float(index + 1) for name in STAGES}
-    return Shown(Shot(index, f"prompt {round_}", round_, 0.0, None, moved), planes[0], planes[1], times)
+    return ShotResult(Shot(index, f"prompt {round_}", round_, 0.0, None, moved), planes[0], planes[1], times)
 
 
 def test_percentiles_are_numpys() -> None:
@@ -90,7 +90,7 @@ def test_the_sheet_says_where_the_object_has_moved() -> None:
 @pytest.mark.parametrize("prompt", ["x" * 4000, "ein Schloß 城\n in two lines", ""])
 def test_any_prompt_fits_the_sheet(prompt: str) -> None:
     shown = one(0)
-    assert contact_sheet([Shown(Shot(0, prompt, 0), shown.draft, shown.picture, {})]).size == (
+    assert contact_sheet([ShotResult(Shot(0, prompt, 0), shown.draft, shown.picture, {})]).size == (
         GAP + 64 + GAP,
         GAP + CAPTION + 2 * (64 + GAP) + GAP,
     )

@@ -17,7 +17,7 @@ from addon.headless.arguments import Options
 from addon.headless.errors import HeadlessError
 from addon.headless.plan import Shot, shots
 from addon.headless.run import Outcome, Run, wait_until_live
-from addon.headless.server import OwnServer
+from addon.headless.server import TemporaryServer
 from addon.live import Address, LiveLoop
 from addon.problems.serving import BadRequest, ModelFailed
 from addon.wire import Dropped, Status, pack
@@ -249,13 +249,14 @@ def test_our_own_server_says_why_it_ended_and_leaves_nothing(
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    with OwnServer(missing, "cpu") as server, pytest.raises(HeadlessError, match="the server has ended: model is"):
+    told = "the server has ended: model is"
+    with TemporaryServer(missing, "cpu") as server, pytest.raises(HeadlessError, match=told):
         server.address()
     assert not list(tmp_path.glob("draftglass*"))
 
 
 def test_our_own_server_that_was_killed_is_said_to_be(tmp_path: Path) -> None:
-    with OwnServer(str(tmp_path), "cpu") as server:
+    with TemporaryServer(str(tmp_path), "cpu") as server:
         server.address()
         server._process.kill()
         server._process.wait()
@@ -268,7 +269,7 @@ def test_our_own_server_is_found_by_its_address_and_stopped(tmp_path: Path, monk
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     (tmp_path / "model").mkdir()
-    with OwnServer(str(tmp_path / "model"), "cpu") as server:
+    with TemporaryServer(str(tmp_path / "model"), "cpu") as server:
         address = server.address()
         assert address.token_file is not None and address.token_file.stat().st_mode & 0o777 == 0o600
         assert address.is_loopback and len(address.read_token()) > 20

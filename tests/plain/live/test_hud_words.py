@@ -29,11 +29,11 @@ STAGES = {
         (Facts(LiveState.LIVE, step=2, steps=8, settling=True), "Settling: step 2 of 8", 0.25, BUSY),
         (
             Facts(LiveState.LIVE, step=1, steps=2, old=True),
-            "Old picture, a new one is being made: step 1 of 2",
+            "Outdated picture, making a new one: step 1 of 2",
             0.5,
             OLD,
         ),
-        (Facts(LiveState.LIVE, old=True), "Old picture, a new one is being made", None, OLD),
+        (Facts(LiveState.LIVE, old=True), "Outdated picture, making a new one", None, OLD),
         (Facts(LiveState.PAUSED, "Live is paused."), "Live is paused.", None, CALM),
         (Facts(LiveState.LOADING, "Loading the model: 40 %."), "Loading the model: 40 %.", None, BUSY),
         (Facts(LiveState.WAITING, "No server."), "No server.", None, BUSY),

@@ -138,24 +138,24 @@ def test_a_server_that_loads_may_keep_silent_for_longer(told: Status) -> None:
 
 def test_no_ping_while_nothing_is_awaited() -> None:
     """A view at rest makes no traffic but a ping now and then."""
-    life = Liveness()
+    liveness = Liveness()
     seconds = 0.0
-    while not life.wants_ping():
-        life.passed(0.25, awaits=False)
+    while not liveness.wants_ping():
+        liveness.passed(0.25, awaits=False)
         seconds += 0.25
     assert seconds == pytest.approx(PING_AFTER, abs=0.5)
-    life.heard()
-    life.passed(PING_AFTER - 1, awaits=False)
-    life.passed(0.5, awaits=True)
-    assert not life.wants_ping(), "the silence before the frame is nothing to ask about"
-    life.passed(PING_SOON, awaits=True)
-    assert life.wants_ping() and not life.wants_ping(), "once"
-    life.passed(2, awaits=True)
-    assert life.unanswered == 2
-    life.sent()
-    assert life.unanswered == 0, "the question may only now be on its way"
-    life.heard()
-    assert life.silence == life.unanswered == 0
+    liveness.heard()
+    liveness.passed(PING_AFTER - 1, awaits=False)
+    liveness.passed(0.5, awaits=True)
+    assert not liveness.wants_ping(), "the silence before the frame is nothing to ask about"
+    liveness.passed(PING_SOON, awaits=True)
+    assert liveness.wants_ping() and not liveness.wants_ping(), "once"
+    liveness.passed(2, awaits=True)
+    assert liveness.unanswered == 2
+    liveness.sent()
+    assert liveness.unanswered == 0, "the question may only now be on its way"
+    liveness.heard()
+    assert liveness.silence == liveness.unanswered == 0
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="processes cannot be stopped there")

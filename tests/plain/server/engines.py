@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from addon.wire import Request
 from server.engine import LoraFile, StableDiffusionLcm
-from server.serving.worker import Engine, Rendered
+from server.serving.worker import Engine, EngineOutput
 
 OnStep = Callable[[int, int], None] | None
 Report = Callable[[float, str], None]
@@ -31,13 +31,13 @@ class Lent:
         report(0.5, "half way")
         return self
 
-    def render(self, request: Request, on_step: OnStep = None) -> Rendered:
+    def render(self, request: Request, on_step: OnStep = None) -> EngineOutput:
         rendered = self._engine.render(request, on_step)
         time.sleep(self._seconds)
         return rendered
 
-    def render_together(self, requests: Sequence[Request], on_step: OnStep = None) -> Sequence[Rendered]:
-        rendered = self._engine.render_together(requests, on_step)
+    def render_batch(self, requests: Sequence[Request], on_step: OnStep = None) -> Sequence[EngineOutput]:
+        rendered = self._engine.render_batch(requests, on_step)
         time.sleep(self._seconds)
         return rendered
 
@@ -63,7 +63,7 @@ class Held(Lent):
         """Let ``frames`` frames pass."""
         self._go.release(frames)
 
-    def render(self, request: Request, on_step: OnStep = None) -> Rendered:
+    def render(self, request: Request, on_step: OnStep = None) -> EngineOutput:
         self.started.append(request.frame.id)
         if not self._go.acquire(timeout=600):
             raise RuntimeError("the test never let the frame go")

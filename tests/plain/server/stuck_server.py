@@ -13,7 +13,7 @@ from collections.abc import Callable
 from addon.wire import Request
 from server.__main__ import main
 from server.net.process import end
-from server.serving.worker import Engine, Rendered
+from server.serving.worker import Engine, EngineOutput
 
 WHERE = sys.argv.pop(1)
 
@@ -23,7 +23,7 @@ class Stuck:
 
     name = "stuck"
 
-    def render(self, request: Request, on_step: Callable[[int, int], None] | None = None) -> Rendered:
+    def render(self, request: Request, on_step: Callable[[int, int], None] | None = None) -> EngineOutput:
         if on_step is not None:
             on_step(0, request.style.steps)
         time.sleep(1000)

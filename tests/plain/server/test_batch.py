@@ -11,7 +11,7 @@ from addon.wire import Failure, Lora, Picture, Progress, Request
 from server.config import Config
 from server.engine import EngineError, StableDiffusionLcm
 from server.serving.mailbox import Mailboxes, Turn
-from server.serving.worker import Rendered, alike
+from server.serving.worker import EngineOutput, alike
 from tests.plain.engine.families import psnr
 from tests.plain.server.engines import Held, OnStep
 from tests.plain.server.rig import make_request, serving, wait_for
@@ -25,11 +25,11 @@ class Grouped(Held):
         self.groups: list[list[int]] = []
         self._refuse = refuse
 
-    def render_together(self, requests: Sequence[Request], on_step: OnStep = None) -> Sequence[Rendered]:
+    def render_batch(self, requests: Sequence[Request], on_step: OnStep = None) -> Sequence[EngineOutput]:
         self.groups.append([request.frame.id for request in requests])
         if self._refuse:
             raise EngineError(OutOfMemory("two pictures"))
-        return super().render_together(requests, on_step)
+        return super().render_batch(requests, on_step)
 
 
 def test_a_mailbox_gives_out_more_of_a_kind_in_turn() -> None:

@@ -30,7 +30,7 @@ from addon.wire import (
 )
 from server.engine import EngineError, StableDiffusionLcm
 from server.serving.reports import failure_of, status_of
-from server.serving.worker import Rendered
+from server.serving.worker import EngineOutput
 from tests.plain.server.engines import Held, Lent, OnStep, Report
 from tests.plain.server.rig import Address, Client, make_request, serving, wait_for
 
@@ -176,7 +176,7 @@ def test_depth_reaches_the_engine(address: Address) -> None:
 class Breaking(Lent):
     """Fails on odd frames: as the engine does, by an EngineError, or as nobody foresaw."""
 
-    def render(self, request: Request, on_step: OnStep = None) -> Rendered:
+    def render(self, request: Request, on_step: OnStep = None) -> EngineOutput:
         if request.frame.id == 1:
             raise EngineError(OutOfMemory("a picture of 64 x 64"))
         if request.frame.id == 3:

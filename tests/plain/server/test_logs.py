@@ -11,14 +11,14 @@ from addon.wire import Failure, Hello, Picture, Request, pack
 from server.config import Config
 from server.engine import EngineError, StableDiffusionLcm
 from server.net.logs import LEVELS, REPEAT_SECONDS, NoRepeats
-from tests.plain.server.engines import Lent, OnStep, Rendered
+from tests.plain.server.engines import EngineOutput, Lent, OnStep
 from tests.plain.server.rig import make_request, serving, wait_for
 
 
 class Short(Lent):
     """Has too little memory for odd frames."""
 
-    def render(self, request: Request, on_step: OnStep = None) -> Rendered:
+    def render(self, request: Request, on_step: OnStep = None) -> EngineOutput:
         if request.frame.id % 2:
             raise EngineError(OutOfMemory("a picture of 64 x 64"))
         return super().render(request, on_step)

@@ -225,7 +225,10 @@ def test_on_a_terminal_it_says_what_to_enter_where(tmp_path: Path) -> None:
         (["--device", "tpu"], "'tpu'"),
         (["--model", "/no/such/model"], "neither such a path nor such a name: choose one of embedded, sd15"),
         (["--model", "~nobody-here/model"], "neither such a path nor such a name"),
-        (["--model", "sd15"], "sd15 is not on this machine yet: download it first (`python -m server models pull"),
+        (
+            ["--model", "sd15"],
+            "The model sd15 has not been downloaded yet",
+        ),
         (["--allow-origin", "example.org/page"], "example.org/page"),
         (["--colour", "red"], "--colour"),
         (["--token-file", "/proc/token"], "/proc"),

@@ -9,7 +9,7 @@ import pytest
 from addon.wire import Picture, Progress, Request
 from server.engine import StableDiffusionLcm
 from server.serving.metrics import Metrics
-from server.serving.worker import BRIEF, Answer, Rendered, Worker
+from server.serving.worker import BRIEF, Answer, EngineOutput, Worker
 from tests.plain.server.engines import Lent, OnStep
 from tests.plain.server.rig import make_request, wait_for
 
@@ -22,7 +22,7 @@ class Stepping(Lent):
         self.pace = 0.0
         self._rendered = engine.render(make_request(0))
 
-    def render(self, request: Request, on_step: OnStep = None) -> Rendered:
+    def render(self, request: Request, on_step: OnStep = None) -> EngineOutput:
         assert on_step is not None
         for step in (0, 1, 2):
             on_step(step, 2)

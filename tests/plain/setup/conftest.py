@@ -12,7 +12,7 @@ from tests.plain.setup.workshop import Workshop
 
 @pytest.fixture
 def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
-    """Nothing of this machine's own configuration of pip reaches the set-up."""
+    """Nothing of this machine's own configuration of pip reaches the setup."""
     for name in [name for name in os.environ if name.startswith("PIP_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)

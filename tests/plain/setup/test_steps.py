@@ -1,4 +1,4 @@
-"""A set-up for real, of small packages, with the process that Blender starts: done, cancelled, failed. No bpy."""
+"""A setup for real, of small packages, with the process that Blender starts: done, cancelled, failed. No bpy."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Workshop:
         return Plan(self.home, Path(sys.executable), requirements, None, "pip", chosen, version)
 
     def run(self, plan: Plan, each: Callable[[SetUp], None] = lambda _: None, seconds: float = 1200) -> SetUp:
-        """Run a set-up to its end."""
+        """Run a setup to its end."""
         run = SetUp(plan, self.home / "set-up.log")
         end = time.monotonic() + seconds
         while run.is_under_way:
