@@ -125,6 +125,7 @@ def test_the_progress_bar_is_there_as_long_as_live_runs(addon: Any, monkeypatch:
     from addon.blender.live import switch
     from addon.blender.ui import overlay_tools
     from addon.live.hud_words import Facts
+    from addon.problems import LiveState
 
     drawn: list[tuple[float, str]] = []
     layout = SimpleNamespace(progress=lambda factor, text: drawn.append((factor, text)))
@@ -132,12 +133,12 @@ def test_the_progress_bar_is_there_as_long_as_live_runs(addon: Any, monkeypatch:
     assert drawn == [], "live is off"
     monkeypatch.setattr(switch, "is_running", lambda: True)
     for facts in (
-        Facts("starting"),
-        Facts("live"),
-        Facts("live", step=1, steps=2, old=True),
-        Facts("live", step=2, steps=8, settling=True),
-        Facts("live", settled=True),
-        Facts("live", "Cycles draws no drafts.", stuck=True),
+        Facts(LiveState.STARTING),
+        Facts(LiveState.LIVE),
+        Facts(LiveState.LIVE, step=1, steps=2, old=True),
+        Facts(LiveState.LIVE, step=2, steps=8, settling=True),
+        Facts(LiveState.LIVE, settled=True),
+        Facts(LiveState.LIVE, "Cycles draws no drafts.", stuck=True),
     ):
         monkeypatch.setattr(hud, "_facts", facts)
         overlay_tools.draw_progress(layout)
