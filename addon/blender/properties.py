@@ -158,6 +158,15 @@ class DraftglassSettings(bpy.types.PropertyGroup):
         step=5,
         subtype="FACTOR",
     )
+    steady: FloatProperty(
+        name="Steady",
+        description="How firmly surfaces keep their picture while the view moves; 0 makes each picture anew",
+        default=0.0,
+        min=0.0,
+        max=1.0,
+        step=5,
+        subtype="FACTOR",
+    )
     models: PointerProperty(
         name="Model and LoRAs",
         description="The model and the LoRAs that the picture is made with",
@@ -192,6 +201,7 @@ def style_of(settings: DraftglassSettings, size: tuple[int, int]) -> Style:
         height=size[1],
         controls=controls,
         loras=loras_of(settings.models),
+        steady=settings.steady,
     )
 
 

@@ -44,6 +44,7 @@ class Options:
     strength: float = 0.9
     seed: int = 0
     depth_weight: float = 1.0
+    steady: float = 0.0
     move: Move | None = None
     animation: bool = False
     video: Path | None = None
@@ -110,6 +111,11 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         "--depth-weight",
         metavar="X",
         help=f"how closely a picture keeps to the scene's depth ({defaults.depth_weight})",
+    )
+    add(
+        "--steady",
+        metavar="X",
+        help=f"how firmly surfaces keep their picture from one view to the next, up to 1 ({defaults.steady})",
     )
     add("--move", metavar="NAME=X,Y,Z", help="move this object by so much half way through each round")
     add("--animation", action="store_true", help="write animation.webp too")
@@ -194,6 +200,7 @@ def _checked(given: argparse.Namespace, defaults: Options) -> Options:
         strength=number("--strength", given.strength, 0.01, 1, defaults.strength),
         seed=whole("--seed", given.seed, 0, MAX_SEED, defaults.seed),
         depth_weight=number("--depth-weight", given.depth_weight, 0, 2, defaults.depth_weight),
+        steady=number("--steady", given.steady, 0, 1, defaults.steady),
         move=None if given.move is None else move(given.move),
         animation=given.animation,
         video=given.video,

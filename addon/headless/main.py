@@ -125,7 +125,8 @@ def open_scene(options: Options) -> OfflineScene:
     with _blender():
         moving = options.move.name if options.move else None
         wanted = Wanted(options.scene_name, options.view_layer, options.camera)
-        return OfflineScene(options.scene, options.size, options.frames is None, moving, wanted, options.planes)
+        planes, ids = options.planes, options.steady > 0
+        return OfflineScene(options.scene, options.size, options.frames is None, moving, wanted, planes, ids)
 
 
 @contextlib.contextmanager

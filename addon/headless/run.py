@@ -182,8 +182,9 @@ class Run:
             width=options.size,
             height=options.size,
             controls=controls,
+            steady=options.steady,
         )
-        request = build_request(want.id, draft, style, captured=self._clock())
+        request = build_request(want.id, draft, style, captured=self._clock(), after=self._loop.newest)
         captured = self._clock()
         self._loop.send(request)
         self._under_way[want.id] = _UnderWay(shot, draft, asked, captured)

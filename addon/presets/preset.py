@@ -35,6 +35,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "settle_steps": (1, 50),
     "guidance": (1.0, 15.0),
     "depth_weight": (0.0, 2.0),
+    "steady": (0.0, 1.0),
     "seed": (0, 2**31 - 1),
 }
 """Least and greatest of each number: those of the settings in Blender."""
@@ -59,6 +60,7 @@ class Preset:
     depth_weight: float | None = None
     seed: int | None = None
     thumbnail: bytes = b""
+    steady: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", _checked_name(self.name))

@@ -22,9 +22,10 @@ from .acceleration.compiled import Compiler
 from .acceleration.fast import quicken, quicken_autoencoder
 from .acceleration.graphs import CudaGraphs, RecordedPipeline
 from .acceleration.threads import Threads
+from .beginning import Beginning
 from .conditioning.conditions import Conditions
 from .conditioning.guides import Guides
-from .conditioning.inputs import Inputs, Recipe
+from .conditioning.inputs import Inputs
 from .conditioning.style_picture import StylePicture
 from .conditioning.text import PromptEncoder
 from .devices import Stopwatch, choose, cpu_threads, give_back_freed
@@ -37,23 +38,26 @@ from .loading.memory import check_memory, loading_dtype, shortage_told
 from .loading.parts import Parts
 from .loading.quiet_libraries import quiet
 from .sampling.batching import join_calls, join_depths
-from .sampling.pipeline import Call, Depth, Pipeline
+from .sampling.history import History
+from .sampling.pipeline import Call, Pipeline
 from .spec import LoraFile, ModelSpec
 
 OnStep = Callable[[int, int], None]
-STAGES = ("upload", "text", "encode", "depth", "unet", "decode", "download")
+
+STAGES = ("upload", "text", "recall", "encode", "depth", "unet", "decode", "download")
 
 
 @dataclass(frozen=True, eq=False)
 class Rendered:
     """A picture, uint8 height x width x 3 (sRGB, top row first), and the milliseconds of each stage.
 
-    ``timings`` has the keys upload, text, encode, depth, unet, decode, download, ``step 1`` and so on for each of
-    the unet's steps, and engine for the whole.
+    ``timings`` has the keys upload, text, recall, encode, depth, unet, decode, download, ``step 1`` and so on for each
+    of the unet's steps, and engine for the whole. ``after``: the earlier picture that it builds on, None for none.
     """
 
     image: NDArray[np.uint8]
     timings: dict[str, float]
+    after: int | None = None
 
 
 class StableDiffusionLcm:
@@ -109,6 +113,7 @@ class StableDiffusionLcm:
         self._transfer, self._watch = Transfer(self._device), Stopwatch(self._device)
         channels = self._pipeline.unet.config.in_channels
         self._inputs = Inputs(parts.schedule, channels, parts.latent_scale, self._device, self._dtype)
+        self._beginning = Beginning(self._inputs, self._transfer, self._watch)
         width = self._pipeline.unet.config.time_cond_proj_dim
         self._guides = Guides(self._text, self._inputs, width, self._style)
 
@@ -182,19 +187,28 @@ class StableDiffusionLcm:
                 "bad_request",
             )
 
-    def render(self, request: Request, on_step: OnStep | None = None) -> Rendered:
+    def history(self) -> History:
+        """A memory for the pictures of one client, to be handed to :meth:`render`; of this engine's device."""
+        return History()
+
+    def render(self, request: Request, on_step: OnStep | None = None, history: History | None = None) -> Rendered:
         """The picture of ``request``. Raises EngineError.
 
         ``on_step(step, steps)`` is called with step 0 at the start and after each UNet call. The draft and its
         depth are stretched to the style's width and height. At strength 1 the draft's colours play no part.
+        ``history``: what was painted before; surfaces that it shows stay as firmly as ``steady`` in the style says,
+        where ``after`` in the request is one of its pictures. This picture becomes part of it.
         """
-        return self.render_batch([request], on_step)[0]
+        return self.render_batch([request], on_step, history)[0]
 
-    def render_batch(self, requests: Sequence[Request], on_step: OnStep | None = None) -> list[Rendered]:
+    def render_batch(
+        self, requests: Sequence[Request], on_step: OnStep | None = None, history: History | None = None
+    ) -> list[Rendered]:
         """The pictures of ``requests``, with their UNet calls in one go. Raises EngineError.
 
-        Their styles differ in nothing but words and seed, and all have depth or none. Otherwise as :meth:`render`;
-        each picture may differ from that in rounding. ``timings`` are those of all.
+        Their styles differ in nothing but words and seed, all have depth or none, and where there are several none is
+        steady or has a plane of strength. Otherwise as :meth:`render`; each picture may differ from that in rounding.
+        ``timings`` are those of all.
         """
         style = requests[0].style
         has_control = self._pipeline.adapter is not None or self._pipeline.control is not None
@@ -202,7 +216,7 @@ class StableDiffusionLcm:
             check_request(request, self.name, self._size_step, {"depth"} if has_control else ())
         kind = style.width, style.height, style.steps, style.strength, len(requests)
         with shortage_told(f"a picture of {style.width} x {style.height}", self._free), self._threads.frame(kind):
-            return self._render(requests, on_step or (lambda step, steps: None))
+            return self._render(requests, on_step or (lambda step, steps: None), history)
 
     def close(self) -> None:
         """Give the model's memory back. The engine cannot be used afterwards."""
@@ -213,7 +227,7 @@ class StableDiffusionLcm:
         give_back_freed()
 
     @torch.inference_mode()
-    def _render(self, requests: Sequence[Request], on_step: OnStep) -> list[Rendered]:
+    def _render(self, requests: Sequence[Request], on_step: OnStep, history: History | None = None) -> list[Rendered]:
         style = requests[0].style
         pipeline, watch = self._sums, self._watch
         watch.start()
@@ -224,29 +238,29 @@ class StableDiffusionLcm:
             guide = self._guides.of([request.style for request in requests], self._loras.in_use)
         if guide is None:  # a longer text would have the shorter ones' pictures changed
             return [rendered for request in requests for rendered in self._render([request], on_step)]
-        recipes, latents, depths = [], [], []
         rows = guide.text.shape[0] // len(requests)
-        for slot, request in enumerate(requests):
-            recipe, latent, depth = self._prepare(request, slot, rows, watch)
-            recipes.append(recipe)
-            latents.append(latent)
-            depths.append(depth)
+        begun = [self._beginning.of(pipeline, request, slot, rows, history) for slot, request in enumerate(requests)]
+        making, held = begun[0].making, begun[0].held  # there is one alone then
         with watch.stage("text"):
-            calls: Sequence[Call] = recipes[0].calls
-            if len(recipes) > 1:
-                calls = [join_calls(each) for each in zip(*(recipe.calls for recipe in recipes), strict=True)]
+            calls: Sequence[Call] = begun[0].recipe.calls
+            if len(begun) > 1:
+                calls = [join_calls(each) for each in zip(*(each.recipe.calls for each in begun), strict=True)]
             calls, guide = self._conditions.add(calls, guide, 0.0 if self._style is None else self._style.weight)
         with watch.stage("unet"):
-            latent = latents[0] if len(latents) == 1 else torch.cat(latents)
-            depth = join_depths(depths)
+            latent = begun[0].latent if len(begun) == 1 else torch.cat([each.latent for each in begun])
+            depth = join_depths([each.depth for each in begun])
             for index, call in enumerate(calls):
                 with watch.stage(f"step {index + 1}"):
                     latent = pipeline.step(latent, call, guide, depth)
+                    if held is not None:
+                        latent = held.after(index, latent)
                 on_step(index + 1, style.steps)
         under_way = []
         for slot, each in enumerate(latent.split(1)):
             with watch.stage("decode"):
                 picture, sound = pipeline.decode(each)
+                if making is not None:
+                    picture = making.finish(picture)
             with watch.stage("download"):
                 under_way.append((self._transfer.send(picture, slot), self._transfer.send(sound, slot)))
         with watch.stage("download"):
@@ -257,26 +271,11 @@ class StableDiffusionLcm:
                 f"the model {self.name} computed values that are no numbers in {self._dtype}: "
                 "its weights are damaged, or need a higher precision"
             )
+        if making is not None and history is not None:
+            with watch.stage("recall"):
+                making.remember(picture, history)
         timings = watch.read(STAGES)
-        return [Rendered(image, dict(timings)) for image in images]
-
-    def _prepare(self, request: Request, slot: int, rows: int, watch: Stopwatch) -> tuple[Recipe, torch.Tensor, Depth]:
-        """All of one frame that comes before the UNet: its recipe, its latent, and what its depth gives."""
-        frame, style, pipeline = request.frame, request.style, self._sums
-        weight = sum(control.weight for control in style.controls if control.kind == "depth")
-        with watch.stage("upload"):
-            recipe = self._inputs.recipe(style)
-            image = None if recipe.signal is None else self._transfer.upload_image(frame.image, slot)
-            plane = frame.inverse_depth if weight > 0 else None
-            near = None if plane is None else self._transfer.upload_depth(plane, slot)
-        latent, depth = recipe.start, Depth()
-        if image is not None and recipe.signal is not None:
-            with watch.stage("encode"):
-                latent = pipeline.encode(image, style.height, style.width, recipe.signal, recipe.start)
-        if near is not None:
-            with watch.stage("depth"):
-                depth = pipeline.encode_control(near, style.height, style.width, self._inputs.number(weight), rows)
-        return recipe, latent, depth
+        return [Rendered(image, dict(timings), None if making is None else making.after) for image in images]
 
     def _place(self, module: Any, dtype: torch.dtype | None = None) -> Any:
         return module.to(device=self._device, dtype=dtype or self._dtype, memory_format=torch.channels_last)

@@ -67,6 +67,14 @@ def resize_to(planes: torch.Tensor, height: int, width: int) -> torch.Tensor:
     return F.interpolate(planes, (height, width), mode="bilinear", antialias=True)
 
 
+def as_picture(image: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """uint8 H x W x 3 to uint8 height x width x 3."""
+    if image.shape[:2] == (height, width):
+        return image
+    planes = resize_to(image.permute(2, 0, 1)[None].to(torch.float32), height, width)
+    return planes[0].permute(1, 2, 0).round_().clamp_(0, 255).to(torch.uint8).contiguous()
+
+
 def to_model(image: torch.Tensor, height: int, width: int, dtype: torch.dtype) -> torch.Tensor:
     """uint8 H x W x 3 to 1 x 3 x height x width in -1..1, channels last in memory."""
     planes = image.permute(2, 0, 1).unsqueeze(0).to(torch.float32)  # a view of H x W x 3: already channels last

@@ -111,7 +111,7 @@ class ClientSession:
             self._cut()
         finally:
             self.gone = True
-            self._worker.mailboxes.leave(self)
+            self._worker.leave(self)
             self._models.leave(self)
             memory, self._memory = self._memory, None
             for task in tasks:

@@ -8,7 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from addon.problems.serving import LoraMissing
+from addon.problems import Problem
+from addon.problems.serving import LoraFailed, LoraMissing, ModelFailed
 from addon.wire import Style
 
 from ..engine import EngineError, LoraFile
@@ -42,13 +43,26 @@ class Adapters:
         """Give ``engine`` what ``style`` asks for. Raises EngineError. ``picture``: uint8 H x W x 3."""
         loras = self._resolve(style)
         if loras or self._loras:
-            engine.use_loras(loras)
+            try:
+                engine.use_loras(loras)
+            except EngineError as error:
+                raise EngineError(self._told(error.problem)) from error
             self._loras = bool(loras)
         weight = 0.0 if style.reference is None else style.reference.weight
         if (picture is not None and weight > 0) or self._reference:
             is_wanted = picture is not None and weight > 0
             engine.use_reference(picture if is_wanted else None, weight)
             self._reference = is_wanted
+
+    def _told(self, problem: Problem) -> Problem:
+        """``problem`` of LoRAs by the names that clients know them by: where they lie on this machine stays here."""
+        if not isinstance(problem, ModelFailed):
+            return problem
+        detail = problem.detail
+        for name, file in zip(self._names, self._files, strict=True):
+            for path in (str(file.path), repr(str(file.path))[1:-1]):
+                detail = detail.replace(path, name)
+        return LoraFailed(", ".join(self._names), detail)
 
     def _resolve(self, style: Style) -> tuple[LoraFile, ...]:
         """The LoRAs of ``style``, those that its prompt names as A1111's do among them. Raises EngineError."""

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metr
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-STAGES = ("queue", "engine", "upload", "text", "encode", "depth", "unet", "step", "decode", "download")
+STAGES = ("queue", "engine", "upload", "text", "recall", "encode", "depth", "unet", "step", "decode", "download")
 """What the server measures."""
 TOLD = ("capture", "wire", "reply", "display")
 """What only a client can measure; it tells when it shows the picture."""
@@ -71,6 +71,9 @@ class Metrics:
             "draftglass_compiling",
             "1 while frames are served that will be faster once compiled",
             registry=self.registry,
+        )
+        self.history = Gauge(
+            "draftglass_history_bytes", "Kept pictures of all clients, for steady ones", registry=self.registry
         )
         self.stages = Histogram(
             "draftglass_stage_seconds", "Time by stage", ["stage"], buckets=_SECONDS, registry=self.registry

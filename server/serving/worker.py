@@ -16,6 +16,7 @@ from addon.problems.serving import ModelFailed
 from addon.wire import Dropped, Failure, Picture, Progress, Request, Status
 
 from .adapters import Adapters, FindLora
+from .histories import Histories
 from .mailbox import Mailboxes, Turn
 from .metrics import Metrics
 from .model_in_use import Abandoned, Engine, EngineOutput, Load, ModelInUse, log_failure
@@ -71,6 +72,7 @@ class Worker:
         self._metrics = metrics
         self._in_use = ModelInUse(load, model, metrics, on_status, lambda: self.mailboxes.wake())
         self._adapters = Adapters(find_lora)
+        self._histories: Histories[Client] = Histories()
         self._idle_release = idle_release
         self._batch = batch
         self._took = float("inf")  # seconds, the frame before
@@ -119,6 +121,11 @@ class Worker:
         self._metrics.frames.inc()
         return self._drop(self.mailboxes.put(client, Letter(request, time.perf_counter(), picture)))
 
+    def leave(self, client: Client) -> None:
+        """``client`` is gone: give back all that is kept for it. From any thread."""
+        self.mailboxes.leave(client)
+        self.mailboxes.wake()
+
     def _drop(self, letters: Sequence[Letter]) -> list[Dropped]:
         self._metrics.dropped.inc(len(letters))
         return [Dropped(letter.request.frame.id) for letter in letters]
@@ -127,8 +134,11 @@ class Worker:
         self._in_use.load_first()
         while True:
             if self._in_use.follow():
-                self._adapters.clear()
-            turn = self.mailboxes.take(self._in_use.idle_in(self._idle_release))
+                self._take_off()
+            self._histories.tidy()
+            self._metrics.history.set(self._histories.nbytes)
+            pauses = (self._in_use.idle_in(self._idle_release), self._histories.due_in)
+            turn = self.mailboxes.take(min((pause for pause in pauses if pause is not None), default=None))
             if turn is not None:
                 self._answer_with_others(turn)
                 self._in_use.used = time.perf_counter()  # idle from here on, however long the frame took
@@ -136,8 +146,13 @@ class Worker:
                 break
             elif self._in_use.idle_in(self._idle_release) == 0:
                 self._in_use.release(self._idle_release)
-                self._adapters.clear()
+                self._take_off()
         self._in_use.close()
+
+    def _take_off(self) -> None:
+        """The engine is another one, or none: nothing that was made by it or put on it goes on."""
+        self._adapters.clear()
+        self._histories.clear()
 
     def _answer_with_others(self, turn: Turn[Client, Letter]) -> None:
         turns, request = [turn], turn.letter.request
@@ -197,7 +212,9 @@ class Worker:
             raise Abandoned
         self._adapters.apply(engine, requests[0].style, taken[0][1].picture)
         if len(taken) == 1:
-            made: Sequence[EngineOutput] = [engine.render(requests[0], on_step)]
+            history = self._histories.of(taken[0][0], requests[0], lambda: engine.history())
+            kept = () if history is None else (history,)
+            made: Sequence[EngineOutput] = [engine.render(requests[0], on_step, *kept)]
         else:
             made = engine.render_batch(requests, on_step)
         ended = time.perf_counter()
@@ -214,6 +231,8 @@ def alike(one: Request, other: Request) -> bool:
     """Whether both can be rendered in one go: they differ in nothing but the pixels, the words and the seed."""
     if one.panorama != other.panorama or one.regions or other.regions:
         return False
+    if one.style.steady or one.frame.strength is not None:
+        return False
     same = replace(other.style, prompt=one.style.prompt, negative_prompt=one.style.negative_prompt, seed=one.style.seed)
     return same == one.style and one.frame.planes.keys() == other.frame.planes.keys()
 
@@ -223,4 +242,7 @@ def _picture(engine: Engine, letter: Letter, rendered: EngineOutput, started: fl
     timings = {**rendered.timings, "engine": 1000 * (ended - started)}  # what comes before and behind it, too
     timings["queue"] = 1000 * (started - letter.arrived)
     name = line(engine.name, 400)
-    return Picture(frame.id, rendered.image, frame.captured, request.settle, name, timings, letter.arrived, ended)
+    after = getattr(rendered, "after", None)  # an engine without memory builds on nothing
+    return Picture(
+        frame.id, rendered.image, frame.captured, request.settle, name, timings, letter.arrived, ended, after
+    )

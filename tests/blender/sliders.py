@@ -35,12 +35,11 @@ array.count = 2
 tree = bpy.data.node_groups.new("Scale", "GeometryNodeTree")
 tree.interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
 tree.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
-size = tree.interface.new_socket("Size", in_out="INPUT", socket_type="NodeSocketFloat")
-size.min_value, size.max_value, size.default_value = 0.0, 1.0, 0.5
 begin, end = tree.nodes.new("NodeGroupInput"), tree.nodes.new("NodeGroupOutput")
 turned = tree.nodes.new("GeometryNodeTransform")
 tree.links.new(begin.outputs[0], turned.inputs["Geometry"])
-tree.links.new(begin.outputs[1], turned.inputs["Scale"])
+size = tree.nodes.new("ShaderNodeValue").outputs[0]  # a modifier's own inputs are reached otherwise since 5.2
+tree.links.new(size, turned.inputs["Scale"])
 tree.links.new(turned.outputs[0], end.inputs[0])
 nodes = cube.modifiers.new("Nodes", "NODES")
 nodes.node_group = tree
@@ -56,14 +55,14 @@ class SOAK_PT_sliders(bpy.types.Panel):
         column.prop(material, "diffuse_color", index=1, text="Green", slider=True)
         column.prop(bevel, "width", text="Bevel", slider=True)
         column.prop(array, "count", text="Array", slider=True)
-        column.prop(nodes, f'["{size.identifier}"]', text="Nodes", slider=True)
+        column.prop(size, "default_value", text="Nodes", slider=True)
         self.layout.template_preview(material)
 bpy.utils.register_class(SOAK_PT_sliders)
 bpy.context.space_data.show_region_ui = True
 updates = [0]
 bpy.app.handlers.depsgraph_update_post.append(lambda *_: updates.__setitem__(0, updates[0] + 1))
 values = lambda: [inputs["Roughness"].default_value, inputs["Base Color"].default_value[0], material.diffuse_color[1],
-                  bevel.width, array.count, nodes[size.identifier]]
+                  bevel.width, array.count, size.default_value]
 """
 TAB = """
 def _tab():

@@ -5,14 +5,13 @@ from pathlib import Path
 import pytest
 
 from tests.blender.live_session import Live
-from tests.blender.screen import Screen
 from tests.blender.serving import STAND_IN, Server
 from tests.blender.sliders import MOVES_A_DRAG, SLIDERS, soak
 from tests.blender.window import Window
 
 
-def dragged(screen: Screen, home: Path, shots: Path, tmp_path: Path, moves: int, shading: str = "SOLID") -> None:
-    with Window(screen, home) as window, Server(tmp_path, STAND_IN) as server:
+def dragged(window: Window, shots: Path, tmp_path: Path, moves: int, shading: str = "SOLID") -> None:
+    with Server(tmp_path, STAND_IN) as server:
         live = Live(window, shots)
         live.connect_to(server)
         found = soak(live, moves, shading)
@@ -22,11 +21,11 @@ def dragged(screen: Screen, home: Path, shots: Path, tmp_path: Path, moves: int,
 
 
 @pytest.mark.slow
-def test_each_slider_once(screen: Screen, home: Path, shots: Path, tmp_path: Path) -> None:
-    dragged(screen, home, shots, tmp_path, len(SLIDERS) * MOVES_A_DRAG)
+def test_each_slider_once(window: Window, shots: Path, tmp_path: Path) -> None:
+    dragged(window, shots, tmp_path, len(SLIDERS) * MOVES_A_DRAG)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shading", ["SOLID", "MATERIAL"])
-def test_ten_thousand_moves(screen: Screen, home: Path, shots: Path, tmp_path: Path, shading: str) -> None:
-    dragged(screen, home, shots, tmp_path, 10_000, shading)
+def test_ten_thousand_moves(window: Window, shots: Path, tmp_path: Path, shading: str) -> None:
+    dragged(window, shots, tmp_path, 10_000, shading)

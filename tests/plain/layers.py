@@ -105,6 +105,21 @@ LAYERS = (
         ("addon.headless", *NO_BPY, "tools.bench", *SERVER_ROOMS),
         SOCKETS | PICKLES,
     ),
+    # As above, and its drafts come from Blender; the classifier that judges training's pictures judges these.
+    Layer(
+        "tools/bench/steady",
+        NUMPY | BLENDER | {"PIL"},
+        (
+            "addon.blender",
+            "addon.wire",
+            "addon.geometry",
+            "addon.live",
+            "server.engine",
+            "tools.bench",
+            "tools.training",
+        ),
+        SOCKETS | PICKLES,
+    ),
     # Its pictures come from Blender, drawn by the very code that draws the drafts.
     Layer(
         "tools/training/render",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import bpy
 import gpu
 import numpy as np
-from mathutils import Vector
+from mathutils import Matrix, Vector
 from numpy.typing import NDArray
 
 from ..capture.draft import Draft
@@ -39,14 +40,15 @@ class OfflineScene:
         moving: str | None = None,
         wanted: Wanted = WHAT_IS_SHOWN,
         planes: bool = False,
+        ids: bool = False,
     ) -> None:
         """Open ``path``. Raises OfflineError.
 
         ``size``: side of the drafts in pixels. ``orbit``: views round the scene, else those of its camera.
         ``moving``: the name of the object that :meth:`place` will move.
-        ``planes``: whether drafts have ids and normals.
+        ``planes``: whether drafts have ids and normals; ``ids``: whether they have ids at least.
         """
-        self._size, self._turns, self._planes = size, orbit, planes
+        self._size, self._turns, self._planes, self._ids = size, orbit, planes, planes or ids
         open_file(path)
         self._choice: Choice = choose(wanted)
         self._scene, self._layer = self._choice.scene, self._choice.view_layer
@@ -118,6 +120,17 @@ class OfflineScene:
             self._findings.add(Finding.NOTHING, str(frame), self._reason(self._view))
         return draft
 
+    def draw_from(self, motion: Matrix) -> Draft:
+        """Capture the view that was drawn last, its eye moved by ``motion`` in its own space, as it was drawn."""
+        assert self._view is not None, "draw() comes first"
+        return self._capture(replace(self._view, view_matrix=motion.inverted() @ self._view.view_matrix))
+
+    @property
+    def own_size(self) -> tuple[float, float, float]:
+        """How far along x the object that :meth:`place` moves has to be moved to clear its place."""
+        assert self._moving is not None, "an object was named"
+        return (self._moving.dimensions.x, 0.0, 0.0)
+
     def _draw_turn(self, turn: float) -> Draft:
         if self._orbit is None:
             self._orbit = Orbit(self._choice, self._size, self._probe)
@@ -143,7 +156,7 @@ class OfflineScene:
         return draft
 
     def _capture(self, view: View) -> Draft:
-        return self._capturer.draw(view, self._size, self._size, ids=self._planes, normals=self._planes)
+        return self._capturer.draw(view, self._size, self._size, ids=self._ids, normals=self._planes)
 
     def _reason(self, view: View) -> str:
         """Why ``view`` shows nothing."""

@@ -96,7 +96,7 @@ def words(unseen: Sequence[Unseen], choice: Choice, camera: str | None) -> str:
         sentence = f"nothing of the scene {scene.name!r} can be seen: {'; '.join(parts)}"
     sentence += f" ({lacks})" if lacks else ""
     others = [other.name for other in bpy.data.scenes if other != scene and len(other.objects)]
-    return sentence + (f"; the file has the scenes {named(others)}, too: choose by --scene" if others else "")
+    return sentence + (f"; there is something in {named(others)}: choose by --scene" if others else "")
 
 
 def _are(names: Sequence[str]) -> str:

@@ -60,6 +60,7 @@ def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     column = layout.column(align=True)
     column.prop(settings, "strength")
     column.prop(settings, "depth_weight")
+    column.prop(settings, "steady")
     column = layout.column(align=True)
     column.prop(settings, "steps")
     column.prop(settings, "guidance")

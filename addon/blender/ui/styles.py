@@ -136,7 +136,7 @@ def preset_of(scene: bpy.types.Scene, name: str, with_seed: bool, shown: ShownPi
         prompt = last.preset.prompt
     values = {
         key: round(getattr(settings, key), 4)
-        for key in ("strength", "steps", "settle_steps", "guidance", "depth_weight")
+        for key in ("strength", "steps", "settle_steps", "guidance", "depth_weight", "steady")
     }
     if with_seed:
         values["seed"] = settings.seed

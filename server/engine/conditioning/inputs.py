@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
@@ -11,23 +9,11 @@ from addon.wire import Style
 
 from ..cache import Recent
 from ..sampling.pipeline import Call
+from ..sampling.recipe import Recipe
 from ..sampling.schedule import Schedule
 
 KEPT_RECIPES = 8
 KEPT_NUMBERS = 128
-
-
-@dataclass(frozen=True, eq=False)
-class Recipe:
-    """What the denoising of a (size, steps, strength, seed) needs, on the device.
-
-    ``signal``: how much of the encoded draft the start has, fp32, 0-d, or None where it has nothing of it.
-    ``start``: the noise of the start, fp32, 1 x channels x height x width of the latent.
-    """
-
-    signal: torch.Tensor | None
-    start: torch.Tensor
-    calls: tuple[Call, ...]
 
 
 class Inputs:
@@ -95,4 +81,5 @@ class Inputs:
             Call(timestep(step.timestep), self.number(step.keep), self.number(step.use), noise)
             for step, noise in zip(plan.steps, noises, strict=True)
         )
-        return Recipe(self.number(plan.signal) if plan.signal else None, start, calls)
+        levels = tuple(self.number(step.signal) for step in plan.steps)
+        return Recipe(self.number(plan.signal) if plan.signal else None, start, calls, levels)

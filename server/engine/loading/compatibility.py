@@ -96,7 +96,6 @@ def check_request(request: Request, name: str, size_step: int, controls: Collect
     for feature, is_asked in (
         ("regions", any(region.weight > 0 for region in request.regions)),
         ("panorama", request.panorama),
-        ("strength", request.frame.strength is not None),
     ):
         if is_asked:
             raise EngineError(Unsupported(feature))

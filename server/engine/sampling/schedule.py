@@ -28,13 +28,15 @@ OTHER_NOISE = ("EDM", "FlowMatch")
 class Step:
     """One UNet call at ``timestep``: ``next = keep * latent + use * output + renoise * noise``.
 
-    ``renoise`` is 0 at the last step, which adds no noise.
+    ``renoise`` is 0 at the last step, which adds no noise. ``signal``: how much of a clean latent the noisy one before
+    the call has.
     """
 
     timestep: int
     keep: float
     use: float
     renoise: float
+    signal: float
 
 
 @dataclass(frozen=True)
@@ -125,4 +127,4 @@ class Schedule:
         skip = SIGMA_DATA**2 / (scaled**2 + SIGMA_DATA**2)
         out = scaled / (scaled**2 + SIGMA_DATA**2) ** 0.5
         next_signal, renoise = self._levels(after) if after is not None else (1.0, 0.0)
-        return Step(timestep, next_signal * (out * clean_keep + skip), next_signal * out * clean_use, renoise)
+        return Step(timestep, next_signal * (out * clean_keep + skip), next_signal * out * clean_use, renoise, signal)

@@ -217,7 +217,6 @@ def test_depth_control_without_an_adapter_is_a_clear_failure(engine: Engine) -> 
     [
         ({"panorama": True}, "unsupported", "does not support panorama yet: leave panorama out"),
         ({"regions": (Region(3, "a door"),)}, "unsupported", "does not support regions yet"),
-        ({"frame": "strength"}, "unsupported", "leave strength out"),
         ({"style": "normals"}, "control_unsupported", "asks for normals control, but the model .* has no normals"),
         ({"style": "lines"}, "control_unsupported", "asks for lines control, but the model .* has no lines"),
     ],
@@ -228,8 +227,6 @@ def test_what_the_model_cannot_do_is_refused_by_code(
     request = make_request(strength=0.5)
     image, depth = request.frame.image, request.frame.inverse_depth
     frame = replace(request.frame, ids=depth, normals=image)
-    if "frame" in asked:
-        asked = {"frame": replace(frame, strength=image[..., 0])}
     if "style" in asked:
         asked = {"style": replace(request.style, controls=(Control(asked["style"]),))}
     with pytest.raises(EngineError, match=words) as caught:

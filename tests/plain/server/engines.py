@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +32,11 @@ class Lent:
         report(0.5, "half way")
         return self
 
-    def render(self, request: Request, on_step: OnStep = None) -> EngineOutput:
-        rendered = self._engine.render(request, on_step)
+    def history(self) -> Any:
+        return self._engine.history()
+
+    def render(self, request: Request, on_step: OnStep = None, history: Any = None) -> EngineOutput:
+        rendered = self._engine.render(request, on_step, history)
         time.sleep(self._seconds)
         return rendered
 
@@ -63,8 +67,8 @@ class Held(Lent):
         """Let ``frames`` frames pass."""
         self._go.release(frames)
 
-    def render(self, request: Request, on_step: OnStep = None) -> EngineOutput:
+    def render(self, request: Request, on_step: OnStep = None, history: Any = None) -> EngineOutput:
         self.started.append(request.frame.id)
         if not self._go.acquire(timeout=600):
             raise RuntimeError("the test never let the frame go")
-        return super().render(request, on_step)
+        return super().render(request, on_step, history)

@@ -237,6 +237,7 @@ def test_a_lora_that_cannot_be_used_fails_its_frame_only(engine: StableDiffusion
         client.send(make_request(1, loras=(Lora(name),)))
         failure = client.until(Failure)
         assert failure.id == 1 and name.rpartition("/")[2] in failure.sentence
+        assert str(folder) not in f"{failure}", "no path crosses the wire"
         picture(client, 2)
 
 

@@ -1,0 +1,129 @@
+"""Kept pictures, and their pixels as another view sees them. torch and addon.geometry; no models, no requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from .views import Relief, Seen, Surfaces, corners
+from .windows import greatest, least
+
+FINE = 1.6
+"""Kept pixels to one here as of which the picture at half its size is looked at, so that nothing flickers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A frame at the size of its picture: surfaces, draft (uint8, N x 3), ids (int32, N, or None), and where each
+    object is in the world, as ``addon.wire.Frame`` has them."""
+
+    surfaces: Surfaces
+    draft: torch.Tensor
+    ids: torch.Tensor | None
+    objects: NDArray[np.void]
+
+    @property
+    def height(self) -> int:
+        return self.surfaces.relief.height
+
+    @property
+    def width(self) -> int:
+        return self.surfaces.relief.width
+
+
+@dataclass(eq=False)
+class Anchor:
+    """A kept picture with the planes of its frame. Flat: N = height * width.
+
+    ``picture``: uint8, N x 3. ``rough``: uint8, N: 255 where few steps made it, which a picture at rest will improve.
+    ``valid``: bool, N, false where what it shows has changed since. ``darkest``, ``brightest``: of the draft, round
+    each pixel, uint8, N x 3. ``new``: the share of it that no other had. ``used``: pixels taken from it last.
+    """
+
+    relief: Relief
+    picture: torch.Tensor
+    rough: torch.Tensor
+    valid: torch.Tensor
+    darkest: torch.Tensor
+    brightest: torch.Tensor
+    ids: torch.Tensor | None
+    objects: NDArray[np.void]
+    new: float
+    used: int = 0
+    _levels: list[torch.Tensor] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, scene: Scene, picture: torch.Tensor, rough: torch.Tensor, new: float) -> Anchor:
+        """``picture``: uint8, H x W x 3; ``rough``: uint8, N."""
+        draft = scene.draft.view(scene.height, scene.width, 3)
+        darkest, brightest = least(draft, 1).view(-1, 3), greatest(draft, 1).view(-1, 3)
+        valid = torch.ones(len(rough), dtype=torch.bool, device=rough.device)
+        flat = picture.reshape(-1, 3)
+        return cls(scene.surfaces.relief, flat, rough, valid, darkest, brightest, scene.ids, scene.objects, new)
+
+    @property
+    def nbytes(self) -> int:
+        planes = [self.picture, self.rough, self.valid, self.darkest, self.brightest, *self._levels]
+        planes += [self.relief.inverse, self.relief.low, self.relief.high, self.relief.beside]
+        return sum(plane.nbytes for plane in planes) + (0 if self.ids is None else self.ids.nbytes)
+
+    def nearest(self, seen: Seen, at: torch.Tensor) -> torch.Tensor:
+        """The flat index of the pixel that each of ``seen``'s pixels ``at``, visible ones, lies in."""
+        column = seen.x[at].floor().clamp_(0, self.relief.width - 1)
+        return seen.y[at].floor().clamp_(0, self.relief.height - 1).long() * self.relief.width + column.long()
+
+    def colours(self, seen: Seen, at: torch.Tensor) -> torch.Tensor:
+        """The picture at ``seen``'s pixels ``at``, fp32, n x 3, 0 to 255.
+
+        Bicubic; beside depth edges bilinear, of those pixels alone that show the same surface.
+        """
+        relief = self.relief
+        x, y = seen.x[at], seen.y[at]
+        grid = torch.stack([x * (2 / relief.width) - 1, y * (2 / relief.height) - 1], -1)[None, None]
+        result = _sampled(self._level(0), grid)
+        fine = (seen.finest[at] > FINE).nonzero()[:, 0]
+        if len(fine):
+            result[fine] = _sampled(self._level(1), grid[:, :, fine])
+        beside = (~seen.clear[at]).nonzero()[:, 0]
+        if len(beside):
+            result[beside] = self._own_surface(x[beside] - 0.5, y[beside] - 0.5, seen.inverse[at[beside]])
+        return result.clamp_(0, 255)
+
+    def _level(self, index: int) -> torch.Tensor:
+        """The picture, 1 x 3 x H x W, fp32, halved ``index`` times; made when it is first needed."""
+        while len(self._levels) <= index:
+            if self._levels:
+                self._levels.append(F.avg_pool2d(self._levels[-1], 2, ceil_mode=True))
+            else:
+                planes = self.picture.view(1, self.relief.height, self.relief.width, 3).permute(0, 3, 1, 2)
+                self._levels.append(planes.float())
+        return self._levels[index]
+
+    def _own_surface(self, x: torch.Tensor, y: torch.Tensor, inverse: torch.Tensor) -> torch.Tensor:
+        relief = self.relief
+        corner = corners(x + 0.5, y + 0.5, relief.height, relief.width, torch.ones_like(x, dtype=torch.bool))
+        right, down = (x - corner % relief.width).clamp(0, 1), (y - corner // relief.width).clamp(0, 1)
+        total, weights = torch.zeros((len(x), 3), device=x.device), torch.zeros_like(x)
+        for step, weight in (
+            (0, (1 - right) * (1 - down)),
+            (1, right * (1 - down)),
+            (relief.width, (1 - right) * down),
+            (relief.width + 1, right * down),
+        ):
+            pixel = corner + step
+            found = relief.inverse[pixel]
+            # the one that is nearest in depth decides where none is quite the same
+            apart = (found - inverse).abs() / torch.maximum(found, inverse).clamp(min=1e-12)
+            each = (weight + 1e-3) * torch.exp(-apart * 200).clamp(min=1e-30)
+            total += each[:, None] * self.picture[pixel].float()
+            weights += each
+        return total / weights[:, None]
+
+
+def _sampled(planes: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
+    found = F.grid_sample(planes, grid, mode="bicubic", padding_mode="border", align_corners=False)
+    return found[0, :, 0].T.contiguous()

@@ -1,0 +1,113 @@
+"""From a frame and what is known of its scene to what its picture is made over. torch and the wire; no models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from addon.geometry.camera import Camera, inverse_distances
+from addon.wire import Frame
+
+from ..images import resize_to
+from .anchors import Scene
+from .history import AT_REST, Recalled
+from .repaint import SOLID, Repaint, painted
+from .views import Surfaces
+from .windows import greatest, mean
+
+SHADES = 16
+"""Steps of each channel in a palette."""
+SAMPLED = 5
+"""Of the known pixels every so-manieth tells the palette."""
+SPREAD = ((3, 0.05), (7, 1e-4))
+"""Widths in such steps, and how much colours so far away count where nearer ones are missing."""
+
+
+def scene_of(frame: Frame, draft: torch.Tensor) -> Scene | None:
+    """``frame`` at the size of its picture, of which ``draft`` is uint8 H x W x 3; None where it has no geometry."""
+    if frame.inverse_depth is None:
+        return None
+    try:
+        camera = Camera.of(frame.view, frame.projection)
+    except ValueError:
+        return None
+    height, width = draft.shape[:2]
+    inverse = torch.from_numpy(inverse_distances(_picked(frame.inverse_depth, height, width), frame.near))
+    ids = None
+    if frame.ids is not None:
+        ids = torch.from_numpy(_picked(frame.ids, height, width).astype(np.int32)).view(-1).to(draft.device)
+    # a copy: what was uploaded may lie in a buffer that the next frame is written over
+    return Scene(Surfaces.of(camera, inverse.to(draft.device)), draft.reshape(-1, 3).clone(), ids, frame.objects)
+
+
+def plane_of(frame: Frame, draft: torch.Tensor) -> torch.Tensor | None:
+    """The frame's own strength, fp32 H x W, 0 to 1, at the size of ``draft``, uint8 H x W x 3."""
+    if frame.strength is None:
+        return None
+    plane = torch.from_numpy(frame.strength.astype(np.float32) / 255).to(draft.device)
+    return resize_to(plane[None, None], *draft.shape[:2])[0, 0]
+
+
+def repaint(scene: Scene, recalled: Recalled, steady: float, settles: bool, plane: torch.Tensor | None) -> Repaint:
+    """What to make a picture over. ``steady``: above 0, to 1. ``settles``: the view is at rest.
+
+    ``plane``: the client's own strength, fp32, H x W, 0 to 1, which counts then for all that can be seen.
+    """
+    size = scene.height, scene.width
+    known, new = recalled.known, (~recalled.known).nonzero()[:, 0]
+    base = recalled.colours
+    if len(new):
+        base[new] = filled(scene.draft, base, known, new)
+    base = base.view(*size, 3)
+    if bool(recalled.cut.any()):
+        smooth = mean(base, 1)
+        base = torch.where(recalled.cut.view(*size, 1), (base + smooth) / 2, base)
+    if plane is not None:
+        return painted(base, plane)
+    gaps = (~known).view(size)
+    over = recalled.strength.clamp(min=1 - steady)
+    if settles:
+        over = torch.maximum(over, AT_REST * recalled.rough)
+    over = over.view(size)
+    # what surrounds a gap is made with it, so that both fit, and less so farther away
+    strength = torch.maximum(mean(greatest(gaps, 2).float(), 2), over)
+    share = torch.maximum(greatest(gaps, 1).float(), (over / SOLID).clamp(max=1))
+    return Repaint(base, strength, torch.maximum(mean(share, 2), gaps.float()))
+
+
+def rough(recalled: Recalled, made: Repaint, settles: bool) -> torch.Tensor:
+    """How far few steps made each pixel of a picture made over ``made``, fp32, N."""
+    share = made.share.reshape(-1)
+    if settles:
+        return torch.zeros_like(share)
+    return torch.maximum(share, recalled.rough)
+
+
+def filled(draft: torch.Tensor, picture: torch.Tensor, known: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
+    """What the pixels ``new`` may look like, fp32, n x 3: what the picture made of their drafts' colours elsewhere.
+
+    ``draft``: uint8, N x 3. ``picture``: fp32, N x 3, where ``known``, bool, N.
+    """
+    steps = draft.long() // (256 // SHADES)
+    code = (steps[:, 0] * SHADES + steps[:, 1]) * SHADES + steps[:, 2]
+    some = known.nonzero()[::SAMPLED, 0]
+    seen = torch.cat([picture[some], torch.ones_like(picture[some, :1])], 1)
+    sums = torch.zeros((SHADES**3, 4), device=draft.device).index_add_(0, code[some], seen)
+    cube = sums.T.reshape(1, 4, SHADES, SHADES, SHADES)
+    for width, weight in SPREAD:
+        cube = cube + weight * F.avg_pool3d(sums.T.reshape(cube.shape), width, 1, width // 2)
+    found = cube[0].reshape(4, -1).T[code[new]]
+    return torch.where(found[:, 3:] > 1e-6, found[:, :3] / found[:, 3:].clamp(min=1e-6), draft[new].float())
+
+
+def _picked(plane: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+    """``plane`` at another size by its nearest pixels: nothing between two surfaces, or two ids, means anything."""
+    if plane.shape == (height, width):
+        return plane
+    rows = (np.arange(height) * 2 + 1) * plane.shape[0] // (2 * height)
+    columns = (np.arange(width) * 2 + 1) * plane.shape[1] // (2 * width)
+    return plane[rows[:, None], columns]

@@ -1,0 +1,1 @@
+"""How steady pictures hold still while the view moves, and at what price. Imports nothing."""
