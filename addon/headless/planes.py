@@ -19,7 +19,7 @@ def planes_of(draft: Draft) -> dict[str, NDArray[Any]]:
     and ``normals`` (uint8, H x W x 3).
     """
     planes: dict[str, NDArray[Any]] = {
-        "near": np.float64(draft.near)[...],
+        "near": np.array(draft.near, np.float64),
         "view": np.array(draft.view, np.float64),
         "projection": np.array(draft.projection, np.float64),
     }

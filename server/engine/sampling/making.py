@@ -38,8 +38,7 @@ class Making:
             if bool(recalled.known.any()):
                 over = repaint(scene, recalled, style.steady, request.settle, plane)
                 return cls(request, scene, recalled, over, history.newest)
-        over = None if plane is None else painted(draft.float(), plane)
-        return cls(request, scene, None, over, None)
+        return cls(request, scene, None, None if plane is None else painted(draft.float(), plane), None)
 
     def finish(self, made: torch.Tensor) -> torch.Tensor:
         """The picture, of what the model made; uint8 H x W x 3 both."""

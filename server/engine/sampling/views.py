@@ -103,6 +103,7 @@ def look(
     matrix = _tensor(between(camera, then.camera), planes[0])
     clip, across, up = (matrix @ plane for plane in planes)
     for number, motion in (moved or {}).items():
+        assert ids is not None
         where = (ids == number).nonzero()[:, 0]
         matrix = _tensor(between(camera, then.camera, motion), planes[0])
         for into, plane in zip((clip, across, up), planes, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ class View:
     @cached_property
     def surfaces(self) -> Surfaces:
         draft = self.draft
+        assert draft.inverse_depth is not None
         return Surfaces.of(Camera.of(draft.view, draft.projection), inverse_distances(draft.inverse_depth, draft.near))
 
     def seen_in(self, other: View) -> Seen:
@@ -78,7 +80,7 @@ def strangeness(view: View, before: View, picture: Picture) -> float:
     return float(np.abs(picture - around).mean(-1)[near].mean())
 
 
-def _sums(planes: NDArray[np.floating]) -> NDArray[np.float64]:
+def _sums(planes: NDArray[Any]) -> NDArray[np.float64]:
     """Of the square of ``2 * AROUND + 1`` pixels round each, H x W x C."""
     side = 2 * AROUND + 1
     padded = np.pad(planes.astype(np.float64), ((AROUND + 1, AROUND), (AROUND + 1, AROUND), (0, 0)))

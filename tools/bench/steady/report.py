@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,7 @@ def table(rows: Sequence[tuple[str, str, Figures]]) -> str:
     return "\n".join(lines)
 
 
-def plot(path: Path, lines: dict[str, Sequence[float]], title: str) -> None:
+def plot(path: Path, lines: Mapping[str, Sequence[float]], title: str) -> None:
     """A PNG of one line for each arm: its error by how many frames back, from 1."""
     width, height, left, bottom = 640, 360, 50, 40
     image = Image.new("RGB", (width, height), "white")
