@@ -15,7 +15,7 @@ import torch
 from addon.live import Address
 from addon.wire import Request
 from server.engine import ModelSpec, StableDiffusionLcm
-from server.serving.worker import Rendered
+from server.serving.model_in_use import EngineOutput
 from tests.plain.checkpoints import make_sd15
 from tests.plain.server.engines import Lent
 from tests.plain.server.rig import serving
@@ -100,7 +100,7 @@ class Compiles(Lent):
     def compiling(self) -> bool:
         return time.monotonic() < self._end
 
-    def render(self, request: Request, on_step: Any = None) -> Rendered:
+    def render(self, request: Request, on_step: Any = None) -> EngineOutput:
         self.frames[self._end > 0 and not self.compiling] += 1
         rendered = super().render(request, on_step)
         self._end = self._end or time.monotonic() + self._lasts

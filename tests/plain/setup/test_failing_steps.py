@@ -23,7 +23,6 @@ from addon.problems.setup import (
 from addon.problems.words import sentence
 from addon.setup import Plan, SetUp
 from addon.setup.folder import alone, environments, site_packages
-from addon.setup.machine import BUILDS
 from addon.setup.steps import Failed, Steps
 from tests.blender.wheels import make_index, make_wheel
 from tests.plain.setup.workshop import Workshop, left
@@ -59,7 +58,7 @@ def test_packages_that_do_not_fit_together_are_named(workshop: Workshop) -> None
     with zipfile.ZipFile(needy) as archive:
         archive.extractall(site_packages(folder))
     with pytest.raises(Failed) as failed:
-        steps._check(folder, BUILDS["pip"])
+        steps._check(folder)
     assert sentence(failed.value.problem) == (
         "The packages conflict with each other: needy 1.0 has requirement small-two>=9, but you have small-two 2.5."
     )
