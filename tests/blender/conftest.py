@@ -21,23 +21,17 @@ NOT_TESTED = "Blender not tested"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test once in each Blender."""
+    """Run each test once in each Blender; a file's tests in one version by one worker, as they share a Blender."""
     if "place" in metafunc.fixturenames:
         blenders = [os.environ["BLENDER"]] if os.environ.get("BLENDER") else list(RELEASES)
-        metafunc.parametrize("place", blenders, indirect=True, scope="session")
+        file = metafunc.definition.path.stem
+        marked = [pytest.param(one, marks=pytest.mark.xdist_group(f"{file} {one}")) for one in blenders]
+        metafunc.parametrize("place", marked, indirect=True, scope="session")
 
 
 def version_of(item: pytest.Item) -> str:
     """The Blender that a test runs in; empty for one that needs none."""
     return item.callspec.params.get("place", "") if hasattr(item, "callspec") else ""
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give a file's tests in one version to one worker: they share a Blender."""
-    for item in items:
-        if version_of(item):
-            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {version_of(item)}"))
 
 
 @pytest.hookimpl(wrapper=True)

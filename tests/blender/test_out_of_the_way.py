@@ -124,7 +124,7 @@ def test_at_something_else(live: Live, tmp_path: Path) -> None:
         time.sleep(0.1)
     assert len(rendering) > 2, "it was not rendered"
     assert rendering[-1][1] - rendering[0][1] <= 1, "live captured while Blender rendered"
-    assert rendering[-1][2] == "Blender renders; live goes on after that."
+    assert rendering[-1][2] == "Blender is rendering; live goes on afterwards."
     sent = live.stats()["frames_sent"]
     run("c.location.z += 1")
     live.wait_for("a frame after the render", lambda stats: stats["frames_sent"] > sent)

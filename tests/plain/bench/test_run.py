@@ -16,7 +16,6 @@ from addon.live import Address
 from addon.wire import Request
 from server.engine import ModelSpec, StableDiffusionLcm
 from server.serving.model_in_use import EngineOutput
-from tests.plain.checkpoints import make_sd15
 from tests.plain.server.engines import Lent
 from tests.plain.server.rig import serving
 from tools.bench import frames, jpeg, loop, models, stock
@@ -29,7 +28,7 @@ from tools.bench.run import Bench
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    folder = make_sd15(tmp_path / "sd15", lora="diffusers")
+    folder = models.write_small(tmp_path / "sd15", "sd15")
     monkeypatch.setattr(models, "find", lambda name, work, device: (ModelSpec(folder), str(folder)))
     monkeypatch.setattr(stock, "_compile", lambda module: None)  # takes a minute
     arguments = ["--size", "64", "--rounds", "1", "--no-growth", "--device", "cpu", "--out", str(tmp_path / "out")]
