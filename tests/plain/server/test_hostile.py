@@ -109,8 +109,8 @@ def attacker(address: Address) -> Iterator[Client]:
 
 def check(failure: Failure) -> None:
     assert failure.code in CODES
-    assert 10 < len(failure.sentence) < 500
-    assert "\n" not in failure.sentence
+    assert 10 < len(failure.fields["detail"]) < 500
+    assert "\n" not in failure.fields["detail"]
 
 
 def is_message(data: bytes) -> bool:
@@ -150,7 +150,7 @@ def test_hostile_messages_are_answered_one_by_one(attacker: Client, data: bytes)
 def test_wrong_matrices_fail(attacker: Client, name: str, matrix: Any) -> None:
     attacker.connection.send(join({**HEADER, name: matrix}, PLANES))
     failure = attacker.until(Failure)
-    assert name in failure.sentence
+    assert name in failure.fields["detail"]
     assert failure.id == 5
 
 
@@ -159,10 +159,10 @@ def test_wrong_matrices_fail(attacker: Client, name: str, matrix: Any) -> None:
 @pytest.mark.parametrize("value", NOT_NUMBERS)
 def test_what_is_no_number_fails(attacker: Client, name: str, value: Any) -> None:
     attacker.connection.send(join({**HEADER, name: value}, PLANES))
-    assert "no JSON number" in attacker.until(Failure).sentence
+    assert "no JSON number" in attacker.until(Failure).fields["detail"]
     text = json.dumps({**HEADER, name: value}).replace("NaN", "1e999").replace("Infinity", "1e999")
     attacker.connection.send(join(text.encode(), PLANES))  # JSON, but read as infinite
-    assert name in attacker.until(Failure).sentence
+    assert name in attacker.until(Failure).fields["detail"]
 
 
 @pytest.mark.usefixtures("served")
@@ -172,14 +172,14 @@ def test_what_is_no_number_fails(attacker: Client, name: str, value: Any) -> Non
 def test_planes_of_impossible_sizes_fail(attacker: Client, size: dict[str, int]) -> None:
     plane = {**HEADER["planes"][0], **size}
     attacker.connection.send(join({**HEADER, "planes": [plane]}, PLANES))
-    assert "plane 'image'" in attacker.until(Failure).sentence
+    assert "plane 'image'" in attacker.until(Failure).fields["detail"]
 
 
 @pytest.mark.usefixtures("served")
 def test_pictures_of_impossible_sizes_fail(attacker: Client) -> None:
     for name in ("width", "height"):
         attacker.connection.send(join({**HEADER, "style": {**HEADER["style"], name: 10**9}}, PLANES))
-        assert f"{name} is 1000000000" in attacker.until(Failure).sentence
+        assert f"{name} is 1000000000" in attacker.until(Failure).fields["detail"]
 
 
 @pytest.mark.usefixtures("served")
