@@ -26,5 +26,7 @@ class EngineError(Exception):
         return self.problem.code
 
     def __str__(self) -> str:
-        """For logs and command lines."""
+        """For logs and command lines: what was said where it was raised, else the problem's words."""
+        if isinstance(self.problem, BadRequest | ModelFailed):
+            return self.problem.detail
         return sentence(self.problem)
