@@ -40,7 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         config.stash[SHARED] = Path(config.workerinput["shared"])
     else:
-        config.stash[SHARED] = Path(tempfile.mkdtemp(prefix="draftglass-tests-"))
+        config.stash[SHARED] = Path(tempfile.mkdtemp(prefix="shared-by-tests-"))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

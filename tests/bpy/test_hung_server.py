@@ -30,7 +30,7 @@ def live(scene: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterato
 
     registration.register()
     scene.draftglass.size, scene.draftglass.settle_size = 64, 0
-    monkeypatch.setattr(process, "Child", functools.partial(ServerProcess, program=STAND_IN))
+    monkeypatch.setattr(process, "ServerProcess", functools.partial(ServerProcess, program=STAND_IN))
     monkeypatch.setattr(process, "user_folder", lambda: tmp_path)
     monkeypatch.setattr(pulse, "HUNG_SECONDS", 3.0)  # no less: a machine may stand still for a second
     chosen = SimpleNamespace(server_url="", token="", token_file="", server_python=sys.executable)
@@ -70,7 +70,7 @@ def test_busy_with_a_slow_picture_it_is_let_be(live: Any, scene: Any, monkeypatc
     from addon.setup import ServerProcess
 
     slow = (*STAND_IN, "--delay", "6")
-    monkeypatch.setattr(process, "Child", functools.partial(ServerProcess, program=slow))
+    monkeypatch.setattr(process, "ServerProcess", functools.partial(ServerProcess, program=slow))
     start(live)
     beat_until(live, lambda stats: stats["frames_sent"] > 0)
     pid = live.process().pid

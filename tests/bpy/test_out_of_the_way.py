@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from addon.problems.connection import Rendering
 from tests.blender.serving import STAND_IN, Server
 from tests.bpy.shapes import cube
 
@@ -93,7 +94,8 @@ def test_off_costs_nothing(live: Any, scene: Any) -> None:
     assert handlers() == before, "a handler is left behind"
     assert not bpy.app.timers.is_registered(live._heartbeat) and live.tick() is None
     assert session._display._handler is None, "the editor's draw handler is left behind"
-    assert session._drafts._capturer._colour is None and session._drafts._capturer._depth is None, "GPU memory is kept"
+    for capturer in session._drafts._capturers.values():
+        assert capturer._colour is None and capturer._depth is None, "GPU memory is kept"
     assert live.loop() is None and live.state() == "stopped"
 
 
@@ -105,7 +107,7 @@ def test_on_and_nothing_changing_does_nothing(live: Any, scene: Any, monkeypatch
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("something was captured while nothing changed")
 
-    monkeypatch.setattr(live._session._drafts._capturer, "draw", never)
+    monkeypatch.setattr(live._session._drafts._capturers[False], "draw", never)
     monkeypatch.setattr(live._session._display, "show", never)
     for _ in range(200):
         live.tick()
@@ -156,7 +158,7 @@ def test_while_blender_renders(live: Any, scene: Any, monkeypatch: pytest.Monkey
     monkeypatch.setattr(session, "is_rendering", lambda: True)
     live._session._beat(False)
     monkeypatch.undo()
-    assert live._session._hold == "Blender renders; live goes on after that."
+    assert isinstance(live._session._hold, Rendering)
     assert live.stats()["frames_sent"] == sent
 
 

@@ -106,8 +106,12 @@ def test_checkpoints_of_other_kinds(tmp_path: Path, names: dict[str, int], words
         ),
         ("ip_adapter", ["image_proj.proj.weight", "ip_adapter.0.to_q_lora.down.weight"], "is of the face kind"),
         ("vae", ["lm_head.weight"], "is a language model, but a VAE must be"),
-        ("loras", ["lora_unet_x.lora_down.weight"], "cannot be read as a LoRA: it lacks 'lora_unet_x.lora_up"),
-        ("loras", ["transformer.x.lora_A.weight", "transformer.x.lora_B.weight"], "is no LoRA for Stable Diffusion"),
+        ("loras", ["lora_unet_x.lora_down.weight"], "1 of its 1 layers, such as lora_unet_x, have names"),
+        (
+            "loras",
+            ["transformer.x.lora_A.weight", "transformer.x.lora_B.weight"],
+            "1 of its 1 layers, such as transformer.x, have names",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) and len(value) < 12 else "",
 )

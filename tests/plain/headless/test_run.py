@@ -249,7 +249,7 @@ def test_our_own_server_says_why_it_ended_and_leaves_nothing(
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    told = "the server has ended: There is no model"
+    told = "the server has ended: model is"
     with TemporaryServer(missing, "cpu") as server, pytest.raises(HeadlessError, match=told):
         server.address()
     assert not list(tmp_path.glob("draftglass*"))
