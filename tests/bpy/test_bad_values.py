@@ -86,7 +86,7 @@ def test_a_view_from_nowhere(live: Any, scene: Any, monkeypatch: pytest.MonkeyPa
     start(live)
     sent = rest(live)["frames_sent"]
     with monkeypatch.context() as spoiled:
-        spoiled.setattr(drafts, "projection_of", lambda viewport: Matrix.Diagonal((math.nan, 1, 1, 1)))
+        spoiled.setattr(drafts, "projection_of", lambda viewport, at_rest: Matrix.Diagonal((math.nan, 1, 1, 1)))
         cube(scene, (0, 0, 0))
         beat_until(live, lambda stats: live.problem() is not None)
         assert live.running() and isinstance(live.problem(), CaptureFailed) and "no number" in live.sentence()

@@ -139,7 +139,7 @@ def test_a_layer_without_its_other_half(lora: Callable[..., Path], half: str) ->
         gone = [name for name in state if side(name, half)][:3]
         return {name: value for name, value in state.items() if name not in gone}
 
-    with pytest.raises(EngineError, match=r"odd\.safetensors is damaged: it lacks .*; copy it again"):
+    with pytest.raises(EngineError, match=r"odd\.safetensors is damaged: of its layer .* it lacks .*; copy it again"):
         engine("SD1.5").use_loras((LoraFile(lora(halved)),))
 
 
