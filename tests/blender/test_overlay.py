@@ -199,7 +199,7 @@ def test_numbers_old_pictures_and_progress(live: Live) -> None:
     run("overlay().show = overlay().hud = True\nsettings.settle_steps = 8\nsaid = set()")
     run("live.on_beat.append(lambda: said.add(words.status(hud.facts()).words))")
     run("bpy.data.objects['Cube'].location.x = 1.5")
-    live.window.until("any(words.startswith('Old picture, ') for words in said)")
+    live.window.until("any(words.startswith('Outdated picture, ') for words in said)")
     live.shot("old picture")
     live.window.until("any(words.startswith('Settling: step ') for words in said)")
     live.shot("settling")
