@@ -42,7 +42,7 @@ class Compiler:
         nets = ("unet" if pipeline.quick is None else "quick", "control", "quick_control")
         fast: Any = {name: compiled(getattr(pipeline, name)) for name in nets if getattr(pipeline, name) is not None}
         step = replace(pipeline, **fast).step
-        whole = {stage: compiled(getattr(pipeline, stage)) for stage in ("encode", "look", "decode")}
+        whole = {stage: compiled(getattr(pipeline, stage)) for stage in ("encode", "encode_control", "decode")}
         self.stages: dict[str, Callable[..., Any]] = {"step": step, **whole}
         """By their names, fast for the inputs that are ``ready``; with others they would compile first."""
         self._ready: set[Key] = set()

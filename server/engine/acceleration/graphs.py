@@ -75,7 +75,7 @@ class RecordedPipeline:
         return self._run("encode", _anew(image), height, width, signal, start)
 
     def encode_control(self, depth: torch.Tensor, height: int, width: int, weight: torch.Tensor, rows: int) -> Depth:
-        return self._run("look", _anew(depth), height, width, weight, rows)
+        return self._run("encode_control", _anew(depth), height, width, weight, rows)
 
     def step(self, latent: torch.Tensor, call: Call, guide: Guide, depth: Depth) -> torch.Tensor:
         return self._run("step", latent, call, guide, depth)

@@ -62,7 +62,7 @@ class Guide:
 
 @dataclass(frozen=True, eq=False)
 class Depth:
-    """What the depth gives to each UNet call, made once a frame by :meth:`Pipeline.look`.
+    """What the depth gives to each UNet call, made once a frame by :meth:`Pipeline.encode_control`.
 
     ``features``: a T2I-Adapter's, one for each UNet block, weighted, or None. ``plane``: what a ControlNet sees,
     B x 3 x H x W, or what a :class:`QuickControl` has made of it, or None; ``weight``: of its residuals, fp32, 0-d.

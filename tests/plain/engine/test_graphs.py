@@ -59,7 +59,7 @@ def test_pictures_stay_the_same(recorded: tuple[StableDiffusionLcm, Repeats], en
     fast = [made.render(request).image for _ in range(3) for request in requests]
     made._sums = plain
     slow = [made.render(request).image for request in requests]
-    assert set(record.made) == {"encode", "look", "step", "decode"}
+    assert set(record.made) == {"encode", "encode_control", "step", "decode"}
     for index, picture in enumerate(fast):
         assert np.array_equal(picture, slow[index % len(slow)])
 
@@ -72,7 +72,7 @@ def test_a_frame_records_one_stage_at_most(recorded: tuple[StableDiffusionLcm, R
         counts.append(len(record.made))
     assert counts[0] == 0
     assert all(after - before <= 1 for before, after in itertools.pairwise(counts))
-    assert sorted(record.made) == ["decode", "encode", "look", "step"]
+    assert sorted(record.made) == ["decode", "encode", "encode_control", "step"]
 
 
 def test_few_are_kept(engine: Engine) -> None:
