@@ -179,7 +179,7 @@ class QuickUnet(_Half):
 
 
 class QuickControl(_Half):
-    """Computes a ControlNet, of whose picture :meth:`look` takes in what is the same in each step."""
+    """Computes a ControlNet, of whose picture :meth:`encode` takes in what is the same in each step."""
 
     def __init__(self, control: ControlNetModel) -> None:
         need(type(control) is ControlNetModel, not control.config.global_pool_conditions)
@@ -193,7 +193,7 @@ class QuickControl(_Half):
     def __call__(
         self, sample: torch.Tensor, shifts: torch.Tensor, keys: torch.Tensor, seen: torch.Tensor, weight: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
-        """The residuals for ``sample``, those of the middle last. ``seen``: by :meth:`look`; ``weight``: 0-d."""
+        """The residuals for ``sample``, those of the middle last. ``seen``: by :meth:`encode`; ``weight``: 0-d."""
         shift, words = iter(shifts.split(self._widths, 1)), (self._split(keys, len(sample)), None)
         x = self._conv_in(sample.contiguous(memory_format=torch.channels_last)) + seen
         x, skips = self._descend(x, shift, words, [])
