@@ -44,7 +44,7 @@ def test_health_says_how_far_the_model_is_loaded(engine: StableDiffusionLcm) -> 
                 "state": "loading",
                 "percent": 43,
                 "model": worker.status.model,
-                "sentence": "reading the unet",
+                "sentence": "Reading the unet.",
                 "version": VERSION,
             },
         )
