@@ -137,6 +137,7 @@ NEIGHBOURS = {
     "addon/blender/pictures": {"capture", "live", "server"},
     "addon/blender/scene_file": {"capture", "display"},
     "addon/blender/server": set(),
+    "addon/blender/stick": {"capture", "display", "live", "pictures", "server"},
     "addon/blender/ui": {"capture", "display", "live", "pictures", "server"},
     "server/engine/acceleration": {"sampling"},
     "server/engine/conditioning": {"acceleration", "loading", "sampling"},

@@ -24,6 +24,7 @@ from .connection import CONNECTION
 from .entry import Words, one_line, says, written
 from .serving import SERVING
 from .setup import SETUP
+from .sticking import STICKING
 from .viewport import VIEWPORT
 
 __all__ = ["WORDS", "actions", "one_line", "remedy", "sentence", "written"]
@@ -75,7 +76,7 @@ _NESTED = (
 )
 
 WORDS: dict[type[Report], Words[Any]] = {
-    words.kind: words for words in (*SETUP, *CONNECTION, *SERVING, *VIEWPORT, *_NESTED)
+    words.kind: words for words in (*SETUP, *CONNECTION, *SERVING, *STICKING, *VIEWPORT, *_NESTED)
 }
 """The words for each kind of report."""
 
