@@ -6,42 +6,47 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def push_pull(colours: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """``colours`` (float32, H x W x C) with those of small ``weights`` (float32, H x W, 0 to 1) made from neighbours.
+def push_pull(colours: NDArray[np.uint8], weights: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """``colours`` (uint8, S x S x C) with those of small ``weights`` (float32, S x S, 0 to 1) made from neighbours.
 
     After Gortler et al., The Lumigraph (1996): halve until all is known, then go back up, and take from the coarser
-    level as much as a texel's own weight leaves. Sides are powers of two. Where nothing has weight, 0.
+    level as much as a texel's own weight leaves. The side is a power of two. Where nothing has weight, 0.
     """
-    levels = [(colours * weights[..., None], weights)]
-    while levels[-1][1].shape[0] > 1 and levels[-1][1].shape[1] > 1:
-        sums, heavy = levels[-1]
-        height, width = heavy.shape[0] // 2, heavy.shape[1] // 2
-        total = heavy.reshape(height, 2, width, 2).sum((1, 3))
-        # of four texels, one is enough to be sure
-        factor = np.minimum(total, 1) / np.maximum(total, 1e-12)
-        halved = sums.reshape(height, 2, width, 2, -1).sum((1, 3)) * factor[..., None]
-        levels.append((halved, np.minimum(total, 1)))
-    sums, heavy = levels.pop()
+    levels = []
+    sums, heavy = colours * weights[..., None], weights
+    while heavy.shape[0] > 1:
+        levels.append((sums, heavy))
+        total = _halved(heavy)
+        heavy = np.minimum(total, 1)  # of four texels, one is enough to be sure
+        sums = _halved(sums)
+        sums *= (heavy / np.maximum(total, 1e-12))[..., None]
     result = sums / np.maximum(heavy, 1e-12)[..., None]
-    for sums, heavy in reversed(levels):
-        result = doubled(result)[: heavy.shape[0], : heavy.shape[1]]
+    for level in range(len(levels) - 1, -1, -1):
+        sums, heavy = levels[level]
+        # the finest level, which is most of the work, does without blending: its texels are next to what they are from
+        result = doubled(result) if level else np.repeat(np.repeat(result, 2, 0), 2, 1)
         result *= (1 - heavy)[..., None]
         result += sums
-    return result
+    result += np.float32(0.5)
+    return result.astype(np.uint8)
 
 
 def doubled(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """``image`` (H x W x C) twice as large, linearly between the middles of its pixels."""
-    for axis in (0, 1):
-        before, after = np.take(image, [0], axis), np.take(image, [-1], axis)
-        padded = np.concatenate([before, image, after], axis)
-        count = image.shape[axis]
-        inner = [slice(None)] * image.ndim
-        low, here, high = (
-            padded[tuple(inner[:axis] + [slice(start, start + count)] + inner[axis + 1 :])] for start in (0, 1, 2)
-        )
-        pair = np.stack([0.75 * here + 0.25 * low, 0.75 * here + 0.25 * high], axis + 1)
-        shape = list(image.shape)
-        shape[axis] *= 2
-        image = pair.reshape(shape).astype(np.float32)
-    return image
+    for _ in (0, 1):
+        part = image * np.float32(0.25)
+        twice = np.empty((image.shape[0], 2, *image.shape[1:]), np.float32)
+        np.subtract(image, part, out=twice[:, 0])
+        twice[:, 1] = twice[:, 0]
+        twice[1:, 0] += part[:-1]
+        twice[0, 0] += part[0]
+        twice[:-1, 1] += part[1:]
+        twice[-1, 1] += part[-1]
+        image = twice.reshape(-1, *image.shape[1:]).swapaxes(0, 1)
+    return np.ascontiguousarray(image)
+
+
+def _halved(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Sums of 2 x 2 texels."""
+    rows = values[0::2] + values[1::2]
+    return np.asarray(rows[:, 0::2] + rows[:, 1::2], np.float32)

@@ -26,7 +26,7 @@ from .shaders import counting, projecting
 FINER = 2
 """Pixels that visibility is tested with, to one of the picture, along a line: silhouettes are so much sharper."""
 MOST = 4096
-COUNTED = 512
+COUNTED = 256
 """Side of the drawing in which overlaps of a UV map are counted, in texels."""
 OVERLAP = 0.002
 """Share of a UV map that may be covered twice: rims of charts meet in a texel."""
@@ -49,20 +49,15 @@ class Seen:
 
 @dataclass(frozen=True, eq=False)
 class Laid:
-    """What a picture gives to the texels of one image, the bottom row first, S x S each.
+    """What a picture gives to the texels of one image, the bottom row first, uint8, S x S x 4 each; 255 is 1.
 
-    ``colours``: float32, x 3, 0 to 1. ``cosine``: of the angle it is seen at, 0 where not. ``clear``: how far
-    from depth edges, 0 to 1. ``rim``: from the picture's border, 0 to 0.5 of its side. ``pixels``: to a texel, in the
-    direction in which they are fewest. ``gate``: how much its pixels count, 0 to 1. ``surface``: bool, whether a chart is there.
+    ``colours``: sRGB, and the cosine of the angle that a texel is seen at, 0 where it is not. ``quality``: how far from
+    depth edges; twice how far from the picture's border, of its side; pixels to a texel, in the direction in which they
+    are fewest; and 0 where no surface is, 64 where that is not seen, else 128 to 255, as its pixels count.
     """
 
-    colours: NDArray[np.float32]
-    cosine: NDArray[np.float32]
-    clear: NDArray[np.float32]
-    rim: NDArray[np.float32]
-    pixels: NDArray[np.float32]
-    gate: NDArray[np.float32]
-    surface: NDArray[np.bool_]
+    colours: NDArray[np.uint8]
+    quality: NDArray[np.uint8]
 
 
 class Projector:
@@ -133,7 +128,7 @@ class Projector:
         normals /= np.maximum(np.linalg.norm(normals, axis=1), 1e-30)[:, None]
         inputs = {"seen": places.astype(np.float32), "normal": normals.repeat(3, 0).astype(np.float32), "uv": mesh.uv}
         batch = batch_for_shader(shader, "TRIS", inputs)
-        found = np.empty((2, size, size, 4), np.float32)
+        found = np.empty((2, size, size, 4), np.uint8)
         with target.bind():  # type: ignore[func-returns-value]
             target.clear(color=(0.0, 0.0, 0.0, 0.0))
             gpu.state.blend_set("NONE")
@@ -146,11 +141,9 @@ class Projector:
             shader.uniform_int("number", [number])
             batch.draw(shader)
             for slot, into in enumerate(found):
-                buffer = gpu.types.Buffer("FLOAT", into.shape, into)
-                target.read_color(0, 0, size, size, 4, slot, "FLOAT", data=buffer)
-        colour, quality = found
-        surface, gate = quality[..., 3] > 0.1, np.maximum(quality[..., 3] * 2 - 1, 0)
-        return Laid(colour[..., :3], colour[..., 3], quality[..., 0], quality[..., 1], quality[..., 2], gate, surface)
+                buffer = gpu.types.Buffer("UBYTE", into.shape, into)
+                target.read_color(0, 0, size, size, 4, slot, "UBYTE", data=buffer)
+        return Laid(found[0], found[1])
 
     def overlaps(self, uv: NDArray[np.float32]) -> bool:
         """Whether triangles of a UV map (float32, 3 T x 2) lie over each other, outside the image, or nowhere."""
@@ -162,7 +155,7 @@ class Projector:
             self._counter = counting()
         offscreen = gpu.types.GPUOffScreen(COUNTED, COUNTED, format="RGBA8")
         batch = batch_for_shader(self._counter, "TRIS", {"uv": uv})
-        counted = np.empty((COUNTED, COUNTED, 4), np.uint8)
+        counted = np.empty((COUNTED, COUNTED), np.uint8)
         try:
             with offscreen.bind():
                 frame = gpu.state.active_framebuffer_get()
@@ -172,10 +165,10 @@ class Projector:
                 batch.draw(self._counter)
                 gpu.state.blend_set("NONE")
                 buffer = gpu.types.Buffer("UBYTE", counted.shape, counted)
-                frame.read_color(0, 0, COUNTED, COUNTED, 4, 0, "UBYTE", data=buffer)
+                frame.read_color(0, 0, COUNTED, COUNTED, 1, 0, "UBYTE", data=buffer)
         finally:
             offscreen.free()
-        covered, twice = int((counted[..., 0] > 32).sum()), int((counted[..., 0] > 96).sum())
+        covered, twice = np.count_nonzero(counted > 32), np.count_nonzero(counted > 96)
         corners = uv.reshape(-1, 3, 2)
         first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
         area = float(np.abs(first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]).sum()) / 2
@@ -190,7 +183,7 @@ class Projector:
 
     def _target(self, size: int) -> gpu.types.GPUFrameBuffer:
         if size not in self._targets:
-            textures = [gpu.types.GPUTexture((size, size), format="RGBA16F") for _ in range(2)]
+            textures = [gpu.types.GPUTexture((size, size), format="RGBA8") for _ in range(2)]
             self._held.append(textures)
             self._targets[size] = gpu.types.GPUFrameBuffer(color_slots=textures)
         return self._targets[size]
@@ -217,17 +210,34 @@ def visible_pixels(seen: Seen) -> dict[int, int]:
     }
 
 
-def pixels_to_a_unit(seen: Seen, width: int, number: int) -> float:
-    """How many pixels of a picture of ``width`` a unit of length has that lies across the view where ``number`` is.
+@dataclass(frozen=True)
+class Scale:
+    """How large pictures show an object. ``pixels``: how many show it. ``to_a_unit``: along a unit of length."""
 
-    Of nine tenths of what is seen of it, the most.
+    pixels: float
+    to_a_unit: float
+
+
+def scales(seen: Seen, width: int) -> dict[int, Scale]:
+    """By ``session_uid`` of each object in sight, how large it is in a picture of ``width`` pixels.
+
+    A unit of length counts as it lies across the view; of nine tenths of what is seen, the most.
     """
     projection = seen.view.projection_matrix
     scale = abs(projection[0][0]) * width / 2
-    if abs(projection[3][2]) < 0.5:
-        return float(scale)
-    distance = seen.distance[seen.number == number]
-    return float(scale / max(np.quantile(distance, 0.1), 1e-6)) if len(distance) else 0.0
+    number, distance = seen.number.reshape(-1), seen.distance.reshape(-1)
+    order = np.argsort(number, kind="stable")
+    counts = np.bincount(number)
+    ends = np.cumsum(counts)
+    parts = (width / seen.number.shape[1]) ** 2
+    found = {}
+    for uid, one in seen.numbers.items():
+        if one < len(counts) and counts[one]:
+            near = 1.0
+            if abs(projection[3][2]) >= 0.5:
+                near = max(float(np.quantile(distance[order[ends[one] - counts[one] : ends[one]]], 0.1)), 1e-6)
+            found[uid] = Scale(float(counts[one]) * parts, scale / near)
+    return found
 
 
 def _texture(rows: NDArray[np.float32], format: str) -> gpu.types.GPUTexture:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-LEAST_SIZE, MOST_SIZE = 64, 4096
+LEAST_SIZE, MOST_SIZE = 32, 4096
 
 
 class Layout(Enum):
@@ -28,7 +28,7 @@ class StickSettings:
 
     texture_size: int = 2048
     layout: Layout = Layout.OBJECT
-    emission: bool = False
+    emission: bool = True
     folder: Path | None = None
     density: float = 1.5
     band: float = 3.0

@@ -68,8 +68,8 @@ void main()
   float least = sqrt(max(total - sqrt(max(total * total - 4.0 * area * area, 0.0)), 0.0) / 2.0);
   vec2 rim = min(at, 1.0 - at);
   sum /= float(count * count);
-  colour = vec4(sum.rgb, cosine);
-  quality = vec4(texelFetch(clear, ivec2(at * size), 0).r, min(rim.x, rim.y), least, 0.5 + 0.5 * sum.a);
+  colour = vec4(sum.rgb, max(cosine, 0.005));
+  quality = vec4(texelFetch(clear, ivec2(at * size), 0).r, min(rim.x, rim.y) * 2.0, min(least, 1.0), 0.5 + 0.5 * sum.a);
 }
 """
 
@@ -80,7 +80,7 @@ def projecting() -> gpu.types.GPUShader:
     Textures, bottom row first: ``picture``, with how much each pixel counts as its alpha; ``surfaces``, number and distance of what the view shows; ``clear``, of
     each pixel of the picture how far it is from a depth edge, 0 to 1.
     Slot 0: colour and the cosine at which the texel is seen, 0 for one that is not. Slot 1: ``clear``; how far it is
-    from the picture's border, 0 to 0.5; pixels to a texel in the direction in which they are fewest; 0.25 on a surface, and
+    from the picture's border, 0 to 1 in its middle; pixels to a texel in the direction in which they are fewest; 0.25 on a surface, and
     from 0.5 to 1, as its pixels count, where that is seen.
     """
     info, between = gpu.types.GPUShaderCreateInfo(), gpu.types.GPUStageInterfaceInfo("stick_between")

@@ -25,7 +25,7 @@ from ...problems.errors import ProblemError
 from ...problems.sticking import NothingToStickTo
 from ..capture.view import View
 from .materials import NOTE, material_for, noted, put_on
-from .projection import Projector, Seen, pixels_to_a_unit
+from .projection import Projector, Scale, Seen, scales
 from .settings import StickSettings
 from .targets import targets
 from .textures import Kept, Texture
@@ -75,7 +75,7 @@ class Sticker:
         chosen = targets(seen, only)
         if not chosen.things:
             raise NothingStuck(chosen.refusals[0] if chosen.refusals else NothingToStickTo(only is not None))
-        places, refusals = self.places(chosen.things, {view_of: width for view_of in [seen]})
+        places, refusals = self.places(chosen.things, {seen: width})
         if not places:
             raise NothingStuck(refusals[0])
         self._projector.take(seen, picture, self.settings.band, gate)
@@ -88,13 +88,14 @@ class Sticker:
         self, things: Sequence[bpy.types.Object], views: dict[Seen, int]
     ) -> tuple[list[Place], list[Problem]]:
         """Where each of ``things`` is textured; ``views``: what shows them, and how wide the pictures are."""
-        pixels: dict[int, float] = {}
+        shown: dict[int, Scale] = {}
         for seen, width in views.items():
-            for uid, number in seen.numbers.items():
-                pixels[uid] = max(pixels.get(uid, 0.0), pixels_to_a_unit(seen, width, number))
+            for uid, one in scales(seen, width).items():
+                before = shown.get(uid, one)
+                shown[uid] = Scale(max(before.pixels, one.pixels), max(before.to_a_unit, one.to_a_unit))
         layer = next(iter(views)).view.view_layer
         unwrapper = Unwrapper(self._projector, layer, self.settings)
-        return unwrapper.places(things, pixels), unwrapper.refusals
+        return unwrapper.places(things, shown), unwrapper.refusals
 
     def free(self) -> None:
         """Give the GPU's memory back."""
@@ -105,16 +106,14 @@ class Sticker:
         for group in _by_image(places):
             old = _kept(group[0])
             size = max(place.size for place in group)
-            texture = Texture.load(old.image, old.seen) if old is not None else None
+            texture = Texture.load(old) if old is not None else None
             if texture is None:
                 texture, old = Texture.new(size), None
             elif texture.size < size:
                 texture = texture.grown(size)
             for place in group:
-                laid = self._projector.lay(place.mesh, seen.numbers[int(place.thing.session_uid)], size)
-                texture.take(laid)
-                surface = laid.surface
-                shares[place.thing.name] = float((texture.cosine[surface] > 0).mean()) if surface.any() else 0.0
+                number = seen.numbers[int(place.thing.session_uid)]
+                shares[place.thing.name] = texture.take(self._projector.lay(place.mesh, number, texture.size))
             texture.fill()
             kept = texture.save(group[0].name, old, self.settings.folder)
             self._show(group, kept)

@@ -36,67 +36,73 @@ class CannotWrite(ProblemError):
 
 @dataclass(eq=False)
 class Texture:
-    """The texels of one image, S x S, the bottom row first, float32.
+    """The texels of one image, the bottom row first, uint8, S x S x 3 each.
 
-    ``colours``: x 3, 0 to 1, sRGB. ``cosine``: of the angle that each was seen at, 0 where no picture shows it.
-    ``clear``: how far from a depth edge that was, 0 to 1. ``pixels``: of the picture to a texel, where fewest, to 1.
+    ``colours``: sRGB. ``states``: the cosine of the angle that a texel was seen at, 0 where no picture shows it; how
+    far from a depth edge that was; and pixels of the picture to a texel, where fewest. 255 is 1.
     """
 
-    colours: NDArray[np.float32]
-    cosine: NDArray[np.float32]
-    clear: NDArray[np.float32]
-    pixels: NDArray[np.float32]
+    colours: NDArray[np.uint8]
+    states: NDArray[np.uint8]
 
     @classmethod
     def new(cls, size: int) -> Texture:
         """Empty, ``size`` x ``size``."""
-        zero = np.zeros((3, size, size), np.float32)
-        return cls(np.zeros((size, size, 3), np.float32), *zero)
+        return cls(np.zeros((size, size, 3), np.uint8), np.zeros((size, size, 3), np.uint8))
 
     @classmethod
-    def load(cls, image: bpy.types.Image, seen: bpy.types.Image) -> Texture | None:
+    def load(cls, kept: Kept) -> Texture | None:
         """What two Images keep; None where they are no longer what was saved."""
-        size = image.size[0]
-        if not size or tuple(image.size) != (size, size) or tuple(seen.size) != (size, size) or size & (size - 1):
+        size = kept.image.size[0]
+        fits = tuple(kept.image.size) == tuple(kept.seen.size) == (size, size)
+        if not size or not fits or size & (size - 1):
             return None
-        colours, states = _pixels(image), _pixels(seen)
-        return cls(colours, *(np.ascontiguousarray(states[..., channel]) for channel in (0, 1, 2)))
+        return cls(_pixels(kept.image), _pixels(kept.seen))
 
     @property
     def size(self) -> int:
         """Texels along a side."""
-        return self.cosine.shape[0]
+        return self.states.shape[0]
 
     def grown(self, size: int) -> Texture:
         """The same with more texels."""
         times = size // self.size
-        planes = (np.repeat(np.repeat(one, times, 0), times, 1) for one in (self.cosine, self.clear, self.pixels))
-        colours = np.repeat(np.repeat(self.colours, times, 0), times, 1)
-        cosine, clear, pixels = planes
-        return Texture(colours, cosine, clear, pixels / times)
+        colours, states = (np.repeat(np.repeat(one, times, 0), times, 1) for one in (self.colours, self.states))
+        states[..., 2] //= times
+        return Texture(colours, states)
 
-    def take(self, laid: Laid) -> None:
-        """Take in what a picture gives: the newer one wins, unless it sees the surface much worse."""
-        new = _worth(laid.cosine, laid.clear) * NEWER
-        old = _worth(self.cosine, self.clear)
+    def take(self, laid: Laid) -> float:
+        """Take in what a picture gives: the newer one wins, unless it sees the surface much worse.
+
+        Returns how much of the surface a picture has shown by now.
+        """
+        where = np.flatnonzero(laid.colours[..., 3])
+        colours, states = self.colours.reshape(-1, 3), self.states.reshape(-1, 3)
+        quality = laid.quality.reshape(-1, 4)[where]
+        cosine, before = laid.colours.reshape(-1, 4)[where, 3], states[where]
+        new, old = _worth(cosine, quality[:, 0]) * np.float32(NEWER), _worth(before[:, 0], before[:, 1])
         largest = np.maximum(np.maximum(new, old), 1e-12)
-        share = (new / largest) ** 3
-        share /= np.maximum(share + (old / largest) ** 3, 1e-12)
-        rim = np.clip(laid.rim / FEATHER, 0, 1)
-        share *= np.where(self.cosine > 0, rim * rim * (3 - 2 * rim) * laid.gate, laid.gate > 0)
-        self.colours += share[..., None] * (laid.colours - self.colours)
+        share, other = (new / largest) ** 3, (old / largest) ** 3
+        share /= share + other
+        rim = np.clip(quality[:, 1] * np.float32(1 / (510 * FEATHER)), 0, 1)
+        gate = np.maximum(quality[:, 3].astype(np.float32) - 128, 0) / 127
+        share *= np.where(before[:, 0] > 0, rim * rim * (3 - 2 * rim) * gate, gate > 0)
+        given = laid.colours.reshape(-1, 4)[where, :3].astype(np.float32)
+        colours[where] = (colours[where] * (1 - share[:, None]) + given * share[:, None] + 0.5).astype(np.uint8)
         taken = share > 0.5
-        self.cosine[taken], self.clear[taken] = laid.cosine[taken], laid.clear[taken]
-        self.pixels[taken] = np.minimum(laid.pixels[taken], 1)
+        states[where[taken]] = np.stack([cosine, quality[:, 0], quality[:, 2]], 1)[taken]
+        surface = laid.quality[..., 3] > 0
+        return float((self.states[..., 0][surface] > 0).mean()) if surface.any() else 0.0
 
     def fill(self) -> None:
         """Give what no picture shows, and what lies beside depth edges, the colours of what is around."""
-        self.colours = push_pull(self.colours, _worth(np.minimum(self.cosine * 1e6, 1), self.clear) ** 2)
+        weights = _worth((self.states[..., 0] > 0) * np.uint8(255), self.states[..., 1]) ** 2
+        self.colours = push_pull(self.colours, weights)
 
     def save(self, name: str, old: Kept | None, folder: Path | None) -> Kept:
         """Keep it as Images in place of ``old``. Raises CannotWrite."""
-        colours = encode(_bytes(self.colours), level=LEVEL)
-        states = encode(_bytes(np.stack([self.cosine, self.clear, self.pixels], -1)), level=LEVEL)
+        colours = encode(self.colours[::-1], level=LEVEL)
+        states = encode(self.states[::-1], level=LEVEL)
         image = _image(name, self.size, colours, old.image if old is not None else None, folder)
         seen = _image(f"{name} (seen)", self.size, states, old.seen if old is not None else None, None)
         seen.colorspace_settings.name = "Non-Color"
@@ -111,19 +117,16 @@ class Kept:
     seen: bpy.types.Image
 
 
-def _worth(cosine: NDArray[np.float32], clear: NDArray[np.float32]) -> NDArray[np.float32]:
-    return cosine * (LEAST_CLEAR + (1 - LEAST_CLEAR) * clear)
+def _worth(cosine: NDArray[np.uint8], clear: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What texels count, of both 0 to 255: 0 to 1."""
+    return cosine * np.float32(1 / 255) * (np.float32(LEAST_CLEAR) + clear * np.float32((1 - LEAST_CLEAR) / 255))
 
 
-def _pixels(image: bpy.types.Image) -> NDArray[np.float32]:
+def _pixels(image: bpy.types.Image) -> NDArray[np.uint8]:
     width, height = image.size
     flat = np.empty(width * height * 4, np.float32)
     image.pixels.foreach_get(flat)
-    return np.ascontiguousarray(flat.reshape(height, width, 4)[..., :3])
-
-
-def _bytes(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    return np.ascontiguousarray((np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8)[::-1])
+    return (flat.reshape(height, width, 4)[..., :3] * np.float32(255) + np.float32(0.5)).astype(np.uint8)
 
 
 def _image(name: str, size: int, data: bytes, old: bpy.types.Image | None, folder: Path | None) -> bpy.types.Image:

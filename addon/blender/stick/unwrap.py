@@ -7,7 +7,7 @@ object that a picture shows large gets a large image, whatever its size in the w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import bpy
 import numpy as np
@@ -25,13 +25,16 @@ from ...problems.sticking import (
 )
 from .materials import noted
 from .meshes import Triangles, charts_of, triangles, uv_of
-from .projection import Projector
+from .projection import Projector, Scale
 from .settings import LEAST_SIZE, Layout, StickSettings
 
 MAP = "Draftglass"
 GUTTER = 4
 """Texels that stay free round each chart: mipmaps down to an eighth keep apart what is not one surface."""
 ATLAS = "Draftglass Atlas"
+SURFACE = 8.0
+"""Of a whole surface to what a view shows of it, with the gutters between: no image has more texels for its pixels."""
+UNSEEN = Scale(0.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,10 +50,11 @@ class Place:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """A mesh that needs a map of ours: one who has it, and texels to a unit of length."""
+    """A mesh that needs a map of ours: one who has it, texels to a unit of length, and the largest side to be had."""
 
     thing: bpy.types.Object
     texels: float
+    most: int
 
 
 class Unwrapper:
@@ -60,22 +64,31 @@ class Unwrapper:
         self._projector, self._layer, self._settings = projector, view_layer, settings
         self.refusals: list[Problem] = []
 
-    def places(self, things: Sequence[bpy.types.Object], pixels: Mapping[int, float]) -> list[Place]:
-        """The place of each of ``things``; ``pixels``: by ``session_uid``, pixels of a picture to a unit of length."""
-        settings, found, wanted = self._settings, [], []
+    def places(self, things: Sequence[bpy.types.Object], shown: Mapping[int, Scale]) -> list[Place]:
+        """The place of each of ``things``; ``shown``: by ``session_uid``, how large pictures show it."""
+        found, wanted = [], []
         for thing in things:
-            texels = pixels.get(int(thing.session_uid), 0.0) * settings.density
-            place = self._kept(thing, texels)
+            one = self._wanted(thing, shown.get(int(thing.session_uid), UNSEEN))
+            place = self._kept(one)
             if place is None:
-                place = self._own(thing, texels)
+                place = self._own(one)
             if place is None:
-                wanted.append(_Wanted(thing, texels))
+                wanted.append(one)
             else:
                 found.append(place)
         return [*found, *self._made(wanted)]
 
-    def _kept(self, thing: bpy.types.Object, texels: float) -> Place | None:
-        """The place that ``thing`` has from before; None where it has none, or its mesh has been changed since."""
+    def _wanted(self, thing: bpy.types.Object, shown: Scale) -> _Wanted:
+        """Texels follow pixels: along a line, and in all, so that a wide ground of which little is seen gets little."""
+        density = self._settings.density
+        side, most = np.sqrt(SURFACE * shown.pixels) * density, LEAST_SIZE
+        while most < min(side, self._settings.texture_size):
+            most *= 2
+        return _Wanted(thing, shown.to_a_unit * density, most)
+
+    def _kept(self, one: _Wanted) -> Place | None:
+        """The place that it has from before; None where it has none, or its mesh has been changed since."""
+        thing = one.thing
         note = noted(thing) if "draftglass_stick" in thing else {}
         image, layer = note.get("image"), note.get("layer")
         if image is None or note.get("seen") is None or layer not in thing.data.uv_layers or not image.size[0]:
@@ -83,26 +96,27 @@ class Unwrapper:
         mesh = triangles(thing, self._layer.depsgraph, layer)
         if mesh is None or self._projector.overlaps(mesh.uv):
             return None
-        size = image.size[0] if note.get("atlas") else max(image.size[0], self._size(mesh, texels))
+        size = image.size[0] if note.get("atlas") else max(image.size[0], self._size(mesh, one))
         return Place(thing, layer, image.name, size, mesh)
 
-    def _own(self, thing: bpy.types.Object, texels: float) -> Place | None:
+    def _own(self, one: _Wanted) -> Place | None:
         """A place on one of the user's own maps, the one that is shown first; None where all have overlaps."""
         if self._settings.layout is Layout.ATLAS:
             return None
+        thing = one.thing
         layers = sorted(thing.data.uv_layers, key=lambda one: (not one.active_render, not one.active))
         for layer in layers:
             mesh = triangles(thing, self._layer.depsgraph, layer.name)
             if mesh is not None and len(mesh.uv) and not self._projector.overlaps(mesh.uv):
-                return Place(thing, layer.name, f"Draftglass {thing.name}", self._size(mesh, texels), mesh)
+                return Place(thing, layer.name, f"Draftglass {thing.name}", self._size(mesh, one), mesh)
         return None
 
-    def _size(self, mesh: Triangles, texels: float) -> int:
-        """The side of an image on which a unit of length has so many ``texels``."""
+    def _size(self, mesh: Triangles, one: _Wanted) -> int:
+        """The side of an image on which a unit of length has as many texels as wanted."""
         world, flat = _area(mesh.places), _area(np.pad(mesh.uv, ((0, 0), (0, 1))).astype(np.float64))
-        wanted = texels * np.sqrt(world / flat) if flat > 0 else 0.0
+        wanted = one.texels * np.sqrt(world / flat) if flat > 0 else 0.0
         size = LEAST_SIZE
-        while size < min(wanted, self._settings.texture_size):
+        while size < min(wanted, one.most):
             size *= 2
         return size
 
@@ -110,13 +124,11 @@ class Unwrapper:
         """Places on maps of ours, for those that have no other."""
         chosen = [one for one in wanted if self._may_have_map(one.thing)]
         groups = [chosen] if self._settings.layout is Layout.ATLAS else _by_mesh(chosen)
-        sizes = {}
+        sizes: dict[bpy.types.Object, int] = {}
         for group in groups:
             if group:
-                for one in group:
-                    sizes[one.thing] = 0
                 size = self._write(group, apart=False)
-                if any(self._projector.overlaps(_corners(one.thing.data)) for one in group):
+                if any(self._projector.overlaps(_corners(mesh)) for mesh in {one.thing.data for one in group}):
                     size = self._write(group, apart=True)
                 for one in group:
                     sizes[one.thing] = size
@@ -158,7 +170,9 @@ class Unwrapper:
             else:
                 known[one.thing.data] = charts_of(one.thing.data, np.array(one.thing.matrix_world), apart), texels
         boxes = np.concatenate([charts.sizes * texels for charts, texels in known.values()])
-        packed = pack(boxes, LEAST_SIZE, self._settings.texture_size, GUTTER)
+        atlas = self._settings.layout is Layout.ATLAS
+        most = self._settings.texture_size if atlas else max(one.most for one in group)
+        packed = pack(boxes, LEAST_SIZE, most, GUTTER)
         first = 0
         for mesh, (charts, texels) in known.items():
             corners = packed.corners[first : first + len(charts.sizes)]
@@ -173,14 +187,9 @@ class Unwrapper:
     def _refused(self, thing: bpy.types.Object, mesh: Triangles | None) -> Problem | None:
         if mesh is None:
             return NoMapAfterModifier(thing.name, _last(thing))
-        if self._projector.overlaps(mesh.uv):
-            return CopiedByModifier(thing.name, _first(thing)) if thing.modifiers else NoMapAfterModifier(thing.name, "")
+        if thing.modifiers and self._projector.overlaps(mesh.uv):
+            return CopiedByModifier(thing.name, _first(thing))
         return None
-
-
-def at_least(place: Place, size: int) -> Place:
-    """``place`` with an image of ``size`` if that is larger."""
-    return replace(place, size=max(place.size, size))
 
 
 def _by_mesh(wanted: Sequence[_Wanted]) -> list[list[_Wanted]]:
