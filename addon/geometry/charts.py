@@ -74,9 +74,7 @@ def _directions(
     return directions, np.argmax(normals @ np.stack(directions).T, axis=1)
 
 
-def _pieces(
-    corner_face: NDArray[np.intp], corner_edge: NDArray[np.intp], looks: NDArray[np.intp]
-) -> NDArray[np.intp]:
+def _pieces(corner_face: NDArray[np.intp], corner_edge: NDArray[np.intp], looks: NDArray[np.intp]) -> NDArray[np.intp]:
     """A number for each face, from 0, that those share which edges join and which look along the same direction."""
     order = np.argsort(corner_edge, kind="stable")
     face, edge = corner_face[order], corner_edge[order]

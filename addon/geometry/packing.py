@@ -36,7 +36,7 @@ def pack(sizes: NDArray[np.float64], least: int, most: int, gutter: int) -> Pack
     while True:
         found = shelves(_padded(sizes, scale, gutter), size)
         if found is not None:
-            return Packed(found + gutter, size, scale)
+            return Packed(found + float(gutter), size, scale)
         scale *= SHRINK
         if scale < 1e-3:  # more charts than texels: they lie over each other rather than outside
             return Packed(np.zeros_like(sizes) + gutter, size, scale)

@@ -1,1 +1,1 @@
-"""Stick: pictures become the scene's own textures. Works without a window: see ``sticking`` and ``around``."""
+"""Stick: pictures become the scene's own textures. Imports bpy; works without a window: see ``sticking``."""

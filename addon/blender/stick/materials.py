@@ -53,7 +53,7 @@ def put_on(thing: bpy.types.Object, material: bpy.types.Material, layer: str) ->
     for slot in thing.material_slots:
         slot.link = "OBJECT"
         slot.material = material
-    mesh = thing.data
+    mesh: Any = thing.data
     if mesh.library is None and layer in mesh.uv_layers:
         if _MAPS not in mesh:
             shown = next((one.name for one in mesh.uv_layers if one.active_render), "")
@@ -70,7 +70,7 @@ def is_stuck(thing: bpy.types.Object) -> bool:
 
 def noted(thing: bpy.types.Object) -> Any:
     """What is noted of ``thing``, to be read and written."""
-    if NOTE not in thing:
+    if thing.get(NOTE) is None:
         thing[NOTE] = {}
     return thing[NOTE]
 
@@ -88,7 +88,7 @@ def back_to_own(thing: bpy.types.Object) -> bool:
         slot.link = "OBJECT"
         slot.material = was.get("material")
         slot.link = was["link"]
-    mesh = thing.data
+    mesh: Any = thing.data
     others = [one for one in bpy.data.objects if one.data == mesh and one != thing and is_stuck(one)]
     if not others and mesh.library is None:
         if note.get(_ADDED) and len(mesh.materials) == 1 and mesh.materials[0] is None:

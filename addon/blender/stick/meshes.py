@@ -25,7 +25,7 @@ class Triangles:
 
 
 def triangles(thing: bpy.types.Object, depsgraph: bpy.types.Depsgraph, layer: str) -> Triangles | None:
-    """Those of ``thing`` with the coordinates of the UV map ``layer``; None where the evaluated mesh has no such map."""
+    """Those of ``thing`` with the UV map ``layer``; None where the evaluated mesh has no such map."""
     evaluated = thing.evaluated_get(depsgraph)
     mesh = evaluated.to_mesh()
     try:

@@ -91,9 +91,7 @@ class Projector:
                 instanced.add(int(keys[row, 0]))
         return Seen(view, drawn.number, drawn.distance, numbers, frozenset(instanced))
 
-    def take(
-        self, seen: Seen, picture: NDArray[np.uint8], band: float, gate: NDArray[np.uint8] | None = None
-    ) -> None:
+    def take(self, seen: Seen, picture: NDArray[np.uint8], band: float, gate: NDArray[np.uint8] | None = None) -> None:
         """Get ``picture`` (uint8, H x W x 3, sRGB, top row first) of what was ``seen`` ready to be laid on surfaces.
 
         ``gate``: uint8, H x W, how much of each pixel counts; None: all.
@@ -126,7 +124,11 @@ class Projector:
         edges = places.reshape(-1, 3, 3)
         normals = np.cross(edges[:, 1] - edges[:, 0], edges[:, 2] - edges[:, 0])
         normals /= np.maximum(np.linalg.norm(normals, axis=1), 1e-30)[:, None]
-        inputs = {"seen": places.astype(np.float32), "normal": normals.repeat(3, 0).astype(np.float32), "uv": mesh.uv}
+        inputs: dict[str, Any] = {
+            "seen": places.astype(np.float32),
+            "normal": normals.repeat(3, 0).astype(np.float32),
+            "uv": mesh.uv,
+        }
         batch = batch_for_shader(shader, "TRIS", inputs)
         found = np.empty((2, size, size, 4), np.uint8)
         with target.bind():  # type: ignore[func-returns-value]
@@ -154,7 +156,7 @@ class Projector:
         if self._counter is None:
             self._counter = counting()
         offscreen = gpu.types.GPUOffScreen(COUNTED, COUNTED, format="RGBA8")
-        batch = batch_for_shader(self._counter, "TRIS", {"uv": uv})
+        batch = batch_for_shader(self._counter, "TRIS", {"uv": uv})  # type: ignore[dict-item]
         counted = np.empty((COUNTED, COUNTED), np.uint8)
         try:
             with offscreen.bind():
@@ -205,9 +207,7 @@ def away_from(beside: NDArray[np.bool_], band: float) -> NDArray[np.float32]:
 def visible_pixels(seen: Seen) -> dict[int, int]:
     """By ``session_uid`` of each object that is shown as itself: how many pixels of what was drawn show it."""
     counts = np.bincount(seen.number.reshape(-1))
-    return {
-        uid: int(counts[number]) for uid, number in seen.numbers.items() if number < len(counts) and counts[number]
-    }
+    return {uid: int(counts[number]) for uid, number in seen.numbers.items() if number < len(counts) and counts[number]}
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class StickSettings:
     layout: Layout = Layout.OBJECT
     emission: bool = True
     folder: Path | None = None
-    density: float = 1.5
+    density: float = 1.2
     band: float = 3.0
 
     def __post_init__(self) -> None:

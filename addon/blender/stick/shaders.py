@@ -77,11 +77,11 @@ void main()
 def projecting() -> gpu.types.GPUShader:
     """From a picture to texels. Inputs: ``seen``, a corner as the view's eye sees it, ``normal`` likewise, and ``uv``.
 
-    Textures, bottom row first: ``picture``, with how much each pixel counts as its alpha; ``surfaces``, number and distance of what the view shows; ``clear``, of
-    each pixel of the picture how far it is from a depth edge, 0 to 1.
+    Textures, bottom row first: ``picture``, with how much each pixel counts as its alpha; ``surfaces``, number and
+    distance of what the view shows; ``clear``, of each pixel of the picture how far it is from a depth edge, 0 to 1.
     Slot 0: colour and the cosine at which the texel is seen, 0 for one that is not. Slot 1: ``clear``; how far it is
-    from the picture's border, 0 to 1 in its middle; pixels to a texel in the direction in which they are fewest; 0.25 on a surface, and
-    from 0.5 to 1, as its pixels count, where that is seen.
+    from the picture's border, 0 to 1 in its middle; pixels to a texel in the direction in which they are fewest; 0.25
+    on a surface, and from 0.5 to 1, as its pixels count, where that is seen.
     """
     info, between = gpu.types.GPUShaderCreateInfo(), gpu.types.GPUStageInterfaceInfo("stick_between")
     info.push_constant("MAT4", "projection")

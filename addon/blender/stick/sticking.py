@@ -84,9 +84,7 @@ class Sticker:
         things = tuple(place.thing for place in places)
         return Stuck(things, (*chosen.refusals, *refusals), shares, time.perf_counter() - began)
 
-    def places(
-        self, things: Sequence[bpy.types.Object], views: dict[Seen, int]
-    ) -> tuple[list[Place], list[Problem]]:
+    def places(self, things: Sequence[bpy.types.Object], views: dict[Seen, int]) -> tuple[list[Place], list[Problem]]:
         """Where each of ``things`` is textured; ``views``: what shows them, and how wide the pictures are."""
         shown: dict[int, Scale] = {}
         for seen, width in views.items():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
@@ -53,8 +54,9 @@ class Texture:
     @classmethod
     def load(cls, kept: Kept) -> Texture | None:
         """What two Images keep; None where they are no longer what was saved."""
-        size = kept.image.size[0]
-        fits = tuple(kept.image.size) == tuple(kept.seen.size) == (size, size)
+        sizes = [*kept.image.size, *kept.seen.size]
+        size = int(sizes[0])
+        fits = all(other == size for other in sizes)
         if not size or not fits or size & (size - 1):
             return None
         return cls(_pixels(kept.image), _pixels(kept.seen))
@@ -123,7 +125,8 @@ def _worth(cosine: NDArray[np.uint8], clear: NDArray[np.uint8]) -> NDArray[np.fl
 
 
 def _pixels(image: bpy.types.Image) -> NDArray[np.uint8]:
-    width, height = image.size
+    size: Any = image.size
+    width, height = size
     flat = np.empty(width * height * 4, np.float32)
     image.pixels.foreach_get(flat)
     return (flat.reshape(height, width, 4)[..., :3] * np.float32(255) + np.float32(0.5)).astype(np.uint8)

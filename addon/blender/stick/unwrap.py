@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import bpy
 import numpy as np
@@ -23,7 +24,7 @@ from ...problems.sticking import (
     SharedInAtlas,
     TooManyMaps,
 )
-from .materials import noted
+from .materials import NOTE
 from .meshes import Triangles, charts_of, triangles, uv_of
 from .projection import Projector, Scale
 from .settings import LEAST_SIZE, Layout, StickSettings
@@ -32,7 +33,7 @@ MAP = "Draftglass"
 GUTTER = 4
 """Texels that stay free round each chart: mipmaps down to an eighth keep apart what is not one surface."""
 ATLAS = "Draftglass Atlas"
-SURFACE = 8.0
+SURFACE = 5.0
 """Of a whole surface to what a view shows of it, with the gutters between: no image has more texels for its pixels."""
 UNSEEN = Scale(0.0, 0.0)
 
@@ -89,7 +90,7 @@ class Unwrapper:
     def _kept(self, one: _Wanted) -> Place | None:
         """The place that it has from before; None where it has none, or its mesh has been changed since."""
         thing = one.thing
-        note = noted(thing) if "draftglass_stick" in thing else {}
+        note = thing.get(NOTE) or {}
         image, layer = note.get("image"), note.get("layer")
         if image is None or note.get("seen") is None or layer not in thing.data.uv_layers or not image.size[0]:
             return None
@@ -164,11 +165,12 @@ class Unwrapper:
         known: dict[bpy.types.Mesh, tuple[Charts, float]] = {}
         for one in group:
             texels = max(one.texels, 1e-6)
-            if one.thing.data in known:
-                charts, other = known[one.thing.data]
-                known[one.thing.data] = charts, max(other, texels)
+            mesh: Any = one.thing.data
+            if mesh in known:
+                charts, other = known[mesh]
+                known[mesh] = charts, max(other, texels)
             else:
-                known[one.thing.data] = charts_of(one.thing.data, np.array(one.thing.matrix_world), apart), texels
+                known[mesh] = charts_of(mesh, np.array(one.thing.matrix_world), apart), texels
         boxes = np.concatenate([charts.sizes * texels for charts, texels in known.values()])
         atlas = self._settings.layout is Layout.ATLAS
         most = self._settings.texture_size if atlas else max(one.most for one in group)
@@ -232,5 +234,5 @@ def _remove(thing: bpy.types.Object) -> None:
     """Take our map away again, which nobody uses."""
     mesh = thing.data
     layer = mesh.uv_layers.get(MAP)
-    if layer is not None and not any(one.data == mesh and "draftglass_stick" in one for one in bpy.data.objects):
+    if layer is not None and not any(one.data == mesh and one.get(NOTE) is not None for one in bpy.data.objects):
         mesh.uv_layers.remove(layer)

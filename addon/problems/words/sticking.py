@@ -29,7 +29,7 @@ STICKING = (
     ),
     says(
         sticking.SharedInAtlas,
-        lambda p: f"{p.count} objects share the mesh of {p.thing}, which has only one place in an atlas.",
+        lambda p: f"The mesh of {p.thing} is shared by {p.count} objects, and has only one place in an atlas.",
         "Object > Relations > Make Single User > Object & Data, or an image for each object.",
     ),
     says(
@@ -50,7 +50,7 @@ STICKING = (
     ),
     says(
         sticking.NothingToStickTo,
-        lambda p: f"{'None of the selected objects' if p.selected else 'No mesh'} can be seen in the view.",
+        lambda p: f"{'Nothing that is selected' if p.selected else 'No mesh'} can be seen in the view.",
         "Turn the view to what is to be textured, or select something else.",
     ),
     says(
