@@ -17,7 +17,7 @@ MOST_OTHER = 16 * 1024 * 1024
 """The same of all that other programs have put into a picture."""
 MOST_PIXELS, MOST_SHRUNK = 2**26, 200
 """Above so many pixels a PNG must have one byte for so many of them: less is a picture of nothing that fills memory."""
-_DRAWN = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
+_DRAWN = frozenset({b"IHDR", b"PLTE", b"tRNS", b"sRGB", b"IDAT", b"IEND"})
 
 
 class NotAPng(ValueError):
