@@ -108,9 +108,9 @@ class Projector:
             colours[..., 3] = gate * np.float32(1 / 255)
         self._seen = seen
         self._picture = (
-            _texture(colours, "RGBA16F"),
-            _texture(surfaces, "RG32F"),
-            _texture(clear[..., None], "R32F"),
+            texture_of(colours, "RGBA16F"),
+            texture_of(surfaces, "RG32F"),
+            texture_of(clear[..., None], "R32F"),
         )
 
     def lay(self, mesh: Triangles, number: int, size: int) -> Laid:
@@ -119,17 +119,7 @@ class Projector:
         if self._shader is None:
             self._shader = projecting()
         shader, target, view = self._shader, self._target(size), self._seen.view
-        matrix = np.array(view.view_matrix, np.float64)
-        places = mesh.places @ matrix[:3, :3].T + matrix[:3, 3]
-        edges = places.reshape(-1, 3, 3)
-        normals = np.cross(edges[:, 1] - edges[:, 0], edges[:, 2] - edges[:, 0])
-        normals /= np.maximum(np.linalg.norm(normals, axis=1), 1e-30)[:, None]
-        inputs: dict[str, Any] = {
-            "seen": places.astype(np.float32),
-            "normal": normals.repeat(3, 0).astype(np.float32),
-            "uv": mesh.uv,
-        }
-        batch = batch_for_shader(shader, "TRIS", inputs)
+        batch = batch_in(shader, mesh, np.array(view.view_matrix, np.float64))
         found = np.empty((2, size, size, 4), np.uint8)
         with target.bind():  # type: ignore[func-returns-value]
             target.clear(color=(0.0, 0.0, 0.0, 0.0))
@@ -191,6 +181,20 @@ class Projector:
         return self._targets[size]
 
 
+def batch_in(shader: gpu.types.GPUShader, mesh: Triangles, matrix: NDArray[np.float64]) -> gpu.types.GPUBatch:
+    """``mesh`` in the frame that ``matrix`` leads to from the world: one near it, which float32 holds well enough."""
+    places = mesh.places @ matrix[:3, :3].T + matrix[:3, 3]
+    edges = places.reshape(-1, 3, 3)
+    normals = np.cross(edges[:, 1] - edges[:, 0], edges[:, 2] - edges[:, 0])
+    normals /= np.maximum(np.linalg.norm(normals, axis=1), 1e-30)[:, None]
+    inputs: dict[str, Any] = {
+        "seen": places.astype(np.float32),
+        "normal": normals.repeat(3, 0).astype(np.float32),
+        "uv": mesh.uv,
+    }
+    return batch_for_shader(shader, "TRIS", inputs)
+
+
 def away_from(beside: NDArray[np.bool_], band: float) -> NDArray[np.float32]:
     """How far each pixel is from those ``beside`` a depth edge: 0 there, growing to 1 at ``band`` pixels."""
     result = np.ones(beside.shape, np.float32)
@@ -240,7 +244,7 @@ def scales(seen: Seen, width: int) -> dict[int, Scale]:
     return found
 
 
-def _texture(rows: NDArray[np.float32], format: str) -> gpu.types.GPUTexture:
+def texture_of(rows: NDArray[np.float32], format: str) -> gpu.types.GPUTexture:
     """From the top row first to a texture, whose bottom row is first."""
     values = np.ascontiguousarray(rows[::-1], np.float32)
     buffer = gpu.types.Buffer("FLOAT", values.size, values.reshape(-1))

@@ -45,6 +45,8 @@ class Texture:
 
     colours: NDArray[np.uint8]
     states: NDArray[np.uint8]
+    changed: bool = False
+    """Whether a picture has been taken in since it was kept."""
 
     @classmethod
     def new(cls, size: int) -> Texture:
@@ -79,6 +81,7 @@ class Texture:
         Returns how much of the surface a picture has shown by now.
         """
         where = np.flatnonzero(laid.colours[..., 3])
+        self.changed |= len(where) > 0
         colours, states = self.colours.reshape(-1, 3), self.states.reshape(-1, 3)
         quality = laid.quality.reshape(-1, 4)[where]
         cosine, before = laid.colours.reshape(-1, 4)[where, 3], states[where]
@@ -103,6 +106,7 @@ class Texture:
 
     def save(self, name: str, old: Kept | None, folder: Path | None) -> Kept:
         """Keep it as Images in place of ``old``. Raises CannotWrite."""
+        self.changed = False
         colours = encode(self.colours[::-1], level=LEVEL)
         states = encode(self.states[::-1], level=LEVEL)
         image = _image(name, self.size, colours, old.image if old is not None else None, folder)
