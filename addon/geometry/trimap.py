@@ -22,7 +22,7 @@ def trimap(
     now: NDArray[np.uint8],
     clear_now: NDArray[np.bool_],
 ) -> NDArray[np.uint8]:
-    """0 to keep, ``REFINE`` or ``MAKE`` for each pixel, uint8, H x W.
+    """0 to keep, ``REFINE`` or ``MAKE`` for each pixel, uint8, H x W; 0 for what is no target.
 
     ``target``: where textures can be. ``cosine``: at which each texel was seen, of 255, 0 for empty; ``clear``: how
     far that was from depth edges. ``now``: the cosine in this view; ``clear_now``: whether depth edges are far.
@@ -31,12 +31,12 @@ def trimap(
     better |= (clear < 128) & (now >= cosine // 2)
     result = np.where(better & clear_now, np.uint8(REFINE), np.uint8(0))
     result[cosine == 0] = MAKE
-    result[~target] = MAKE
+    result[~target] = 0
     return result
 
 
-def strength_of(parts: NDArray[np.uint8], reach: int) -> NDArray[np.uint8]:
-    """A plane of strength: ``parts`` of :func:`trimap` grown by ``reach`` pixels, falling off over as many.
+def strength_of(parts: NDArray[np.uint8], target: NDArray[np.bool_], reach: int) -> NDArray[np.uint8]:
+    """A plane of strength: ``parts`` of :func:`trimap`, and all that is no ``target``; the former grown by ``reach`` pixels, falling off over as many.
 
     What is narrower than an eighth of that is left out: slivers would have all around them made anew, and are filled.
     """
@@ -45,7 +45,9 @@ def strength_of(parts: NDArray[np.uint8], reach: int) -> NDArray[np.uint8]:
     grown = _extreme(solid, reach)
     for axis in (0, 1):
         grown = _mean(grown, reach, axis)
-    return np.maximum(grown, solid).astype(np.uint8)
+    result = np.maximum(grown, solid).astype(np.uint8)
+    result[~target] = MAKE  # nothing of it is kept
+    return result
 
 
 def _extreme(values: NDArray[np.float32], reach: int) -> NDArray[np.float32]:

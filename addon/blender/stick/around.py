@@ -12,7 +12,7 @@ Whoever stops iterating keeps what is done; any view can be taken back alone.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import dataclass, field, replace
 
 import bpy
@@ -72,7 +72,7 @@ class Around:
     view: View
     size: tuple[int, int]
     settings: AroundSettings
-    render: Callable[[Draft], NDArray[np.uint8]]
+    render: Callable[[Draft], NDArray[np.uint8]] | None = None
     only: Collection[bpy.types.Object] | None = None
     done: list[ViewDone] = field(default_factory=list)
     refusals: tuple[Problem, ...] = ()
@@ -83,20 +83,45 @@ class Around:
         self._places: list[Place] = []
         self._before: dict[str, Texture] = {}
         self._chooser: Chooser | None = None
+        self._known: NDArray[np.bool_] = np.zeros((0, 0), bool)  # of the view under way: what had a texture before
 
     def run(self) -> Iterator[ViewDone]:
         """Stick one view after the other. Raises NothingStuck, CannotWrite, and what ``render`` raises."""
+        assert self.render is not None, "else steps() is for you"
+        steps, count = self.steps(), len(self.done)
+        try:
+            draft = next(steps)
+            while True:
+                draft = steps.send(None if draft is None else self.render(draft))
+                if len(self.done) > count:
+                    count = len(self.done)
+                    yield self.done[-1]
+        except StopIteration:
+            if len(self.done) > count:
+                yield self.done[-1]
+
+    def steps(self) -> Generator[Draft | None, NDArray[np.uint8] | None, None]:
+        """As :meth:`run`, for those who must not wait: yields each draft and is sent its picture.
+
+        Yields None between pieces of work of its own, and is sent None then.
+        """
         if not self._places:
-            self._begin()
+            yield from self._begin()
         assert self._chooser is not None
-        while len(self.done) < self.settings.views:
-            view = self._chooser.next(self._gain) if self.done else self.view
-            if view is None:
-                return
-            done = self._stick(view)
-            if done is not None:
-                self.done.append(done)
-                yield done
+        view: View | None = self.view
+        while view is not None and len(self.done) < self.settings.views:
+            made = self._prepared(view)
+            if made is not None:
+                draft, new, seconds = made
+                asked = time.perf_counter()
+                picture = yield draft
+                assert picture is not None, "a draft is answered by its picture"
+                rendered = time.perf_counter() - asked
+                seconds += self._lay(view, draft, picture)
+                number = self.done[-1].number + 1 if self.done else 0
+                self.done.append(ViewDone(number, view, draft, picture, new, rendered, seconds))
+                yield None
+            view = yield from self._chooser.next(self._gain)
 
     def take_back(self, number: int) -> None:
         """Let the scene be as if the view ``number`` had never been stuck."""
@@ -127,15 +152,15 @@ class Around:
         if self._looker is not None:
             self._looker.free()
 
-    def _begin(self) -> None:
+    def _begin(self) -> Generator[None, None, None]:
         """Find what is to be textured from anywhere, and where."""
         self.view.view_layer.update()
         first = self.sticker.see(self.view, *self.size)
         self._chooser = Chooser(self.settings, first, self.size)
         views: dict[Seen, int] = {first: self.size[0]}
         for view in self._chooser.planned():
-            seen = self.sticker.see(view, *self._chooser.small)
-            views[seen] = self.size[0]
+            views[self.sticker.see(view, *self._chooser.small)] = self.size[0]
+            yield
         chosen = [targets(seen, self.only) for seen in views]
         things = {thing.name: thing for one in chosen for thing in one.things}
         refusals = {problem: None for one in chosen for problem in one.refusals}
@@ -150,9 +175,10 @@ class Around:
         for group in by_image(places):
             texture = self.sticker.texture(group)
             self._before[group[0].name] = Texture(texture.colours.copy(), texture.states.copy())
+        yield
 
-    def _stick(self, view: View) -> ViewDone | None:
-        """One view; None where too little of it is new."""
+    def _prepared(self, view: View) -> tuple[Draft, float, float] | None:
+        """The draft of one view, how much of it is empty, and seconds; None where that is too little."""
         began = time.perf_counter()
         look, seen = self._look(view, self.size)
         parts = self._parts(look, seen)
@@ -160,20 +186,21 @@ class Around:
         if self.done and new < self.settings.least_gain:
             return None
         reach = max(2, max(self.size) // REACH)
-        strength = strength_of(parts, reach) if look.stuck.any() else None
+        strength = strength_of(parts, look.target, reach) if look.stuck.any() else None
         draft = self.capturer.draw(view, *self.size)
         image = np.where(look.stuck[..., None], look.colours, draft.image)
+        self._known = look.stuck & (look.cosine > 0)
         draft = replace(draft, image=np.ascontiguousarray(image), strength=strength)
-        asked = time.perf_counter()
-        picture = self.render(draft)
-        rendered = time.perf_counter() - asked
-        if strength is not None:
-            picture = matched(picture, draft.image, look.stuck & (look.cosine > 0), strength)
+        return draft, new, time.perf_counter() - began
+
+    def _lay(self, view: View, draft: Draft, picture: NDArray[np.uint8]) -> float:
+        began = time.perf_counter()
+        if draft.strength is not None:
+            picture = matched(picture, draft.image, self._known, draft.strength)
         seen = self.sticker.see(view, *self.size)  # drawn again: what was drawn in between may have changed it
-        self.sticker.lay(self._places, seen, picture, strength)
+        self.sticker.lay(self._places, seen, picture, draft.strength)
         self.sticker.keep(self._places)
-        seconds = time.perf_counter() - began - rendered
-        return ViewDone(len(self.done), view, draft, picture, new, rendered, seconds)
+        return time.perf_counter() - began
 
     def _look(self, view: View, size: tuple[int, int]) -> tuple[Look, Seen]:
         seen = self.sticker.see(view, *size)

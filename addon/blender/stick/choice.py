@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -79,12 +79,15 @@ class Chooser:
         for direction in directions:
             yield self._as(view_towards(direction, self._middle, self._distance))
 
-    def next(self, gain: Callable[[View], float]) -> View | None:
-        """The next view; ``gain``: how much of a view is empty. None when all is done."""
+    def next(self, gain: Callable[[View], float]) -> Generator[None, None, View | None]:
+        """The next view; ``gain``: how much of a view is empty. None when all is done. Yields between looks."""
         if self._settings.way is not Way.AUTO:
             return self._left.pop(0) if self._left else None
         if self._gains is None:
-            self._gains = [gain(view) for view in self._left]
+            self._gains = []
+            for view in self._left:
+                self._gains.append(gain(view))
+                yield
         while self._left:
             # What is stuck only takes from the others' gains: the best of old ones that is still the best is the best.
             best = int(np.argmax(self._gains))
@@ -95,6 +98,7 @@ class Chooser:
                 self._gains.pop(best)
                 return view if now >= self._settings.least_gain else None
             self._gains[best] = now
+            yield
         return None
 
     def is_blocked(self, seen: Seen) -> bool:

@@ -21,7 +21,7 @@ from ..capture.surfaces.drawing import SurfaceDrawer
 from ..capture.surfaces.in_front import shows_in_front
 from ..capture.view import View
 from .meshes import Triangles
-from .shaders import counting, projecting
+from .shaders import colouring, counting, projecting
 
 FINER = 2
 """Pixels that visibility is tested with, to one of the picture, along a line: silhouettes are so much sharper."""
@@ -67,6 +67,7 @@ class Projector:
         self._surfaces = SurfaceDrawer(patient=True)
         self._shader: gpu.types.GPUShader | None = None
         self._counter: gpu.types.GPUShader | None = None
+        self._painter: gpu.types.GPUShader | None = None
         self._targets: dict[int, gpu.types.GPUFrameBuffer] = {}
         self._held: list[Any] = []  # a framebuffer does not keep its textures
         self._picture: Any = None
@@ -166,10 +167,26 @@ class Projector:
         area = float(np.abs(first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]).sum()) / 2
         return area < 1e-6 or twice > max(OVERLAP * covered, 4)
 
+    def coloured(self, mesh: Triangles, paint: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
+        """``mesh`` in UV space with ``paint`` (float32, 3 T x 4, 0 to 1) on its corners: uint8, S x S x 4."""
+        if self._painter is None:
+            self._painter = colouring()
+        inputs: dict[str, Any] = {"uv": mesh.uv, "paint": paint}
+        batch, target = batch_for_shader(self._painter, "TRIS", inputs), self._target(size)
+        found = np.empty((size, size, 4), np.uint8)
+        with target.bind():  # type: ignore[func-returns-value]
+            target.clear(color=(0.0, 0.0, 0.0, 0.0))
+            gpu.state.blend_set("NONE")
+            self._painter.bind()
+            batch.draw(self._painter)
+            buffer = gpu.types.Buffer("UBYTE", found.shape, found)
+            target.read_color(0, 0, size, size, 4, 0, "UBYTE", data=buffer)
+        return found
+
     def free(self) -> None:
         """Let go of everything; the next picture makes it again."""
         self._surfaces.free()
-        self._shader = self._counter = self._picture = self._seen = None
+        self._shader = self._counter = self._painter = self._picture = self._seen = None
         self._targets.clear()
         self._held.clear()
 

@@ -100,6 +100,19 @@ def projecting() -> gpu.types.GPUShader:
     return gpu.shader.create_from_info(info)
 
 
+def colouring() -> gpu.types.GPUShader:
+    """Colours of corners, over each triangle. Inputs: ``uv`` and ``paint``, 0 to 1."""
+    info, between = gpu.types.GPUShaderCreateInfo(), gpu.types.GPUStageInterfaceInfo("stick_colour_between")
+    info.vertex_in(0, "VEC2", "uv")
+    info.vertex_in(1, "VEC4", "paint")
+    between.smooth("VEC4", "shade")
+    info.vertex_out(between)
+    info.fragment_out(0, "VEC4", "colour")
+    info.vertex_source("void main() { shade = paint; gl_Position = vec4(uv * 2.0 - 1.0, 0.0, 1.0); }")
+    info.fragment_source("void main() { colour = shade; }")
+    return gpu.shader.create_from_info(info)
+
+
 def counting() -> gpu.types.GPUShader:
     """A quarter for each triangle that covers a texel, to be added up. Input: ``uv``."""
     info = gpu.types.GPUShaderCreateInfo()

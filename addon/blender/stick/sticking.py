@@ -20,6 +20,7 @@ import numpy as np
 from mathutils import Matrix
 from numpy.typing import NDArray
 
+from ...geometry.spread import spread
 from ...problems import Problem
 from ...problems.errors import ProblemError
 from ...problems.sticking import NothingToStickTo
@@ -30,6 +31,9 @@ from .settings import StickSettings
 from .targets import targets
 from .textures import Kept, Texture
 from .unwrap import ATLAS, Place, Unwrapper
+
+COARSE = 256
+"""Texels along a side in which what no picture shows is coloured: it has no detail."""
 
 
 class NothingStuck(ProblemError):
@@ -137,10 +141,32 @@ class Sticker:
             texture = self.texture(group)
             if not texture.changed:
                 continue
-            texture.fill()
+            texture.fill(self._under(texture, group))
             kept = texture.save(group[0].name, kept_of(group[0].thing), self.settings.folder)
             self._textures[group[0].name] = kept.image.session_uid, texture
             self._show(group, kept)
+
+    def _under(self, texture: Texture, group: Sequence[Place]) -> NDArray[np.uint8] | None:
+        """Colours for what no picture shows, from what lies next to it on each mesh."""
+        coarse = min(texture.size, COARSE)
+        result: NDArray[np.uint8] | None = None
+        for place in group:
+            mesh, corners = place.mesh, texture.at_corners(place.mesh)
+            if not corners[:, 3].any() or corners[:, 3].all():
+                continue
+            count = int(mesh.vertex.max()) + 1
+            total = np.stack([np.bincount(mesh.vertex, plane, count) for plane in corners.T], 1)
+            known = total[:, 3] > 0
+            means = (total[:, :3] / np.maximum(total[:, 3:], 1)).astype(np.float32)
+            ends = mesh.vertex.reshape(-1, 3)
+            colours, reached = spread(means, known, ends.reshape(-1), np.roll(ends, -1, 1).reshape(-1))
+            paint = np.concatenate([colours, reached[:, None]], 1).astype(np.float32)[mesh.vertex]
+            drawn = self._projector.coloured(mesh, paint, coarse)
+            result = drawn if result is None else np.where(drawn[..., 3:] > 0, drawn, result)
+        if result is None:
+            return None
+        times = texture.size // coarse
+        return np.repeat(np.repeat(result, times, 0), times, 1)
 
     def forget(self) -> None:
         """Let go of the texels, which are loaded again when they are needed."""
