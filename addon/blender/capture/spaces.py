@@ -156,6 +156,33 @@ def _borrow(space: bpy.types.SpaceView3D) -> None:
 
 
 @contextmanager
+def flat_space(space: bpy.types.SpaceView3D) -> Iterator[bpy.types.SpaceView3D]:
+    """A space that shows what ``space`` shows in its own colours, without light, shadow or outlines.
+
+    It is a twin; where none can be had, the user's own, switched for as long as this lasts.
+    """
+    hidden = [] if is_local(space) else [one for one in hidden_spaces() if one != space]
+    flat = hidden[0] if hidden else space
+    if hidden:
+        _borrow(flat)
+        copy_looks(space, flat)
+        _hide_overlays(flat)
+    shading = flat.shading
+    wanted = {"type": "SOLID", "light": "FLAT", "show_shadows": False, "show_cavity": False}
+    wanted |= {"show_object_outline": False, "show_xray": False, "show_specular_highlight": False}
+    if space.shading.type != "SOLID":
+        wanted["color_type"] = "MATERIAL"
+    before = {name: getattr(shading, name) for name in wanted}
+    try:
+        for name, value in wanted.items():
+            _set(shading, name, value)
+        yield flat
+    finally:
+        for name, value in sorted(before.items(), key=lambda item: _rank(item[0])):
+            _set(shading, name, value)
+
+
+@contextmanager
 def without_overlays(space: bpy.types.SpaceView3D, solid: bool = False) -> Iterator[None]:
     """Switch the user's own ``space`` for one draw, and back: where no twin can be had, as in local view.
 

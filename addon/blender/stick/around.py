@@ -29,6 +29,7 @@ from ..capture.offscreen import Capturer
 from ..capture.view import View
 from .choice import AroundSettings, Chooser
 from .looking import Look, Looker
+from .materials import material_name
 from .projection import Seen, away_from
 from .sticking import NothingStuck, Sticker, by_image, view_as
 from .targets import targets
@@ -122,6 +123,7 @@ class Around:
                 self.done.append(ViewDone(number, view, draft, picture, new, rendered, seconds))
                 yield None
             view = yield from self._chooser.next(self._gain)
+        self._paint_rest()
 
     def take_back(self, number: int) -> None:
         """Let the scene be as if the view ``number`` had never been stuck."""
@@ -201,6 +203,26 @@ class Around:
         self.sticker.lay(self._places, seen, picture, draft.strength)
         self.sticker.keep(self._places)
         return time.perf_counter() - began
+
+    def _paint_rest(self) -> None:
+        """Give objects that no view has shown the mean colour of those with the same material, or of all."""
+        means: dict[str, list[NDArray[np.float64]]] = {}
+        empty = []
+        for group in by_image(self._places):
+            texture = self.sticker.texture(group)
+            seen = texture.states[..., 0] > 0
+            if not seen.any():
+                empty.append(group)
+                continue
+            mean = texture.colours[seen].mean(0)
+            for name in {material_name(group[0].thing), ""}:
+                means.setdefault(name, []).append(mean)
+        for group in empty if means else ():
+            known = means.get(material_name(group[0].thing), means[""])
+            texture = self.sticker.texture(group)
+            texture.colours[:] = np.mean(known, 0).astype(np.uint8)
+            self.sticker.set_texture(group[0].name, replace(texture, changed=True))
+        self.sticker.keep([place for group in empty for place in group])
 
     def _look(self, view: View, size: tuple[int, int]) -> tuple[Look, Seen]:
         seen = self.sticker.see(view, *size)

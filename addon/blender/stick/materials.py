@@ -68,6 +68,12 @@ def is_stuck(thing: bpy.types.Object) -> bool:
     return note is not None and note.get("image") is not None and "slots" in note
 
 
+def material_name(thing: bpy.types.Object) -> str:
+    """The name of the first of the mesh's own materials; empty where it has none."""
+    mesh: Any = thing.data
+    return next((one.name for one in mesh.materials if one is not None), "")
+
+
 def noted(thing: bpy.types.Object) -> Any:
     """What is noted of ``thing``, to be read and written."""
     if thing.get(NOTE) is None:
@@ -96,6 +102,13 @@ def back_to_own(thing: bpy.types.Object) -> bool:
         _restore_maps(mesh)
     del note["slots"]
     return True
+
+
+def show_again(thing: bpy.types.Object) -> None:
+    """Show what was stuck to ``thing`` again, after :func:`back_to_own`."""
+    note = noted(thing)
+    if note.get("material") is not None and note.get("layer") is not None:
+        put_on(thing, note["material"], note["layer"])
 
 
 def _own(slot: bpy.types.MaterialSlot) -> dict[str, Any]:
