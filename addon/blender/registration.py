@@ -9,9 +9,9 @@ from .live import models
 from .live import switch as live
 from .pictures import folders
 from .server import setup
-from .stick import operators as stick_operators
-from .stick import panel as stick_panel
-from .stick import properties as stick_properties
+from .stick_ui import operators as stick_operators
+from .stick_ui import panel as stick_panel
+from .stick_ui import properties as stick_properties
 from .ui import (
     keep_operators,
     keep_panel,

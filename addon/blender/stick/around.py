@@ -38,6 +38,8 @@ from .unwrap import Place
 
 REACH = 64
 """The side of a picture has so many times the reach of what is made anew beyond what is empty."""
+LITTLE = 0.02
+"""Of a view that shows less, this is taken to be all that it shows."""
 TONE = 24.0
 """Of 255, by how much a picture's colours are moved at most to match what is there."""
 
@@ -48,7 +50,7 @@ class ViewDone:
 
     ``number``: from 0. ``view``: as it was captured. ``draft``: what the picture was made of, with ``strength``, how
     much of each pixel was made anew, uint8, H x W, None for all. ``picture``: uint8, H x W x 3.
-    ``new``: how much of the view was empty before, 0 to 1. ``seconds``: for the picture, and for all else.
+    ``new``: how much of what it shows was empty before, 0 to 1. ``seconds``: for the picture, and for all else.
     """
 
     number: int
@@ -184,7 +186,7 @@ class Around:
         began = time.perf_counter()
         look, seen = self._look(view, self.size)
         parts = self._parts(look, seen)
-        new = float((parts[look.target] == MAKE).sum() / parts.size)
+        new = _share(parts == MAKE, look.target)
         if self.done and new < self.settings.least_gain:
             return None
         reach = max(2, max(self.size) // REACH)
@@ -237,12 +239,17 @@ class Around:
         return trimap(look.target, look.cosine, look.clear, look.now, clear)
 
     def _gain(self, view: View) -> float:
-        """How much of ``view`` is empty, 0 to 1; 0 where something is right before the eye."""
+        """How much of what ``view`` shows is empty, 0 to 1; 0 where something is right before the eye."""
         assert self._chooser is not None
         look, seen = self._look(view, self._chooser.small)
         if self._chooser.is_blocked(seen):
             return 0.0
-        return float((look.target & (look.cosine == 0)).mean())
+        return _share(look.cosine == 0, look.target)
+
+
+def _share(empty: NDArray[np.bool_], target: NDArray[np.bool_]) -> float:
+    """How much of what a view shows is ``empty``; a view that shows next to nothing counts as little."""
+    return float((target & empty).sum() / max(target.sum(), LITTLE * target.size))
 
 
 def matched(

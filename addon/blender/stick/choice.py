@@ -35,8 +35,8 @@ class Way(Enum):
 
 @dataclass(frozen=True)
 class AroundSettings:
-    """``views``: how many at most, the first one included. ``least_gain``: of a view, 0 to 1, that is empty, else it is
-    left out.
+    """``views``: how many at most, the first one included. ``least_gain``: of what a view shows, 0 to 1, that is
+    empty; else it is left out.
     """
 
     views: int = 8

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...geometry.shading import divide_out
+from ..capture.flat_space import flat_space
 from ..capture.offscreen import Capturer
-from ..capture.spaces import flat_space
 from ..capture.view import View
 
 

@@ -4,8 +4,8 @@ from typing import ClassVar
 
 import bpy
 
+from ..stick.materials import is_stuck
 from . import jobs, overlay
-from .materials import is_stuck
 
 
 class DRAFTGLASS_PT_stick(bpy.types.Panel):

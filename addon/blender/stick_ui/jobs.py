@@ -22,12 +22,12 @@ from ..capture.view import View
 from ..capture.viewports import Followed, Viewport
 from ..live import switch as live
 from ..properties import style_of
-from .around import Around
-from .flatten import flattened
-from .materials import NOTE
+from ..stick.around import Around
+from ..stick.flatten import flattened
+from ..stick.materials import NOTE
+from ..stick.sticking import NothingStuck, Sticker, Stuck, view_as
 from .properties import around_settings, stick_settings
 from .renderer import Steps
-from .sticking import NothingStuck, Sticker, Stuck, view_as
 
 _last: tuple[Around, int] | None = None
 """The newest job all round, and the edit that it is valid from: an undo makes its references void."""

@@ -7,8 +7,8 @@ from pathlib import Path
 import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, PointerProperty, StringProperty
 
-from .choice import AroundSettings, Way
-from .settings import Layout, StickSettings
+from ..stick.choice import AroundSettings, Way
+from ..stick.settings import Layout, StickSettings
 
 SIZES = tuple((str(size), str(size), f"Images of at most {size} x {size} texels") for size in (512, 1024, 2048, 4096))
 LAYOUTS = (

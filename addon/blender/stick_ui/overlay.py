@@ -9,10 +9,10 @@ import gpu
 import numpy as np
 
 from ..capture.surfaces import depsgraph_edits
-from .materials import NOTE, is_stuck
-from .meshes import triangles
-from .projection import batch_in
-from .shaders import covering
+from ..stick.materials import NOTE, is_stuck
+from ..stick.meshes import triangles
+from ..stick.projection import batch_in
+from ..stick.shaders import covering
 
 _handle: Any = None
 _shader: gpu.types.GPUShader | None = None

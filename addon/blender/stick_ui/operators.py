@@ -14,8 +14,8 @@ from ...problems.words import remedy, sentence
 from ..capture.offscreen import ensure_gpu
 from ..capture.viewports import redraw_panels
 from ..live import switch as live
+from ..stick.materials import back_to_own, is_stuck, show_again
 from . import jobs, overlay
-from .materials import back_to_own, is_stuck, show_again
 from .renderer import Renderer
 
 TIMER = 0.01
