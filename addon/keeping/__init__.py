@@ -1,6 +1,6 @@
 """Pictures kept as files that know how they were made, and recordings. Standard library and numpy only; no bpy."""
 
-from .files import free_path, slug
+from .files import free_path, slug, write_whole
 from .folders import carry_over, pictures_home
 from .png import NotAPng, decode_size, encode, read_chunks, read_texts
 from .recipe import KeepError, Recipe, make_png, read_recipe, read_request
@@ -23,4 +23,5 @@ __all__ = [
     "read_texts",
     "slug",
     "timeline",
+    "write_whole",
 ]

@@ -167,6 +167,8 @@ def slug(name: str) -> str:
 
 def _bytes(path: Path) -> bytes:
     try:
+        if not path.is_file():  # a pipe would keep whoever opens it waiting
+            raise OSError("it is no file")
         with open(path, "rb") as file:
             return file.read(MAX_BYTES + 1)
     except OSError as error:
