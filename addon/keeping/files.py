@@ -37,7 +37,9 @@ def write_whole(path: Path, data: bytes) -> None:
     """Write ``path``, all of it or nothing, as where the disk gets full meanwhile. Raises OSError."""
     part = path.with_name(f".{path.name}.part")
     try:
-        part.write_bytes(data)
+        part.unlink(missing_ok=True)
+        with part.open("xb") as file:
+            file.write(data)
         os.replace(part, path)
     except OSError:
         with contextlib.suppress(OSError):
