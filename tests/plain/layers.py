@@ -137,10 +137,12 @@ LAYERS = (
 NEIGHBOURS = {
     "addon/blender/capture": {"display"},  # which of the images are our own
     "addon/blender/display": {"capture", "live"},
+    "addon/blender/export": {"capture"},
     "addon/blender/live": {"capture", "display", "server"},
     "addon/blender/pictures": {"capture", "live", "server"},
     "addon/blender/scene_file": {"capture", "display"},
     "addon/blender/server": set(),
+    "addon/blender/stick": {"capture", "display", "live", "pictures", "server"},
     "addon/blender/ui": {"capture", "display", "live", "pictures", "server"},
     "server/engine/acceleration": {"sampling"},
     "server/engine/conditioning": {"acceleration", "loading", "sampling"},
