@@ -23,9 +23,11 @@ def _out_of_memory(problem: serving.OutOfMemory) -> str:
         "limit": (f"the limit on the server's memory leaves {has}", "raise that limit"),
     }.get(problem.device, (f"the GPU {problem.device} has {has} free", "run the server with --device cpu"))
     smaller = "the embedded model (0.1 GB)" if problem.needed < 4 * _GIB else "an SD 1.5 model (about 2.5 GB)"
+    if problem.device in ("cpu", "limit"):
+        smaller += " or a smaller size"
     return (
         f"{problem.task[:1].upper()}{problem.task[1:]} needs about {needs} of memory, but "
-        f"{where}: use {smaller} or a smaller size, close other programs or {more}."
+        f"{where}: use {smaller}, close other programs or {more}."
     )
 
 
