@@ -4,6 +4,7 @@ import io
 import os
 import re
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -29,6 +30,8 @@ def environment(home: Path) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "LIBGL_ALWAYS_SOFTWARE": os.environ.get("LIBGL_ALWAYS_SOFTWARE", "1"),
         "BLENDER_USER_RESOURCES": str(home / "blender"),
+        # Compiling Blender's shaders for a CPU takes 15 s of one: once for all Blenders that are started.
+        "MESA_SHADER_CACHE_DIR": str(Path(tempfile.gettempdir()).resolve() / "draftglass-shaders"),
     }
 
 
