@@ -96,11 +96,15 @@ def back_to_own(thing: bpy.types.Object) -> bool:
         slot.link = was["link"]
     mesh: Any = thing.data
     others = [one for one in bpy.data.objects if one.data == mesh and one != thing and is_stuck(one)]
-    if not others and mesh.library is None:
-        if note.get(_ADDED) and len(mesh.materials) == 1 and mesh.materials[0] is None:
-            mesh.materials.pop()
-        _restore_maps(mesh)
     del note["slots"]
+    if not others and mesh.library is None:
+        sharing = [one for one in bpy.data.objects if one.data == mesh]
+        added = any((one.get(NOTE) or {}).get(_ADDED) for one in sharing)
+        if added and len(mesh.materials) == 1 and mesh.materials[0] is None:
+            mesh.materials.pop()
+            for one in sharing:
+                one.data = mesh  # else the object keeps its slot
+        _restore_maps(mesh)
     return True
 
 
