@@ -15,14 +15,16 @@ from collections.abc import Callable
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidStatus
-from websockets.frames import Frame, Opcode
+from websockets.frames import Opcode
+from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from ..problems.connection import ConnectionLost, NoAnswer, NotDraftglass
+from ..problems.connection import ConnectionLost, NoAnswer, NotDraftglass, UnknownServer
 from ..problems.errors import NoConnection, from_connect, from_status
 from . import masking
 from .address import Address
+from .challenge import CHALLENGE, PROOF, is_number, is_proof, new_number, prove
 from .liveness import LOST_AFTER, Liveness
 
 CHUNK = 64 * 1024
@@ -69,7 +71,9 @@ class Connection:
         """Seconds since it began, long pauses between polls left out."""
         _, port, self._path = address.split()
         self._address, self._clock = address, clock
-        self._token = address.read_token()
+        self._token, self._number = address.read_token(), new_number()
+        self.proof = ""
+        """What shows the server that the token is known here, once it has shown so itself; "" without a token."""
         self._protocol = ClientProtocol(parse_uri(f"ws://{self.place}{self._path}"), max_size=max_size)
         self._outgoing: deque[memoryview] = deque()
         self._fragments: list[bytes | bytearray] = []
@@ -175,7 +179,7 @@ class Connection:
         self._connected = True
         request = self._protocol.connect()
         if self._token:
-            request.headers["Authorization"] = f"Bearer {self._token}"
+            request.headers[CHALLENGE] = self._number
         self._protocol.send_request(request)
         return True
 
@@ -213,8 +217,8 @@ class Connection:
             self._ended = self._foreign(f"it sent {len(events)} frames at once")
             return
         for event in events:
-            if not isinstance(event, Frame):
-                self.open = self._protocol.handshake_exc is None
+            if isinstance(event, Response):
+                self.open = self._protocol.handshake_exc is None and self._is_known(event)
             elif event.opcode in (Opcode.BINARY, Opcode.CONT):
                 self._fragments.append(event.data)  # type: ignore[arg-type]  # never a memoryview when received
                 if event.fin:
@@ -239,6 +243,19 @@ class Connection:
             self._ended = self._explain(self._protocol.handshake_exc)
         elif self._protocol.parser_exc is not None and not isinstance(self._protocol.parser_exc, EOFError):
             self._ended = self._foreign(str(self._protocol.parser_exc))
+
+    def _is_known(self, response: Response) -> bool:
+        """Whether the server knows the token: before it has shown that, nothing is said to it, not even the token."""
+        theirs, proofs = response.headers.get_all(CHALLENGE), response.headers.get_all(PROOF)
+        if not self._token:
+            return True
+        if len(theirs) == len(proofs) == 1 and is_number(theirs[0]):
+            if is_proof(proofs[0], self._token, "server", self._number, theirs[0]):
+                self.proof = prove(self._token, "client", self._number, theirs[0])
+                return True
+        file = self._address.token_file
+        self._ended = NoConnection(UnknownServer(self.place, str(file) if file else ""))
+        return False
 
     def _lost(self, detail: str = "") -> NoConnection:
         return NoConnection(ConnectionLost(self.place, detail))

@@ -24,6 +24,7 @@ from ..serving.model_service import ModelService
 from ..serving.worker import Worker
 from .auth import Guard
 from .client_session import ClientSession
+from .identity import Identity
 
 STOP_SECONDS = 0.4
 """How long the end of the app waits for a frame under way; after that its process ends without it."""
@@ -69,7 +70,8 @@ def create_app(config: Config, token: str, load: Load) -> FastAPI:
     """Return the app for ``config``, guarded by ``token``; it loads its engine by ``load`` when it starts.
 
     ``app.state.worker`` is its :class:`~server.serving.worker.Worker`. ``app.state.cut`` may be set by what serves it:
-    called with host and port of a client, it ends that connection at once, unsent bytes or not.
+    called with host and port of a client, it ends that connection at once, unsent bytes or not. So may
+    ``app.state.trust``: called in the same way, it takes note that the client knows the token.
     """
     metrics = Metrics()
     sessions: set[ClientSession] = set()
@@ -101,8 +103,15 @@ def create_app(config: Config, token: str, load: Load) -> FastAPI:
     # no pages of documentation: they would fetch scripts from elsewhere; /openapi.json is there for any viewer
     app = FastAPI(title="Draftglass", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.worker = worker
-    app.state.cut = lambda client: None
-    app.add_middleware(Guard, token=token, allow_origins=config.allow_origins, on_refused=metrics.refuse)
+    app.state.cut = app.state.trust = lambda client: None
+    app.add_middleware(
+        Guard,
+        token=token,
+        allow_origins=config.allow_origins,
+        allow_hosts=(config.host, *config.allow_hosts),
+        on_refused=metrics.refuse,
+        on_trusted=lambda scope: app.state.trust(scope["client"]),
+    )
     # the guard has checked the token already; this tells readers of openapi.json how to send it
     routes = APIRouter(dependencies=[Security(HTTPBearer(auto_error=False))])
 
@@ -137,7 +146,9 @@ def create_app(config: Config, token: str, load: Load) -> FastAPI:
     @app.websocket("/live")
     async def live(socket: WebSocket) -> None:
         name = f"draftglass-server {VERSION}"
-        session = ClientSession(socket, worker, metrics, name, model_service, lambda: app.state.cut(socket.client))
+        identity = Identity(socket.scope, token)
+        session = ClientSession(socket, worker, metrics, name, model_service, identity)
+        session.on_trusted, session.cut = (lambda: app.state.trust(socket.client)), lambda: app.state.cut(socket.client)
         try:
             with metrics.clients.track_inprogress():
                 await session.run(lambda: sessions.add(session))

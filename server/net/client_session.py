@@ -41,6 +41,7 @@ from ..serving.metrics import Metrics
 from ..serving.model_service import Ask, ModelService
 from ..serving.reports import failure_of, line, problem_of_message
 from ..serving.worker import Answer, Worker
+from .identity import Identity
 from .outbox import Outbox
 
 log = logging.getLogger(__name__)
@@ -69,16 +70,19 @@ class ClientSession:
         metrics: Metrics,
         server: str,
         models: ModelService,
-        cut: Callable[[], None] = lambda: None,
+        identity: Identity,
     ) -> None:
-        """``cut`` ends the connection of a client that doesn't read: a farewell would never leave."""
         self.gone = False
+        self.on_trusted: Callable[[], None] = lambda: None
+        """Called when the client has shown that it knows the token."""
+        self.cut: Callable[[], None] = lambda: None
+        """Ends the connection of a client that doesn't read: a farewell would never leave."""
+        self._identity = identity
         self._socket = socket
         self._worker = worker
         self._metrics = metrics
         self._server = server
         self._models = models
-        self._cut = cut
         self._outbox = Outbox()
         self._upload = Upload("0" * 64, np.zeros((8, 8, 3), np.uint8))  # the style picture; no request asks for this
         self._client = ""  # as it calls itself
@@ -98,7 +102,7 @@ class ClientSession:
         """Serve the client until it leaves; call ``joined`` once it has been welcomed."""
         tasks: list[asyncio.Task[None]] = []
         try:
-            await self._socket.accept()
+            await self._socket.accept(headers=self._identity.headers)
             if not await self._greet():
                 return
             host = self._socket.client.host if self._socket.client is not None else "unknown"
@@ -112,7 +116,7 @@ class ClientSession:
         except WebSocketDisconnect:
             pass
         except TimeoutError:
-            self._cut()
+            self.cut()
         finally:
             self.gone = True
             self._worker.leave(self)
@@ -139,6 +143,10 @@ class ClientSession:
             kind = type(hello).__name__.lower()
             await self._refuse(BadMessage(f"the first message is a {kind}, but must be a hello"))
             return False
+        if not self._identity.learn(hello.proof):
+            await self._refuse(BadMessage("the hello's proof is wrong: it must be made with the server's token"))
+            return False
+        self.on_trusted()
         if hello.protocol != PROTOCOL:
             await self._refuse(ProtocolVersion(hello.protocol, PROTOCOL))
             return False
