@@ -26,6 +26,7 @@ from .auth import Guard
 from .client_session import ClientSession
 from .identity import Identity
 
+MOST_CLIENTS = 64
 STOP_SECONDS = 0.4
 """How long the end of the app waits for a frame under way; after that its process ends without it."""
 
@@ -71,7 +72,8 @@ def create_app(config: Config, token: str, load: Load) -> FastAPI:
 
     ``app.state.worker`` is its :class:`~server.serving.worker.Worker`. ``app.state.cut`` may be set by what serves it:
     called with host and port of a client, it ends that connection at once, unsent bytes or not. So may
-    ``app.state.trust``: called in the same way, it takes note that the client knows the token.
+    ``app.state.trust``: called in the same way, it takes note that the client knows the token; and
+    ``app.state.holds``, called with what and how many bytes besides, that so much is held for it.
     """
     metrics = Metrics()
     sessions: set[ClientSession] = set()
@@ -104,6 +106,7 @@ def create_app(config: Config, token: str, load: Load) -> FastAPI:
     app = FastAPI(title="Draftglass", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.worker = worker
     app.state.cut = app.state.trust = lambda client: None
+    app.state.holds = lambda client, what, count: None
     app.add_middleware(
         Guard,
         token=token,
@@ -146,8 +149,13 @@ def create_app(config: Config, token: str, load: Load) -> FastAPI:
     @app.websocket("/live")
     async def live(socket: WebSocket) -> None:
         name = f"draftglass-server {VERSION}"
+        if len(sessions) >= MOST_CLIENTS:
+            words = f"{len(sessions)} clients are connected, and the server takes no more: end one of them"
+            await socket.send_denial_response(JSONResponse({"detail": words}, 503))
+            return
         identity = Identity(socket.scope, token)
         session = ClientSession(socket, worker, metrics, name, model_service, identity)
+        session.holds = lambda what, count: app.state.holds(socket.client, what, count)
         session.on_trusted, session.cut = (lambda: app.state.trust(socket.client)), lambda: app.state.cut(socket.client)
         try:
             with metrics.clients.track_inprogress():

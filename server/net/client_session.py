@@ -77,6 +77,8 @@ class ClientSession:
         """Called when the client has shown that it knows the token."""
         self.cut: Callable[[], None] = lambda: None
         """Ends the connection of a client that doesn't read: a farewell would never leave."""
+        self.holds: Callable[[str, int], None] = lambda what, count: None
+        """Called with what, and how many bytes of it, are held for the client."""
         self._identity = identity
         self._socket = socket
         self._worker = worker
@@ -208,6 +210,7 @@ class ClientSession:
                 f"the style picture's bytes have the sha256 {found}, not {upload.sha256}: send it again", "bad_request"
             )
         self._upload = upload
+        self.holds("upload", upload.image.nbytes)
 
     def _check_encoding(self, request: Request) -> None:
         if request.picture_as != "rgb8" and request.picture_as not in self._encodings:
@@ -233,12 +236,14 @@ class ClientSession:
     async def _write(self) -> None:
         while True:
             message = await self._outbox.take()
+            self.holds("to send", self._outbox.nbytes)
             async with asyncio.timeout(STALL_SECONDS):
                 await self._send(message)
 
     def _post(self, message: Answer | Probe) -> None:
         if self._outbox.put(message) is not None:
             self._metrics.dropped.inc()
+        self.holds("to send", self._outbox.nbytes)
 
     async def _receive(self) -> bytes:
         event = await self._socket.receive()
