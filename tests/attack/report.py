@@ -33,12 +33,12 @@ class Row:
     memory: float = 0.0
     longest_poll: float = 0.0
 
-    def faults(self, most_memory: float, most_poll: float) -> list[str]:
-        """What is not as it must be, as sentences."""
+    def faults(self, most_memory: float, most_poll: float, slow: float) -> list[str]:
+        """What is not as it must be, as sentences; ``slow``: how many times longer everything takes here just now."""
         found = []
-        if self.longest_wait > self.most_wait:
+        if self.longest_wait > self.most_wait * slow:
             found.append(f"its longest wait is {self.longest_wait:.2f} s, more than {self.most_wait:g}")
-        if self.others > 1.0:
+        if self.others > slow:
             found.append(f"another client waited {self.others:.2f} s")
         if self.memory > most_memory:
             found.append(f"memory grew by {self.memory:.0f} MB")
