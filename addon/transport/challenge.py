@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Sequence
 from typing import Literal
 
 CHALLENGE, PROOF = "Draftglass-Challenge", "Draftglass-Proof"
@@ -38,3 +39,13 @@ def prove(token: str, role: Role, client: str, server: str) -> str:
 def is_proof(given: str, token: str, role: Role, client: str, server: str) -> bool:
     """Whether ``given`` is the proof of the one in ``role``; takes as long for any that is not."""
     return hmac.compare_digest(given.encode("utf-8", "replace"), prove(token, role, client, server).encode())
+
+
+def answer(token: str, ours: str, theirs: Sequence[str], proofs: Sequence[str]) -> str:
+    """The client's proof, for a server whose headers had the numbers ``theirs`` and ``proofs``.
+
+    "" where it has not shown that it knows the token: then nothing may be said to it.
+    """
+    if len(theirs) != 1 or len(proofs) != 1 or not is_number(theirs[0]):
+        return ""
+    return prove(token, "client", ours, theirs[0]) if is_proof(proofs[0], token, "server", ours, theirs[0]) else ""

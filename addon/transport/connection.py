@@ -24,13 +24,11 @@ from ..problems.connection import ConnectionLost, NoAnswer, NotDraftglass, Unkno
 from ..problems.errors import NoConnection, from_connect, from_status
 from . import masking
 from .address import Address
-from .challenge import CHALLENGE, PROOF, is_number, is_proof, new_number, prove
+from .challenge import CHALLENGE, PROOF, answer, new_number
 from .liveness import LOST_AFTER, Liveness
 
-CHUNK = 64 * 1024
-"""Bytes read at once."""
-PIECE = 2 * 1024
-"""Bytes parsed at once. Small, so that a flood of tiny frames is noticed after little work."""
+CHUNK, PIECE = 64 * 1024, 2 * 1024
+"""Bytes read and parsed at once. The latter small, so that a flood of tiny frames is noticed after little work."""
 FLOOD = 256
 """More events than this from one piece are no picture and no progress."""
 MOST_FRAGMENTS = 16 * 1024
@@ -74,8 +72,7 @@ class Connection:
         _, port, self._path = address.split()
         self._address, self._clock = address, clock
         self._token, self._number = address.read_token(), new_number()
-        self.proof = ""
-        """What shows the server that the token is known here, once it has shown so itself; "" without a token."""
+        self.proof = ""  # for the hello, once the server has shown its own
         self._protocol = ClientProtocol(parse_uri(f"ws://{self.place}{self._path}"), max_size=max_size)
         self._outgoing: deque[memoryview] = deque()
         self._fragments: list[bytes | bytearray] = []
@@ -248,16 +245,13 @@ class Connection:
 
     def _is_known(self, response: Response) -> bool:
         """Whether the server knows the token: before it has shown that, nothing is said to it, not even the token."""
-        theirs, proofs = response.headers.get_all(CHALLENGE), response.headers.get_all(PROOF)
-        if not self._token:
-            return True
-        if len(theirs) == len(proofs) == 1 and is_number(theirs[0]):
-            if is_proof(proofs[0], self._token, "server", self._number, theirs[0]):
-                self.proof = prove(self._token, "client", self._number, theirs[0])
-                return True
-        file = self._address.token_file
-        self._ended = NoConnection(UnknownServer(self.place, str(file) if file else ""))
-        return False
+        if self._token:
+            theirs, proofs = response.headers.get_all(CHALLENGE), response.headers.get_all(PROOF)
+            self.proof = answer(self._token, self._number, theirs, proofs)
+            if not self.proof:
+                file = self._address.token_file
+                self._ended = NoConnection(UnknownServer(self.place, str(file) if file else ""))
+        return self._ended is None
 
     def _lost(self, detail: str = "") -> NoConnection:
         return NoConnection(ConnectionLost(self.place, detail))

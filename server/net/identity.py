@@ -1,4 +1,4 @@
-"""What the other end of a WebSocket has shown of the token: all by its first header, or a challenge to be answered."""
+"""What the other end of a WebSocket has shown of the token. Standard library and Starlette's types only."""
 
 from __future__ import annotations
 

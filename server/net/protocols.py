@@ -1,4 +1,4 @@
-"""uvicorn's two protocols, watched and bounded: what a connection may send before anybody looks at it."""
+"""What a connection may send before anybody looks at it: uvicorn's protocols, bounded. asyncio and uvicorn only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame
 
 from .watch import Watch
 
@@ -64,22 +63,22 @@ class WatchedWebSocket(WebSocketsSansIOProtocol):
                 return
         self._tell()
 
-    def handle_bytes(self, event: Frame) -> None:
+    def handle_bytes(self, event: Any) -> None:
         self._events += 1
         self._gathered = 0 if event.fin else len(event.data)
         super().handle_bytes(event)
 
-    def handle_text(self, event: Frame) -> None:
+    def handle_text(self, event: Any) -> None:
         self._events += 1
         self._gathered = 0 if event.fin else len(event.data)
         super().handle_text(event)
 
-    def handle_cont(self, event: Frame) -> None:
+    def handle_cont(self, event: Any) -> None:
         self._events += 1
         self._gathered = 0 if event.fin else self._gathered + len(event.data)
         super().handle_cont(event)
 
-    def handle_pong(self, event: Frame) -> None:
+    def handle_pong(self, event: Any) -> None:
         self._events += 1
         super().handle_pong(event)
 

@@ -73,7 +73,7 @@ def attack_server(folder: Path, seconds: float, choose: Choose, rows: list[Row])
             while first or time.monotonic() < ends:
                 for row in own:
                     witness.longest()
-                    wrong.append(once(row, kinds[row.kind], address))
+                    wrong.append(once(row, kinds[row.kind](), address))
                     row.others = max(row.others, witness.longest())
                     row.memory = max(row.memory, memory_mb(server.process.pid) - before)
                     if not first and time.monotonic() > ends:

@@ -22,8 +22,9 @@ def lay_out(folder: Path) -> list[str]:
     for each in (checkpoints, loras):
         each.mkdir(parents=True)
     for number, header in enumerate(HEADERS.values()):
-        safetensors(checkpoints / f"header {number}.safetensors", header, 8)
-        safetensors(loras / f"lora {number}.safetensors", header, 8)
+        os.link(
+            safetensors(checkpoints / f"header {number}.safetensors", header, 8), loras / f"lora {number}.safetensors"
+        )
     makers: tuple[Callable[[Path], None], ...] = (lambda path: path.symlink_to("/dev/zero"), os.mkfifo, sparse)
     for number, make in enumerate(makers):
         make(checkpoints / f"odd {number}.safetensors")

@@ -6,6 +6,7 @@ Which attack a client gets is the path that it asks for. It prints its port.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import socket
 import struct
@@ -89,7 +90,13 @@ BEFORE: dict[str, Callable[[], bytes]] = {
 KINDS = (*ATTACKS, *BEFORE)
 
 
-def attack(connection: socket.socket, made: dict[str, bytes]) -> None:
+@functools.cache
+def made(kind: str) -> bytes:
+    """What a client gets of ``kind``."""
+    return {**ATTACKS, **BEFORE}[kind]()
+
+
+def attack(connection: socket.socket) -> None:
     """Greet a client, then send it what it has asked for, again and again."""
     protocol, asked = ServerProtocol(), None
     while asked is None:
@@ -98,7 +105,7 @@ def attack(connection: socket.socket, made: dict[str, bytes]) -> None:
     assert isinstance(asked, Handshake)
     kind = KINDS[int(asked.path.strip("/"))]
     if kind in BEFORE:
-        connection.sendall(made[kind])
+        connection.sendall(made(kind))
         return
     response = protocol.accept(asked)
     response.headers.update(proof(asked, TOKEN))
@@ -106,17 +113,16 @@ def attack(connection: socket.socket, made: dict[str, bytes]) -> None:
     protocol.send_binary(pack(replace(Welcome(), credits=64, encodings=ENCODINGS)))
     connection.sendall(b"".join(protocol.data_to_send()) + READY)
     while True:
-        connection.sendall(made[kind])
+        connection.sendall(made(kind))
 
 
 def main() -> None:
-    made = {kind: make() for kind, make in {**ATTACKS, **BEFORE}.items()}
     listener = socket.create_server(("127.0.0.1", 0))
     print(listener.getsockname()[1], flush=True)
 
     def serve(connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
-            attack(connection, made)
+            attack(connection)
 
     while True:
         connection, _ = listener.accept()

@@ -10,6 +10,7 @@ import struct
 import time
 import zlib
 from collections.abc import Callable
+from functools import partial
 
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 
@@ -18,8 +19,8 @@ from addon.transport.compression import ENCODINGS
 from addon.wire import Dropped, Failure, Hello, Picture, Status, pack, unpack
 from addon.wire.models import LoadModel, Lora
 from server.net.watch import MOST_STRANGERS
+from tests.attack.connections import LONG_PING, STRANGERS, is_cut, is_over, opened
 from tests.plain.server.rig import Address, RawClient, make_request
-from tests.plain.server.test_watch import LONG_PING, STRANGERS, is_cut, is_over, opened
 from tests.plain.untrusted.test_pictures import jpeg, many_scans
 from tests.plain.wire.samples import join
 
@@ -185,40 +186,48 @@ def many_requests(address: Address) -> Outcome:
     return say(*data)(address)
 
 
-BOMB = zlib.compress(bytes(60 * MB), 9)
-KINDS: dict[str, Attack] = {
-    "brackets in a header": say(header(b"[" + b"[]," * 300_000 + b"0]")),
-    "objects in a header": say(header(b"[" + b"{}," * 300_000 + b"0]")),
-    "a name twice among 19,000": say(header(b"{" + b",".join(b'"%d":1' % n for n in range(19_000)) + b',"18999":1}')),
-    "a header too deep": say(header(b"[" * 500_000)),
-    "a header longer than the message": say(struct.pack("<I", 2**31) + b"{}"),
-    "random bytes": say(secrets.token_bytes(5000)),
-    "a JPEG of 20,000 scans": say(small(many_scans(20_000), 2048)),
-    "a JPEG of 8 MB": say(small(jpeg(2048, quality=92, subsampling="4:4:4"), 2048)),
-    "a JPEG of another size": say(small(jpeg(64), 2048)),
-    "the largest JPEG": say(small(jpeg(2048, quality=5), 2048)),
-    "a plane that inflates to 60 MB": say(small(BOMB, 2048, "inverse_depth", "u12z")),
-    "a plane that inflates to too little": say(small(zlib.compress(b"x"), 2048, "normals", "z")),
-    "a hello of garbage": greet(secrets.token_bytes(1000)),
-    "a hello of brackets": greet(join(b'{"type":"hello","protocol":3,"later":[' + b"[]," * 300_000 + b"0]}")),
-    "a wrong proof": knock(headers={CHALLENGE: new_number()}),
-    "a wrong token": knock(token="wrong"),
-    "a foreign origin": knock(token=None, origin="https://evil.example"),
-    "a foreign host": lambda address: address.get("/health", Host="evil.example", Authorization=address.token)[0] < 400,
-    "pings unread": flood(LONG_PING * 1000),
-    "frames of two bytes": flood(b"\x82\x80mask" * 10_000),
-    "a message in pieces": flood(b"\x02\x81maskx" + b"\x00\x81maskx" * 20_000),
-    "a frame of 10^18 bytes": flood(b"\x82\xff" + struct.pack("!Q", 10**18) + bytes(MB)),
-    "unfinished messages": unfinished,
-    "more requests than credits, of 12 MB": many_requests,
-    "1,000 idle connections": strangers(b"", 1000),
-    **{f"200 strangers: {name}": strangers(said, 200) for name, said in STRANGERS.items()},
-    "200 connections of nonsense": nonsense(200),
+def foreign_host(address: Address) -> Outcome:
+    """A page whose name leads to this machine."""
+    return address.get("/health", Host="evil.example", Authorization=f"Bearer {address.token}")[0] < 400
+
+
+KINDS: dict[str, Callable[[], Attack]] = {
+    "brackets in a header": lambda: say(header(b"[" + b"[]," * 300_000 + b"0]")),
+    "objects in a header": lambda: say(header(b"[" + b"{}," * 300_000 + b"0]")),
+    "a name twice among 19,000": lambda: say(
+        header(b"{" + b",".join(b'"%d":1' % n for n in range(19_000)) + b',"18999":1}')
+    ),
+    "a header too deep": lambda: say(header(b"[" * 500_000)),
+    "a header longer than the message": lambda: say(struct.pack("<I", 2**31) + b"{}"),
+    "random bytes": lambda: say(secrets.token_bytes(5000)),
+    "a JPEG of 20,000 scans": lambda: say(small(many_scans(20_000), 2048)),
+    "a JPEG of 8 MB": lambda: say(small(jpeg(2048, quality=92, subsampling="4:4:4"), 2048)),
+    "a JPEG of another size": lambda: say(small(jpeg(64), 2048)),
+    "the largest JPEG": lambda: say(small(jpeg(2048, quality=5), 2048)),
+    "a plane that inflates to 60 MB": lambda: say(
+        small(zlib.compress(bytes(60 * MB), 9), 2048, "inverse_depth", "u12z")
+    ),
+    "a plane that inflates to too little": lambda: say(small(zlib.compress(b"x"), 2048, "normals", "z")),
+    "a hello of garbage": lambda: greet(secrets.token_bytes(1000)),
+    "a hello of brackets": lambda: greet(join(b'{"type":"hello","protocol":3,"later":[' + b"[]," * 300_000 + b"0]}")),
+    "a wrong proof": lambda: knock(headers={CHALLENGE: new_number()}),
+    "a wrong token": lambda: knock(token="wrong"),
+    "a foreign origin": lambda: knock(token=None, origin="https://evil.example"),
+    "a foreign host": lambda: foreign_host,
+    "pings unread": lambda: flood(LONG_PING * 1000),
+    "frames of two bytes": lambda: flood(b"\x82\x80mask" * 10_000),
+    "a message in pieces": lambda: flood(b"\x02\x81maskx" + b"\x00\x81maskx" * 20_000),
+    "a frame of 10^18 bytes": lambda: flood(b"\x82\xff" + struct.pack("!Q", 10**18) + bytes(MB)),
+    "unfinished messages": lambda: unfinished,
+    "more requests than credits, of 12 MB": lambda: many_requests,
+    "1,000 idle connections": lambda: strangers(b"", 1000),
+    **{f"200 strangers: {name}": (lambda said=said: strangers(said, 200)) for name, said in STRANGERS.items()},
+    "200 connections of nonsense": lambda: nonsense(200),
 }
 
 
-def of_files(models: list[str]) -> dict[str, Attack]:
+def of_files(models: list[str]) -> dict[str, Callable[[], Attack]]:
     """Attacks by the files that ``tests.attack.files`` has laid out; ``models``: their names."""
-    lora = [pack(make_request(1, loras=(Lora(f"lora {number}", 1.0),))) for number in range(11)]
-    kinds = {f"the model {name!r}": load(name) for name in models}
-    return kinds | {f"the LoRA {number}": say(data) for number, data in enumerate(lora)}
+    kinds: dict[str, Callable[[], Attack]] = {f"the model {name!r}": partial(load, name) for name in models}
+    loras = [Lora(f"lora {number}", 1.0) for number in range(11)]
+    return kinds | {f"the {one.name}": partial(say, pack(make_request(1, loras=(one,)))) for one in loras}

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import select
-import socket
 import struct
 from collections.abc import Iterator
 
 import pytest
 
-from addon.transport.challenge import CHALLENGE, new_number
 from addon.wire import Hello, Picture, Welcome, pack, unpack
 from server.engine import StableDiffusionLcm
 from server.engine.cache import Recent
 from server.net import protocols, watch
 from server.net.logs import MOST_LINES, STRETCH_SECONDS, Bounded, Short
 from server.serving.mailbox import Mailboxes
+from tests.attack.connections import LONG_PING, STRANGERS, is_cut, is_over, opened
 from tests.plain.server.engines import Lent
 from tests.plain.server.rig import Address, RawClient, make_request, serving, wait_for
 
@@ -26,47 +24,6 @@ from tests.plain.server.rig import Address, RawClient, make_request, serving, wa
 def server(engine: StableDiffusionLcm) -> Iterator[Address]:
     with serving(Lent(engine).load) as (address, _):
         yield address
-
-
-def is_over(client: socket.socket) -> bool:
-    """Whether the server has ended the connection; reads what it had sent."""
-    with contextlib.suppress(ConnectionError):
-        while select.select([client], [], [], 0)[0]:
-            if not client.recv(65536):
-                return True
-        return False
-    return True
-
-
-def is_cut(client: socket.socket) -> bool:
-    """The same for one that reads nothing: what it sends is refused."""
-    try:
-        client.setblocking(False)
-        client.send(b"\x8a\x80mask")
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return False
-
-
-def opened(address: Address, said: bytes = b"") -> socket.socket:
-    client = socket.create_connection(("127.0.0.1", address.port))
-    client.sendall(said)
-    return client
-
-
-HALF = b"GET /live HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-UPGRADE = HALF + b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-UPGRADE += b"Sec-WebSocket-Key: " + b"A" * 22 + b"==\r\n"
-STRANGERS = {
-    "silent": b"",
-    "half a request": HALF,
-    "refused, and still there": b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
-    "a body without end": b"POST /health HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 999999999\r\n\r\n"
-    + bytes(99999),
-    "a challenge without a hello": UPGRADE + f"{CHALLENGE}: {new_number()}\r\n\r\n".encode(),
-}
 
 
 @pytest.mark.parametrize("what", STRANGERS)
@@ -87,9 +44,6 @@ def test_who_has_shown_the_token_is_no_stranger(server: Address, monkeypatch: py
         wait_for(lambda: is_over(stranger))
         quiet.send(make_request(1))
         assert isinstance(quiet.answer(), Picture)
-
-
-LONG_PING = b"\x89\xfd" + bytes(4 + 125)
 
 
 @pytest.mark.parametrize("frame", [LONG_PING, b"\x89\x80mask", b"\x82\x80mask", b"\x8a\x80mask"])
