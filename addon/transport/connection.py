@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidStatus
-from websockets.frames import Opcode
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
@@ -218,6 +218,8 @@ class Connection:
         for event in events:
             if isinstance(event, Response):
                 self.open = self._protocol.handshake_exc is None and self._is_known(event)
+            elif not isinstance(event, Frame):
+                continue
             elif event.opcode in (Opcode.BINARY, Opcode.CONT):
                 self._fragments.append(event.data)  # type: ignore[arg-type]  # never a memoryview when received
                 if event.fin:

@@ -92,7 +92,7 @@ class WatchedWebSocket(WebSocketsSansIOProtocol):
         super().send_receive_event_to_app()
 
     async def receive(self) -> Any:
-        message = await super().receive()
+        message: Any = await super().receive()
         self._queued -= len(message.get("bytes") or (message.get("text") or "").encode())
         self._tell()
         return message
