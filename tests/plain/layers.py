@@ -137,7 +137,7 @@ NEIGHBOURS = {
     "addon/blender/export": {"capture"},
     "addon/blender/live": {"capture", "display", "server"},
     "addon/blender/pictures": {"capture", "live", "server"},
-    "addon/blender/scene_file": {"capture", "display"},
+    "addon/blender/scene_file": {"capture", "display", "export", "stick"},
     "addon/blender/server": set(),
     "addon/blender/stick": {"capture", "display", "live", "pictures", "server"},
     "addon/blender/ui": {"capture", "display", "live", "pictures", "server"},
