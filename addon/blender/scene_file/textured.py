@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...problems import Problem
 from ...problems.words import sentence
 from ..capture.draft import Draft
+from ..capture.offscreen import Capturer
 from ..export.write import export
+from ..stick.around import Around, AroundSettings
 from ..stick.settings import StickSettings
 from ..stick.sticking import Sticker, view_as
 from .opening import silent
@@ -37,15 +38,22 @@ PLAIN_LOOK: dict[str, Any] = {
 """Shading that shows textures as they are. ``type`` comes first: the others are kept for each."""
 
 
+COMPARED = 16
+"""From so many directions it is measured after each view how much has a texture."""
+
+
 @dataclass(frozen=True)
 class Laid:
-    """What one view gave. ``coverage``: how much of the textured surfaces has been seen by now, 0 to 1."""
+    """What one view gave. ``new``: how much of it was empty before. ``coverage``: of the surface that can be seen from
+    the dome above the scene, how much has been in a picture by now. Both 0 to 1.
+    """
 
-    number: int
     draft: Draft
     picture: NDArray[np.uint8]
+    new: float
     coverage: float
-    seconds: float
+    picture_seconds: float
+    stick_seconds: float
 
 
 class TexturedScene:
@@ -54,20 +62,35 @@ class TexturedScene:
     def __init__(self, scene: OfflineScene, texture_size: int) -> None:
         self._scene = scene
         self._sticker = Sticker(StickSettings(texture_size=texture_size))
-        self._refused: dict[Problem, None] = {}
-        self.shares: dict[str, float] = {}
-        """By an object's name, how much of its surface a picture has shown."""
+        self._job: Around | None = None
 
     def around(self, views: int, paint: Paint) -> Iterator[Laid]:
-        """Lay the pictures of so many views on the scene, the first of them the camera's own. Raises ProblemError."""
-        for number in range(views):
-            self._scene.place(number / views, None, None)
-            draft = self._scene.draw()
-            picture = paint(number, draft)
-            stuck = self._sticker.stick(view_as(self._scene.view, draft.view, draft.projection), picture)
-            self.shares |= stuck.shares
-            self._refused |= dict.fromkeys(stuck.refusals)
-            yield Laid(number, draft, picture, float(np.mean(list(self.shares.values()))), stuck.seconds)
+        """Lay the pictures of at most so many views on the scene, the first of them the camera's own.
+
+        Raises ProblemError.
+        """
+        self._scene.place(0.0, None, None)
+        draft = self._scene.draw()
+        first = view_as(self._scene.view, draft.view, draft.projection)
+        height, width = draft.image.shape[:2]
+        settings = AroundSettings(views=views)
+        job = Around(
+            self._sticker,
+            Capturer(patient=True),
+            first,
+            (width, height),
+            settings,
+            lambda draft: paint(len(job.done), draft),
+        )
+        self._job = job
+        for done in job.run():
+            coverage, _ = job.covered(COMPARED)
+            yield Laid(done.draft, done.picture, done.new, coverage, done.render_seconds, done.seconds)
+
+    def covered(self) -> tuple[float, float]:
+        """Of what can be seen from a dome of 64 directions: how much was in a picture, and has any texture."""
+        assert self._job is not None, "around() comes first"
+        return self._job.covered()
 
     def look(self, turn: float) -> Draft:
         """The scene with its textures as they are, seen at ``turn`` (0 to 1) of the orbit."""
@@ -78,7 +101,7 @@ class TexturedScene:
 
     def refusals(self) -> list[str]:
         """Why things were left out, a sentence each."""
-        return [sentence(problem) for problem in self._refused]
+        return [sentence(problem) for problem in self._job.refusals] if self._job is not None else []
 
     def export(self, path: Path) -> None:
         """Write what is seen to ``path``. Raises ProblemError."""

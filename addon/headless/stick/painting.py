@@ -16,7 +16,7 @@ from ..run import Outcome, Run
 
 
 class Painter:
-    """Paints the drafts of ``options``' prompt through ``loop``, which is live. ``outcome`` has all that was made."""
+    """Paints the drafts of ``options``' prompt through ``loop``, which is live. ``outcome`` gets all that is made."""
 
     def __init__(
         self,
@@ -24,16 +24,17 @@ class Painter:
         options: Options,
         show: Callable[[NDArray[np.uint8]], None],
         check: Callable[[], None],
+        outcome: Outcome,
     ) -> None:
         self._loop, self._options, self._show, self._check = loop, options, show, check
-        self.outcome = Outcome()
+        self._outcome = outcome
 
     def paint(self, number: int, draft: Any) -> NDArray[np.uint8]:
         """The picture (uint8, H x W x 3) of view ``number``. Raises HeadlessError."""
         began = time.perf_counter()
-        before = self.outcome.seconds
+        before = self._outcome.seconds
         shot = Shot(number, self._options.prompts[0], 0)
-        run = Run(self._loop, [shot], self._options, lambda _: draft, self._show, self.outcome)
+        run = Run(self._loop, [shot], self._options, lambda _: draft, self._show, self._outcome)
         run.finish(self._check, lambda _: None)
-        self.outcome.seconds = before + time.perf_counter() - began
-        return next(one.picture for one in self.outcome.shown if one.shot is shot)
+        self._outcome.seconds = before + time.perf_counter() - began
+        return next(one.picture for one in self._outcome.shown if one.shot is shot)

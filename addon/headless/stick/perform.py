@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +18,16 @@ from ..arguments import Options
 from ..errors import HeadlessError
 from ..output import UNFINISHED, keep, prepare, remove_older, write_pictures, writing
 from ..report import report, table
+from ..run import Outcome
 from ..session import advance, blender_words, open_scene, say, serving, versions, wait_for_model
 from ..supervisor import DRAWING, OPENING, mark
 from .painting import Painter
 from .sheet import stick_sheet
 
 if TYPE_CHECKING:
-    from ...blender.scene_file.textured import TexturedScene
+    from ...blender.capture.draft import Draft
+    from ...blender.scene_file.scene import OfflineScene
+    from ...blender.scene_file.textured import Laid
 
 LOOKS = {"the same view": 0.0, "a third round": 1 / 3, "two thirds round": 2 / 3}
 """How the textured scene is looked at: captions, and turns of the orbit."""
@@ -30,78 +35,99 @@ LOOKS = {"the same view": 0.0, "a third round": 1 / 3, "two thirds round": 2 / 3
 
 def perform_stick(options: Options) -> None:
     """Texture the scene, and write everything. Raises HeadlessError."""
-    from tqdm import tqdm
-
     folder = prepare(options.out)
-    targets = options.exports or (folder / f"{options.scene.stem}_textured.blend",)
     for path in options.exports:
         prepare(path.parent, "--export")
     mark(OPENING)
     scene = open_scene(options)
-    painter: Painter | None = None
+    outcome, made = Outcome(), Made()
     try:
-        with serving(options) as (address, check), blender_words():
-            from ...blender.scene_file.textured import TexturedScene
-
-            scene.ready()
-            notes = scene.begin(())
-            for note in notes:
-                say(note)
-            mark(DRAWING)
-            textured = TexturedScene(scene, options.texture_size)
+        with serving(options) as (address, check):
             loop = LiveLoop(address, client=f"draftglass-headless {VERSION}", settle=False)
             try:
-                wait_for_model(loop, check)
-                painter = Painter(loop, options, scene.show, check)
-                views: list[dict[str, Any]] = []
-                began = time.perf_counter()
-                with tqdm(total=options.views, desc="views", unit="view") as bar:
-                    for laid in textured.around(options.views, painter.paint):
-                        seconds = time.perf_counter() - began
-                        views.append(_about(laid, seconds))
-                        advance(bar, len(views))
-                        began = time.perf_counter()
+                with blender_words():
+                    _texture(scene, options, loop, check, outcome, made)
             finally:
                 loop.stop()
-            looks = {words: textured.look(turn) for words, turn in LOOKS.items()}
-            exports = [_export(textured, path) for path in targets]
-    except ProblemError as error:
-        _keep(folder, painter, options)
-        raise HeadlessError(str(error)) from None
-    except (HeadlessError, KeyboardInterrupt):
-        _keep(folder, painter, options)
+    except (ProblemError, HeadlessError, KeyboardInterrupt) as error:
+        keep(folder / UNFINISHED, outcome.shown, options.views)
+        if isinstance(error, ProblemError):
+            raise HeadlessError(str(error)) from None
         raise
-    for note in (*scene.sentences(), *textured.refusals()):
+    for note in made.notes:
         say(note)
-    told = [*notes, *scene.sentences(), *textured.refusals()]
-    made = report(painter.outcome, options, scene.about(), versions(), told)
-    shown = painter.outcome.shown
-    made["views"] = [{**view, **_files(number)} for number, view in enumerate(views)]
-    made["objects"] = {name: round(share, 4) for name, share in textured.shares.items()}
-    made["exports"] = exports
+    _write(folder, outcome, made, report(outcome, options, scene.about(), versions(), made.notes), options)
+
+
+@dataclass
+class Made:
+    """What comes of the pictures. ``looks``: by their captions. ``covered``: by pictures, and at all."""
+
+    views: list[dict[str, Any]] = field(default_factory=list)
+    looks: dict[str, Draft] = field(default_factory=dict)
+    covered: tuple[float, float] = (0.0, 0.0)
+    exports: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def _texture(
+    scene: OfflineScene, options: Options, loop: LiveLoop, check: Callable[[], None], outcome: Outcome, made: Made
+) -> None:
+    """Take all views and export; fill ``outcome`` and ``made`` as it goes on."""
+    from tqdm import tqdm
+
+    from ...blender.scene_file.textured import TexturedScene
+
+    scene.ready()
+    made.notes += scene.begin(())
+    mark(DRAWING)
+    textured = TexturedScene(scene, options.texture_size)
+    wait_for_model(loop, check)
+    painter = Painter(loop, options, scene.show, check, outcome)
+    with tqdm(total=options.views, desc="views", unit="view") as bar:
+        for laid in textured.around(options.views, painter.paint):
+            made.views.append(_about(laid))
+            advance(bar, len(made.views))
+    made.covered = textured.covered()
+    made.looks |= {words: textured.look(turn) for words, turn in LOOKS.items()}
+    for path in options.exports or (options.out / f"{options.scene.stem}_textured.blend",):
+        began = time.perf_counter()
+        textured.export(path)
+        seconds = round(time.perf_counter() - began, 3)
+        made.exports.append({"file": str(path), "bytes": path.stat().st_size, "seconds": seconds})
+    made.notes += [*scene.sentences(), *textured.refusals()]
+
+
+def _write(folder: Path, outcome: Outcome, made: Made, about: dict[str, Any], options: Options) -> None:
+    about["views"] = [{**view, **_files(number)} for number, view in enumerate(made.views)]
+    about["covered"] = {"by_pictures": round(made.covered[0], 4), "at_all": round(made.covered[1], 4)}
+    about["looks"] = [
+        {"picture": f"textured_{number}.png", "of": words, **_camera(look)}
+        for number, (words, look) in enumerate(made.looks.items())
+    ]
+    about["exports"] = made.exports
+    images = {words: look.image for words, look in made.looks.items()}
     with writing(folder):
-        names = write_pictures(folder, shown, len(shown))
-        for number, look in enumerate(looks.values()):
-            Image.fromarray(look.image).save(folder / f"textured_{number}.png")
-        made["looks"] = [
-            {"picture": f"textured_{number}.png", "of": words, **_camera(look)}
-            for number, (words, look) in enumerate(looks.items())
-        ]
-        images = {words: look.image for words, look in looks.items()}
-        stick_sheet(options.prompts[0], shown, images).save(folder / "sheet.png")
-        text = json.dumps(made, indent=2, ensure_ascii=False) + "\n"
+        names = write_pictures(folder, outcome.shown, len(outcome.shown))
+        for look, image in zip(about["looks"], images.values(), strict=True):
+            Image.fromarray(image).save(folder / look["picture"])
+        stick_sheet(options.prompts[0], outcome.shown, images).save(folder / "sheet.png")
+        text = json.dumps(about, indent=2, ensure_ascii=False) + "\n"
         (folder / "report.json").write_text(text, encoding="utf-8", errors="replace")
         remove_older(folder, names)
-    print(table(made))
-    print(f"written: {', '.join(one['file'] for one in exports)}, {folder / 'sheet.png'}, {folder / 'report.json'}")
+    print(table(about))
+    files = [*(one["file"] for one in made.exports), folder / "sheet.png", folder / "report.json"]
+    print(f"written: {', '.join(map(str, files))} and {len(outcome.shown)} drafts and pictures")
 
 
-def _about(laid: Any, seconds: float) -> dict[str, Any]:
+def _about(laid: Laid) -> dict[str, Any]:
     return {
         **_camera(laid.draft),
+        "new": round(laid.new, 4),
         "coverage": round(laid.coverage, 4),
-        "seconds": round(seconds, 3),
-        "stick_seconds": round(laid.seconds, 3),
+        "seconds": round(laid.picture_seconds + laid.stick_seconds, 3),
+        "picture_seconds": round(laid.picture_seconds, 3),
+        "stick_seconds": round(laid.stick_seconds, 3),
     }
 
 
@@ -112,15 +138,3 @@ def _camera(draft: Any) -> dict[str, Any]:
 
 def _files(number: int) -> dict[str, str]:
     return {"draft": f"draft_{number:03}.png", "picture": f"picture_{number:03}.png"}
-
-
-def _export(textured: TexturedScene, path: Path) -> dict[str, Any]:
-    began = time.perf_counter()
-    textured.export(path)
-    return {"file": str(path), "bytes": path.stat().st_size, "seconds": round(time.perf_counter() - began, 3)}
-
-
-def _keep(folder: Path, painter: Painter | None, options: Options) -> None:
-    """What was made before the run broke off."""
-    if painter is not None:
-        keep(folder / UNFINISHED, painter.outcome.shown, options.views)
