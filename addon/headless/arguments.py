@@ -189,8 +189,6 @@ def check_stick(given: argparse.Namespace) -> None:
     for path in given.export:
         if path.suffix.lower() not in EXPORTS:
             raise ValueError(f"--export is {str(path)!r}, but must be a file that ends in {', '.join(EXPORTS)}")
-        if path.absolute() == given.scene.absolute():
-            raise ValueError(f"--export is {str(path)!r}, the very file that is opened: give another name")
     if len({path.absolute() for path in given.export}) < len(given.export):
         raise ValueError("--export names one file twice: leave one of them out")
 

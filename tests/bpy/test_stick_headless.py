@@ -52,5 +52,15 @@ def test_a_scene_is_textured_from_some_views_and_written(tmp_path: Path) -> None
 
 def test_what_cannot_be_written_is_said_before_anything_is_done(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    done = run("none.blend", "--prompt", "a", "--stick", "--export", tmp_path / "file" / "a.glb", "--out", tmp_path)
-    assert done.returncode == 2 and "--export is" in done.stderr and done.stderr.count("\n") == 1
+    (tmp_path / "folder.glb").mkdir()
+    own = tmp_path / "own.blend"
+    own.write_text("")
+    refused = {
+        tmp_path / "file" / "a.glb": "can't be written",
+        tmp_path / "folder.glb": "a folder",
+        own: "the very file",
+    }
+    for path, words in refused.items():
+        done = run(own, "--prompt", "a", "--stick", "--export", path, "--out", tmp_path)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1
+        assert "--export is" in done.stderr and words in done.stderr

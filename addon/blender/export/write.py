@@ -87,7 +87,7 @@ def export(path: Path, view_layer: bpy.types.ViewLayer, space: bpy.types.SpaceVi
     write = FORMATS.get(path.suffix.lower())
     if write is None:
         raise ExportError(UnknownFormat(path.name, ", ".join(FORMATS)))
-    with _beside(path) as unfinished:
+    with _beside(path.absolute()) as unfinished:
         write(unfinished, view_layer, space)
 
 
@@ -167,8 +167,9 @@ def _beside(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise ExportError(_not_writable(path, error)) from None
     try:
-        yield folder / path.name
-        os.replace(folder / path.name, path)
+        unfinished = folder / f"{path.stem}{path.suffix.lower()}"  # exporters add the ending that they know
+        yield unfinished
+        os.replace(unfinished, path)
     except OSError as error:
         raise ExportError(_not_writable(path, error)) from None
     finally:

@@ -104,9 +104,9 @@ class TexturedScene:
         return [sentence(problem) for problem in self._job.refusals] if self._job is not None else []
 
     def export(self, path: Path) -> None:
-        """Write what is seen to ``path``. Raises ProblemError."""
+        """Write what is seen to ``path``, a .blend with its textures on show. Raises ProblemError."""
         view = self._scene.view
-        with silent():
+        with silent(), _shown(view.space.shading):
             export(path, view.view_layer, view.space)
 
 

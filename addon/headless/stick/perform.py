@@ -38,6 +38,10 @@ def perform_stick(options: Options) -> None:
     folder = prepare(options.out)
     for path in options.exports:
         prepare(path.parent, "--export")
+        if path.is_dir():
+            raise HeadlessError(f"--export is {str(path)!r}, a folder: give a file's name")
+        if path.exists() and options.scene.exists() and path.samefile(options.scene):
+            raise HeadlessError(f"--export is {str(path)!r}, the very file that is opened: give another name")
     mark(OPENING)
     scene = open_scene(options)
     outcome, made = Outcome(), Made()
