@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from addon.blender.export.write import FORMATS
 from addon.headless.arguments import EXPORTS
 from tests.bpy.headless_rig import make_files, run
 
@@ -20,7 +20,9 @@ def read(path: Path) -> np.ndarray:
         return np.asarray(file.convert("RGB")).astype(int)
 
 
-def test_the_command_line_knows_what_can_be_exported() -> None:
+def test_the_command_line_knows_what_can_be_exported(blender: Any) -> None:
+    from addon.blender.export.write import FORMATS
+
     assert tuple(FORMATS) == EXPORTS
 
 

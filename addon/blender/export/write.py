@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import addon_utils
 import bpy
 
 from ...problems import Problem
@@ -147,6 +146,8 @@ def _showing(scene: bpy.types.Scene) -> Iterator[None]:
 @contextlib.contextmanager
 def _gltf_exporter(path: Path) -> Iterator[None]:
     """Enable Blender's add-on for glTF, which a person may have switched off."""
+    import addon_utils  # Blender's own, which is there once bpy is
+
     was_on = addon_utils.check(GLTF)[1]
     if not was_on:
         addon_utils.enable(GLTF)
