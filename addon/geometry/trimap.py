@@ -36,8 +36,9 @@ def trimap(
 
 
 def strength_of(parts: NDArray[np.uint8], target: NDArray[np.bool_], reach: int) -> NDArray[np.uint8]:
-    """A plane of strength: ``parts`` of :func:`trimap`, and all that is no ``target``; the former grown by ``reach`` pixels, falling off over as many.
+    """A plane of strength: ``parts`` of :func:`trimap`, and all that is no ``target``.
 
+    The former are grown by ``reach`` pixels, and fall off over as many.
     What is narrower than an eighth of that is left out: slivers would have all around them made anew, and are filled.
     """
     speck = max(1, reach // 4)

@@ -29,6 +29,7 @@ from ..capture.offscreen import Capturer
 from ..capture.view import View
 from .choice import AroundSettings, Chooser
 from .looking import Look, Looker
+from .materials import material_name
 from .projection import Seen, away_from
 from .sticking import NothingStuck, Sticker, by_image, view_as
 from .targets import targets
@@ -37,6 +38,8 @@ from .unwrap import Place
 
 REACH = 64
 """The side of a picture has so many times the reach of what is made anew beyond what is empty."""
+LITTLE = 0.02
+"""Of a view that shows less, this is taken to be all that it shows."""
 TONE = 24.0
 """Of 255, by how much a picture's colours are moved at most to match what is there."""
 
@@ -47,7 +50,7 @@ class ViewDone:
 
     ``number``: from 0. ``view``: as it was captured. ``draft``: what the picture was made of, with ``strength``, how
     much of each pixel was made anew, uint8, H x W, None for all. ``picture``: uint8, H x W x 3.
-    ``new``: how much of the view was empty before, 0 to 1. ``seconds``: for the picture, and for all else.
+    ``new``: how much of what it shows was empty before, 0 to 1. ``seconds``: for the picture, and for all else.
     """
 
     number: int
@@ -122,6 +125,7 @@ class Around:
                 self.done.append(ViewDone(number, view, draft, picture, new, rendered, seconds))
                 yield None
             view = yield from self._chooser.next(self._gain)
+        self._paint_rest()
 
     def take_back(self, number: int) -> None:
         """Let the scene be as if the view ``number`` had never been stuck."""
@@ -182,7 +186,7 @@ class Around:
         began = time.perf_counter()
         look, seen = self._look(view, self.size)
         parts = self._parts(look, seen)
-        new = float((parts[look.target] == MAKE).sum() / parts.size)
+        new = _share(parts == MAKE, look.target)
         if self.done and new < self.settings.least_gain:
             return None
         reach = max(2, max(self.size) // REACH)
@@ -202,6 +206,26 @@ class Around:
         self.sticker.keep(self._places)
         return time.perf_counter() - began
 
+    def _paint_rest(self) -> None:
+        """Give objects that no view has shown the mean colour of those with the same material, or of all."""
+        means: dict[str, list[NDArray[np.float64]]] = {}
+        empty = []
+        for group in by_image(self._places):
+            texture = self.sticker.texture(group)
+            seen = texture.states[..., 0] > 0
+            if not seen.any():
+                empty.append(group)
+                continue
+            mean = texture.colours[seen].mean(0)
+            for name in {material_name(group[0].thing), ""}:
+                means.setdefault(name, []).append(mean)
+        for group in empty if means else ():
+            known = means.get(material_name(group[0].thing), means[""])
+            texture = self.sticker.texture(group)
+            texture.colours[:] = np.mean(known, 0).astype(np.uint8)
+            self.sticker.set_texture(group[0].name, replace(texture, changed=True))
+        self.sticker.keep([place for group in empty for place in group])
+
     def _look(self, view: View, size: tuple[int, int]) -> tuple[Look, Seen]:
         seen = self.sticker.see(view, *size)
         assert self._looker is not None, "run() comes first"
@@ -215,12 +239,17 @@ class Around:
         return trimap(look.target, look.cosine, look.clear, look.now, clear)
 
     def _gain(self, view: View) -> float:
-        """How much of ``view`` is empty, 0 to 1; 0 where something is right before the eye."""
+        """How much of what ``view`` shows is empty, 0 to 1; 0 where something is right before the eye."""
         assert self._chooser is not None
         look, seen = self._look(view, self._chooser.small)
         if self._chooser.is_blocked(seen):
             return 0.0
-        return float((look.target & (look.cosine == 0)).mean())
+        return _share(look.cosine == 0, look.target)
+
+
+def _share(empty: NDArray[np.bool_], target: NDArray[np.bool_]) -> float:
+    """How much of what a view shows is ``empty``; a view that shows next to nothing counts as little."""
+    return float((target & empty).sum() / max(target.sum(), LITTLE * target.size))
 
 
 def matched(

@@ -19,6 +19,8 @@ SMALL = 96
 CANDIDATES = 64
 MOST = 0.7
 """Of what the first view shows, by distance from the middle: what all views should have in sight."""
+FARTHER = 2.0
+"""Than where just that fits: from there, less is hidden."""
 BLOCKED = 0.25
 """Of the way to the middle: when half of what a view shows is nearer, something is right before the eye."""
 
@@ -33,8 +35,8 @@ class Way(Enum):
 
 @dataclass(frozen=True)
 class AroundSettings:
-    """``views``: how many at most, the first one included. ``least_gain``: of a view, 0 to 1, that is empty, else it is
-    left out.
+    """``views``: how many at most, the first one included. ``least_gain``: of what a view shows, 0 to 1, that is
+    empty; else it is left out.
     """
 
     views: int = 8
@@ -116,7 +118,7 @@ class Chooser:
         opening = min(1 / abs(seen.view.projection_matrix[axis][axis]) for axis in (0, 1))
         if abs(seen.view.projection_matrix[3][2]) < 0.5:
             opening = 1.0  # of no matter for what is seen, but nothing may be behind the eye
-        return float(max(np.linalg.norm(eye - self._middle), reach * np.hypot(1, opening) / opening))
+        return FARTHER * float(max(np.linalg.norm(eye - self._middle), reach * np.hypot(1, opening) / opening))
 
     def _aim(self, seen: Seen) -> NDArray[np.float64]:
         """The middle of what the first view shows."""

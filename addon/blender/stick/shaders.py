@@ -177,3 +177,46 @@ def looking() -> gpu.types.GPUShader:
     info.vertex_source(_LOOK_VERTEX)
     info.fragment_source(_LOOK_FRAGMENT)
     return gpu.shader.create_from_info(info)
+
+
+_COVER_FRAGMENT = """
+void main()
+{
+  vec4 state = texelFetch(states, ivec2(clamp(at, 0.0, 0.99999) * vec2(textureSize(states, 0))), 0);
+  if (state.r <= 0.0) {
+    colour = vec4(0.8, 0.02, 0.02, 0.6);
+  }
+  else if (state.r < GRAZING) {
+    colour = vec4(0.9, 0.35, 0.02, 0.6);
+  }
+  else if (state.b < STRETCHED) {
+    colour = vec4(0.05, 0.15, 0.9, 0.6);
+  }
+  else {
+    discard;
+  }
+}
+"""
+
+
+def covering() -> gpu.types.GPUShader:
+    """Colours what is empty red, what was seen at a grazing angle orange, and what is stretched blue.
+
+    Inputs as of :func:`projecting`, in the world; ``to_clip`` from there. Drawn a hair nearer than the surface itself.
+    """
+    info, between = gpu.types.GPUShaderCreateInfo(), gpu.types.GPUStageInterfaceInfo("stick_cover_between")
+    info.define("GRAZING", "0.3")
+    info.define("STRETCHED", "0.25")
+    info.push_constant("MAT4", "to_clip")
+    info.sampler(0, "FLOAT_2D", "states")
+    for slot, (kind, name) in enumerate((("VEC3", "seen"), ("VEC3", "normal"), ("VEC2", "uv"))):
+        info.vertex_in(slot, kind, name)
+    between.smooth("VEC2", "at")
+    info.vertex_out(between)
+    info.fragment_out(0, "VEC4", "colour")
+    info.vertex_source(
+        "void main() { at = uv; gl_Position = to_clip * vec4(seen + normal * 0.0, 1.0); "
+        "gl_Position.z -= 0.0002 * gl_Position.w; }"
+    )
+    info.fragment_source(_COVER_FRAGMENT)
+    return gpu.shader.create_from_info(info)

@@ -120,6 +120,8 @@ class Texture:
         ``under``: uint8, S x S x 4, what is known of it from elsewhere on the mesh; alpha 0 where nothing is.
         """
         unseen = self.states[..., 0] == 0
+        if unseen.all():
+            return
         weights = _worth(~unseen * np.uint8(255), self.states[..., 1]) ** 2
         if under is not None:
             there = unseen & (under[..., 3] > 127)
