@@ -1,4 +1,4 @@
-"""The sheet of a textured scene: draft and picture of each view, and the scene from there and elsewhere. Pillow."""
+"""The sheet of a textured scene: each view's draft and picture, and the scene from three sides. No bpy."""
 
 from __future__ import annotations
 
