@@ -120,7 +120,8 @@ class Around:
                 picture = yield draft
                 assert picture is not None, "a draft is answered by its picture"
                 rendered = time.perf_counter() - asked
-                seconds += self._lay(view, draft, picture)
+                spent, picture = self._lay(view, draft, picture)
+                seconds += spent
                 number = self.done[-1].number + 1 if self.done else 0
                 self.done.append(ViewDone(number, view, draft, picture, new, rendered, seconds))
                 yield None
@@ -197,14 +198,16 @@ class Around:
         draft = replace(draft, image=np.ascontiguousarray(image), strength=strength)
         return draft, new, time.perf_counter() - began
 
-    def _lay(self, view: View, draft: Draft, picture: NDArray[np.uint8]) -> float:
+    def _lay(self, view: View, draft: Draft, picture: NDArray[np.uint8]) -> tuple[float, NDArray[np.uint8]]:
+        """Lay it; how long that took, and the picture as it was laid, which is what a replay needs."""
         began = time.perf_counter()
         if draft.strength is not None:
             picture = matched(picture, draft.image, self._known, draft.strength)
+        picture = self.sticker.flat(view, picture)
         seen = self.sticker.see(view, *self.size)  # drawn again: what was drawn in between may have changed it
         self.sticker.lay(self._places, seen, picture, draft.strength)
         self.sticker.keep(self._places)
-        return time.perf_counter() - began
+        return time.perf_counter() - began, picture
 
     def _paint_rest(self) -> None:
         """Give objects that no view has shown the mean colour of those with the same material, or of all."""

@@ -25,6 +25,7 @@ from ...problems import Problem
 from ...problems.errors import ProblemError
 from ...problems.sticking import NothingToStickTo
 from ..capture.view import View
+from .flatten import flattened
 from .materials import NOTE, material_for, noted, put_on
 from .projection import Projector, Scale, Seen, scales
 from .settings import StickSettings
@@ -66,6 +67,7 @@ class Sticker:
         """Lay ``picture`` on what ``view`` shows. Raises NothingStuck, and CannotWrite for the textures' folder."""
         began = time.perf_counter()
         view.view_layer.update()
+        picture = self.flat(view, picture)
         seen = self.see(view, picture.shape[1], picture.shape[0])
         chosen = targets(seen, only)
         if not chosen.things:
@@ -78,6 +80,10 @@ class Sticker:
         view.view_layer.update()
         things = tuple(place.thing for place in places)
         return Stuck(things, (*chosen.refusals, *refusals), shares, time.perf_counter() - began)
+
+    def flat(self, view: View, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """``picture`` of ``view`` without the viewport's light, if the settings say so."""
+        return flattened(view, picture) if self.settings.flatten_light else picture
 
     def see(self, view: View, width: int, height: int) -> Seen:
         """What ``view`` shows, for pictures of ``width`` x ``height`` pixels."""

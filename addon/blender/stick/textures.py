@@ -14,7 +14,7 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from ...geometry.fill import push_pull
+from ...geometry.fill import extended, push_pull
 from ...keeping import free_path
 from ...keeping.png import encode
 from ...problems.errors import ProblemError
@@ -127,6 +127,7 @@ class Texture:
             there = unseen & (under[..., 3] > 127)
             self.colours[there] = under[there, :3]
             weights[there] = UNDER
+        extended(self.colours, weights)
         self.colours = push_pull(self.colours, weights)
 
     def save(self, name: str, old: Kept | None, folder: Path | None) -> Kept:

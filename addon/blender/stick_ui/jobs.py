@@ -23,7 +23,6 @@ from ..capture.viewports import Followed, Viewport
 from ..live import switch as live
 from ..properties import style_of
 from ..stick.around import Around
-from ..stick.flatten import flattened
 from ..stick.materials import NOTE
 from ..stick.sticking import NothingStuck, Sticker, Stuck, view_as
 from .properties import around_settings, stick_settings
@@ -165,8 +164,6 @@ def show_textured(context: bpy.types.Context) -> None:
 
 def _stick(context: bpy.types.Context, view: View, picture: NDArray[np.uint8]) -> Stuck:
     chosen = context.scene.draftglass_stick
-    if chosen.flatten:
-        picture = flattened(view, picture)
     sticker = Sticker(stick_settings(chosen))
     try:
         return sticker.stick(view, picture, list(context.selected_objects) or None)

@@ -70,6 +70,7 @@ def stick_settings(chosen: DraftglassStick) -> StickSettings:
         layout=Layout(chosen.layout),
         emission=chosen.emission,
         folder=folder,
+        flatten_light=chosen.flatten,
     )
 
 
