@@ -20,7 +20,7 @@ from ..errors import EngineError
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 SCALES = (".scale_weight", ".weight_scale", ".weight_scale_inv")
 """Ends of the names under which tools write by what a weight in fp8 is to be multiplied."""
-LONGEST_HEADER, MOST_VALUES = 16 * 1024 * 1024, 400_000
+LONGEST_HEADER, MOST_VALUES = 8 * 1024 * 1024, 400_000
 """Of a safetensors file, in bytes, and the numbers and names in it: ten times those of SDXL with all its metadata."""
 LONGEST_CONFIG = 1024 * 1024
 LONGEST_TEXT = 16 * 1024 * 1024

@@ -47,9 +47,9 @@ def entry(shape: list[Any], first: int, last: Any, dtype: str = "F16") -> bytes:
 
 HEADERS = {
     "90 MB": b"{" + b" " * 90 * MB + b"}",
-    "brackets": b'{"a":' + b"[]," * (5 * MB) + b"[]}",
-    "objects": b'{"a":[' + b"{}," * (5 * MB) + b"{}]}",
-    "names": b"{" + b",".join(b'"%d":1' % n for n in range(1_000_000)) + b"}",
+    "brackets": b'{"a":' + b"[]," * (2 * MB) + b"[]}",
+    "objects": b'{"a":[' + b"{}," * (2 * MB) + b"{}]}",
+    "names": b"{" + b",".join(b'"%d":1' % n for n in range(600_000)) + b"}",
     "giant shape": entry([2**40, 2**40], 0, 8),
     "a shape of long numbers": entry([10**4000] * 100, 0, 8),
     "thousands of sides": entry([1] * 100_000, 0, 2),
