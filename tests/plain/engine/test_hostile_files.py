@@ -108,6 +108,16 @@ def refuse(act: Callable[[], Any]) -> None:
     assert len(str(caught.value)) < 500
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"num_hidden_layers": 10**9}, {"a": {"layers_per_block": [2, 1e12]}}, {"down": [1] * 10_000}]
+)
+def test_a_config_of_endless_layers_is_refused(wrong: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"hidden_size": 768, "num_hidden_layers": 12}))
+    check_texts(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(wrong))
+    refuse(lambda: check_texts(tmp_path))
+
+
 BOMB = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
 )
