@@ -30,7 +30,7 @@ from .materials import NOTE, material_for, noted, put_on
 from .projection import Projector, Scale, Seen, scales
 from .settings import StickSettings
 from .targets import targets
-from .textures import Kept, Texture
+from .textures import NEWER, Kept, Texture
 from .unwrap import ATLAS, Place, Unwrapper
 
 COARSE = 256
@@ -108,10 +108,12 @@ class Sticker:
         seen: Seen,
         picture: NDArray[np.uint8],
         gate: NDArray[np.uint8] | None = None,
+        newer: float = NEWER,
     ) -> dict[str, float]:
         """Lay ``picture`` of what was ``seen`` on ``places``; nothing in the file changes before :meth:`keep`.
 
-        ``gate``: uint8, H x W, how much of each pixel counts; None: all. Returns ``Stuck.shares`` of what is in sight.
+        ``gate``: uint8, H x W, how much of each pixel counts; None: all. ``newer``: how much more this picture counts
+        than those before. Returns ``Stuck.shares`` of what is in sight.
         """
         self._projector.take(seen, picture, self.settings.band, gate)
         shares = {}
@@ -120,7 +122,9 @@ class Sticker:
             for place in group:
                 number = seen.numbers.get(int(place.thing.session_uid))
                 if number is not None:
-                    shares[place.thing.name] = texture.take(self._projector.lay(place.mesh, number, texture.size))
+                    shares[place.thing.name] = texture.take(
+                        self._projector.lay(place.mesh, number, texture.size), newer
+                    )
         return shares
 
     def texture(self, group: Sequence[Place]) -> Texture:
