@@ -76,9 +76,9 @@ class Watch:
 
     def holds(self, transport: asyncio.Transport | None, what: str, count: int) -> None:
         """Take note that ``count`` bytes of ``what`` are held for a connection."""
-        seen = self._seen.get(transport) if transport is not None else None
-        if seen is None:
+        if transport is None or transport not in self._seen:
             return
+        seen = self._seen[transport]
         seen.held[what] = count
         if seen.since is not None and count > MOST_OF_A_STRANGER:
             self._end(transport, f"{count} bytes without a token")
