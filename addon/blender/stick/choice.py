@@ -71,6 +71,8 @@ class Chooser:
     def planned(self) -> Iterator[View]:
         """The views of a ring or a dome; of a choice, all that it is made from."""
         count = self._settings.views - 1
+        if not count:
+            return
         if self._settings.way is Way.RING:
             for number in range(1, count + 1):
                 yield self._as(turned(self._matrix, self._middle, number / (count + 1)))
