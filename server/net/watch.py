@@ -24,6 +24,8 @@ STALL_SECONDS = 30.0
 """How long a client may leave what was sent to it unread."""
 MOST_HELD = 128 * 1024 * 1024
 """Bytes that are held for all connections together: unfinished messages, unread answers, style pictures."""
+MOST_OF_A_STRANGER = 64 * 1024
+"""Bytes that are held for a connection that has not shown the token: a hello has some hundred."""
 SWEEP_SECONDS = 0.5
 
 
@@ -74,10 +76,12 @@ class Watch:
 
     def holds(self, transport: asyncio.Transport | None, what: str, count: int) -> None:
         """Take note that ``count`` bytes of ``what`` are held for a connection."""
-        seen = self._seen.get(transport) if transport is not None else None
-        if seen is None:
+        if transport is None or transport not in self._seen:
             return
+        seen = self._seen[transport]
         seen.held[what] = count
+        if seen.since is not None and count > MOST_OF_A_STRANGER:
+            self._end(transport, f"{count} bytes without a token")
         while self.held > MOST_HELD:
             fattest = max(self._seen, key=lambda each: sum(self._seen[each].held.values()))
             self._end(fattest, f"more than {MOST_HELD} bytes are held")

@@ -20,7 +20,7 @@ from tests.plain.server.engines import Lent
 from tests.plain.server.rig import Address, RawClient, make_request, serving, wait_for
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server(engine: StableDiffusionLcm) -> Iterator[Address]:
     with serving(Lent(engine).load) as (address, _):
         yield address
@@ -28,9 +28,9 @@ def server(engine: StableDiffusionLcm) -> Iterator[Address]:
 
 @pytest.mark.parametrize("what", STRANGERS)
 def test_strangers_end_within_seconds_and_are_few(what: str, server: Address, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "STRANGER_SECONDS", 1.0)
+    monkeypatch.setattr(watch, "STRANGER_SECONDS", 0.5)
     with contextlib.ExitStack() as stack, server.client() as known:
-        clients = [stack.enter_context(opened(server, STRANGERS[what])) for _ in range(200)]
+        clients = [stack.enter_context(opened(server, STRANGERS[what])) for _ in range(100)]
         wait_for(lambda: sum(not is_over(client) for client in clients) <= watch.MOST_STRANGERS)
         assert server.get("/health")[0] == 200
         wait_for(lambda: all(map(is_over, clients)))
@@ -93,6 +93,12 @@ def test_unfinished_messages_are_bounded_over_all_clients(server: Address, monke
                 raw.socket.sendall(b"\x82\xff" + struct.pack("!Q", 2_000_000) + b"mask" + bytes(1_500_000))
         wait_for(lambda: sum(is_cut(raw.socket) for raw in large) >= 3)
         assert not is_cut(small.socket)
+
+
+def test_a_stranger_can_have_nothing_held(server: Address) -> None:
+    said = STRANGERS["a challenge without a hello"] + b"\x82\xff" + struct.pack("!Q", 900_000) + b"mask" + bytes(99_999)
+    with opened(server, said) as stranger:
+        wait_for(lambda: is_over(stranger))
 
 
 def test_more_clients_than_there_is_room_for_are_told(server: Address, monkeypatch: pytest.MonkeyPatch) -> None:
