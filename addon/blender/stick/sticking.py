@@ -27,7 +27,8 @@ from ...problems.sticking import NothingToStickTo
 from ..capture.view import View
 from .flatten import flattened
 from .materials import NOTE, material_for, noted, put_on
-from .projection import Projector, Scale, Seen, scales
+from .projection import Projector, Seen
+from .scale import Scale, scales
 from .settings import StickSettings
 from .targets import targets
 from .textures import NEWER, Kept, Texture
@@ -96,8 +97,7 @@ class Sticker:
         shown: dict[int, Scale] = {}
         for seen, width in views.items():
             for uid, one in scales(seen, width).items():
-                before = shown.get(uid, one)
-                shown[uid] = Scale(max(before.pixels, one.pixels), max(before.to_a_unit, one.to_a_unit))
+                shown[uid] = shown[uid].joined(one) if uid in shown else one
         layer = next(iter(views)).view.view_layer
         unwrapper = Unwrapper(self._projector, layer, self.settings)
         return unwrapper.places(things, shown), unwrapper.refusals
