@@ -12,6 +12,7 @@ import numpy as np
 from mathutils import Matrix, Vector
 from numpy.typing import NDArray
 
+from ..capture.cuts import cuts
 from ..capture.draft import Draft
 from ..capture.offscreen import Capturer, ensure_gpu
 from ..capture.view import View
@@ -94,6 +95,10 @@ class OfflineScene:
         if off := python_off():
             told.append(f"Python in .blend files is off, so these drivers have no effect: {off}")
         return told
+
+    def cuts(self, frames: Sequence[int]) -> set[int]:
+        """Those of ``frames`` that another camera takes than the one before, by the markers it is bound to."""
+        return cuts(self._scene, frames)
 
     def place(self, turn: float | None, frame: int | None, moved: tuple[float, float, float] | None) -> None:
         """Choose the next view: ``turn`` (0 to 1) of an orbit or ``frame`` of the animation; and where the object is.

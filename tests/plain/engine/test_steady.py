@@ -204,6 +204,18 @@ def test_a_picture_that_is_not_remembered_is_not_built_upon() -> None:
         assert made.after is None and np.array_equal(made.image, model.render(request).image)
 
 
+def test_two_pictures_under_way_at_a_new_beginning_cost_one_fresh_picture() -> None:
+    model = engine("SD1.5")
+    history = model.history()
+    # the first two are asked for before there is any; as are, with another seed, the fifth and the sixth
+    asked = [(None, 3), (None, 3), (0, 3), (1, 3), (2, 4), (3, 4), (4, 4)]
+    made = [
+        model.render(shot(n, moved(n), after=after, steps=1, seed=seed), history=history).after
+        for n, (after, seed) in enumerate(asked)
+    ]
+    assert made == [None, None, 1, 2, None, 4, 5]
+
+
 def test_less_than_fully_steady_lies_between() -> None:
     model = engine("SD1.5")
     far = []

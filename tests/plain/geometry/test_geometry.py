@@ -120,10 +120,14 @@ def test_torch_finds_the_same(now: Camera, then: Camera) -> None:
     agree = one.visible.reshape(-1) == other.visible.numpy()
     assert agree.mean() > 0.999
     both = one.visible.reshape(-1) & other.visible.numpy()
-    for name in ("x", "y", "inverse", "finest", "coarsest"):
+    for name in ("x", "y", "inverse"):
         assert np.allclose(
             getattr(one, name).reshape(-1)[both], getattr(other, name).numpy()[both], rtol=1e-2, atol=1e-2
         )
+    for limit in (0.2, 0.5, 0.8, 1.6, 4.0):
+        finer, coarser = one.coarsest.reshape(-1)[both] > limit, one.finest.reshape(-1)[both] < limit
+        assert (finer == other.finer_than(limit).numpy()[both]).mean() > 0.995
+        assert (coarser == other.coarser_than(limit).numpy()[both]).mean() > 0.995
     some = torch.arange(0, SIZE * SIZE, 7)
     part = views.look(surfaces[0], surfaces[1].relief, some, {BOX: motion}, flat[some])
     assert torch.equal(part.visible, other.visible[some])
