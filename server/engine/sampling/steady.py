@@ -76,7 +76,7 @@ def repaint(scene: Scene, recalled: Recalled, steady: float, settles: bool, plan
         over = torch.maximum(over, AT_REST * recalled.rough)
     over = over.view(size)
     # what surrounds a gap is made with it, so that both fit, and less so farther away
-    strength = torch.maximum(mean(greatest(gaps, 2).float(), 2), over)
+    strength = torch.maximum(mean(greatest(gaps, 4).float(), 4), over)
     share = torch.maximum(greatest(gaps, 1).float(), (over / SOLID).clamp(max=1))
     return Repaint(base, strength, torch.maximum(mean(share, 2), gaps.float()))
 

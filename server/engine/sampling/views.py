@@ -18,7 +18,7 @@ from addon.geometry.surfaces import EDGE, REACH
 from addon.geometry.visibility import LEAST, MARGIN, SAME
 
 
-RIM = 8
+RIM = 16
 """Pixels along a picture's border of which each knows how far it is away from it."""
 
 
