@@ -60,7 +60,7 @@ class DraftglassModels(bpy.types.PropertyGroup):
 class DraftglassFilm(bpy.types.PropertyGroup):
     """How films of an animation are made; ``bpy.context.scene.draftglass.film``."""
 
-    name: StringProperty(
+    title: StringProperty(
         name="Name", description="Of the film's folder, in the folder for kept pictures", default="film", maxlen=200
     )
     view: EnumProperty(

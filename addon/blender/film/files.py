@@ -1,4 +1,4 @@
-"""A film on disk: its settings, a PNG for each frame, and what its video is made of. Imports bpy for Blender's binary."""
+"""A film on disk: its settings, a PNG for each frame, and its video. Imports what imports bpy."""
 
 from __future__ import annotations
 

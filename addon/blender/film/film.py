@@ -17,7 +17,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ...keeping import make_png
+from ...keeping import make_png, slug
 from ...live import Address, LiveLoop, Want, build_request
 from ...live.requests import planes_read
 from ...live.shown import Origin, ShownPicture
@@ -90,7 +90,7 @@ class Film:
         self._cuts = cuts(scene, self._frames) if self._camera else set()
         self._fps = scene.render.fps / scene.render.fps_base
         self._settings = self._written_down(viewport)
-        self._makes_video, self._goes_on, self._name = chosen.makes == "VIDEO", chosen.goes_on, chosen.name
+        self._makes_video, self._goes_on, self._name = chosen.makes == "VIDEO", chosen.goes_on, chosen.title
         self._loop: LiveLoop | None = None
         self._files: FilmFiles | None = None
         self._capturer = Capturer(patient=True)
@@ -190,7 +190,7 @@ class Film:
     def _open(self, model: str) -> None:
         """Find the folder, and what is there already."""
         self._settings["model"] = model
-        self.result = folder_for(self._home, self._name.strip() or "film", self._settings, self._goes_on)
+        self.result = folder_for(self._home, slug(self._name, "film"), self._settings, self._goes_on)
         self._files = FilmFiles(self.result, self._settings)
         self._todo = deque(self._files.missing(self._frames))
         self.state, self._began = FilmState.FRAMES, self._clock()

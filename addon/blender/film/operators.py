@@ -42,7 +42,7 @@ class DRAFTGLASS_OT_animation(bpy.types.Operator):
         column, scene = self.layout.column(), context.scene
         column.use_property_split = True
         column.use_property_decorate = False
-        for name in ("name", "view", "makes", "steady", "goes_on"):
+        for name in ("title", "view", "makes", "steady", "goes_on"):
             column.prop(scene.draftglass.film, name)
         column.prop(scene.draftglass, "settle_steps", text="Steps")
         column.label(text=f"Frames {scene.frame_start} to {scene.frame_end}, every {scene.frame_step}")

@@ -69,6 +69,7 @@ class OfflineScene:
             )
         self._moving = self._find(moving) if moving else None
         self._home = self._moving.delta_location.copy() if self._moving else Vector()
+        self._turned = self._moving.delta_rotation_euler.z if self._moving else 0.0
 
     def ready(self) -> None:
         """Make a GPU context. Raises RuntimeError where this machine can't draw."""
@@ -129,6 +130,12 @@ class OfflineScene:
         """Capture the view that was drawn last, its eye moved by ``motion`` in its own space, as it was drawn."""
         assert self._view is not None, "draw() comes first"
         return self._capture(replace(self._view, view_matrix=motion.inverted() @ self._view.view_matrix))
+
+    def turn(self, angle: float) -> None:
+        """Turn the object that :meth:`place` moves about its vertical by ``angle`` radians against the file's."""
+        assert self._moving is not None, "an object was named"
+        self._moving.delta_rotation_euler.z = self._turned + angle
+        self._layer.update()
 
     @property
     def own_size(self) -> tuple[float, float, float]:

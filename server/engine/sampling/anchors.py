@@ -41,7 +41,8 @@ class Anchor:
 
     ``picture``: uint8, N x 3. ``rough``: uint8, N: 255 where few steps made it, which a picture at rest will improve.
     ``valid``: bool, N, false where what it shows has changed since. ``shades``: of the draft round each pixel, the
-    darkest and the brightest, uint8, 6 x N. ``new``: the share of it that no other had. ``used``: pixels taken from it last.
+    darkest and the brightest, uint8, 6 x N. ``new``: the share of it that no other had. ``used``: pixels taken from it
+    last.
     """
 
     relief: Relief

@@ -17,7 +17,6 @@ from addon.geometry.camera import Camera, between, shares_background
 from addon.geometry.surfaces import EDGE, REACH
 from addon.geometry.visibility import LEAST, MARGIN, SAME
 
-
 RIM = 16
 """Pixels along a picture's border of which each knows how far it is away from it."""
 

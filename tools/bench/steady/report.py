@@ -19,8 +19,9 @@ COLUMNS = {
     "strange": "newly seen",
     "drift": "drift",
     "ms": "ms a frame",
-    "recall": "of these, recalling",
+    "times": "as long, turn by turn",
 }
+SIDE = 384
 INK = ((200, 60, 50), (150, 150, 150), (40, 110, 200))
 
 
@@ -60,10 +61,10 @@ def plot(path: Path, lines: Mapping[str, Sequence[float]], title: str) -> None:
 
 
 def animation(path: Path, sides: Sequence[Sequence[NDArray[np.uint8]]], most_bytes: int) -> None:
-    """An animated WebP of several films side by side, to and fro, in at most ``most_bytes``."""
+    """An animated WebP of several films side by side, to and fro, each ``SIDE`` pixels, in at most ``most_bytes``."""
     films = [np.concatenate(frames, 1) for frames in zip(*sides, strict=True)]
     films += films[-2:0:-1]
-    frames = [Image.fromarray(frame) for frame in films]
+    frames = [Image.fromarray(frame).resize((SIDE * len(sides), SIDE), Image.Resampling.LANCZOS) for frame in films]
     for quality in (85, 75, 65, 50, 35, 20):
         frames[0].save(path, save_all=True, append_images=frames[1:], duration=100, loop=0, quality=quality, method=4)
         if path.stat().st_size <= most_bytes:
