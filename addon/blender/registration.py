@@ -5,6 +5,7 @@ import bpy
 from . import keymap, properties
 from .display import hud, overlay
 from .film import operators as film_operators
+from .export import operator as export_operator
 from .live import models
 from .live import switch as live
 from .pictures import folders
@@ -42,6 +43,7 @@ CLASSES = (
     *overlay_tools.CLASSES,
     *keep_panel.CLASSES,
     *film_operators.CLASSES,
+    *export_operator.CLASSES,
 )
 
 
@@ -60,12 +62,14 @@ def register() -> None:
     keep_operators.attach()
     folders.attach()
     film_operators.attach()
+    export_operator.attach()
 
 
 def unregister() -> None:
     """Stop live and take everything back."""
     live.stop()
     film_operators.detach()
+    export_operator.detach()
     folders.detach()
     keep_operators.detach()
     setup.detach()
