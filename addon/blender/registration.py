@@ -4,8 +4,8 @@ import bpy
 
 from . import keymap, properties
 from .display import hud, overlay
-from .film import operators as film_operators
 from .export import operator as export_operator
+from .film import operators as film_operators
 from .live import models
 from .live import switch as live
 from .pictures import folders
