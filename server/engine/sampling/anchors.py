@@ -41,8 +41,8 @@ class Anchor:
 
     ``picture``: uint8, N x 3. ``rough``: uint8, N: 255 where few steps made it, which a picture at rest will improve.
     ``valid``: bool, N, false where what it shows has changed since. ``shades``: of the draft round each pixel, the
-    darkest and the brightest, uint8, 6 x N. ``new``: the share of it that no other had. ``used``: pixels taken from it
-    last.
+    darkest and the brightest, uint8, 6 x N. ``lasting``: whether it is kept beyond the next picture. ``used``: pixels
+    taken from it last.
     """
 
     relief: Relief
@@ -52,18 +52,18 @@ class Anchor:
     shades: torch.Tensor
     ids: torch.Tensor | None
     objects: NDArray[np.void]
-    new: float
+    lasting: bool
     used: int = 0
     _levels: list[torch.Tensor] = field(default_factory=list)
 
     @classmethod
-    def of(cls, scene: Scene, picture: torch.Tensor, rough: torch.Tensor, new: float) -> Anchor:
+    def of(cls, scene: Scene, picture: torch.Tensor, rough: torch.Tensor, lasting: bool) -> Anchor:
         """``picture``: uint8, H x W x 3; ``rough``: uint8, N."""
         draft = scene.draft.view(3, scene.height, scene.width)
         shades = torch.stack([pick(channel, 1).view(-1) for pick in (least, greatest) for channel in draft])
         valid = torch.ones(len(rough), dtype=torch.bool, device=rough.device)
         flat = picture.reshape(-1, 3)
-        return cls(scene.surfaces.relief, flat, rough, valid, shades, scene.ids, scene.objects, new)
+        return cls(scene.surfaces.relief, flat, rough, valid, shades, scene.ids, scene.objects, lasting)
 
     @property
     def nbytes(self) -> int:

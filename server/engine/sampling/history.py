@@ -19,8 +19,9 @@ BUDGET = 128 * 2**20
 """Bytes of kept pictures for one client; two of them are kept whatever they take."""
 MOST = 8
 """Kept pictures: each costs time for what the ones before it do not show."""
-LITTLE = 0.004
-"""Share of a picture below which what is new in it is no reason to keep it for longer than until the next."""
+GROWN, MUCH = 0.03, 0.15
+"""Share of a picture by which more has to be new in it than in others since the last that was kept, or that has to be
+new at all, for it to be kept: a strip at a time, what comes into view would be made of many narrow ones."""
 SHARP = 0.5
 """Kept pixels to one as of which a surface stays as it is; one of fewer is made anew over what is there."""
 OVER = 0.6
@@ -61,6 +62,7 @@ class History:
         self._anchors: list[Anchor] = []
         self._made: deque[int] = deque(maxlen=REMEMBERED)
         self._style: Hashable = None
+        self._least = float("inf")  # that was new in a picture since the last that was kept
         self._rest: tuple[Scene, torch.Tensor] | None = None  # the view that rests, and its draft as it came to rest
 
     @property
@@ -106,6 +108,8 @@ class History:
         # first what is as sharp as it has to be, then what is better than nothing; the oldest is made from the fewest
         for anchor in self._anchors:
             anchor.used = 0
+            if not anchor.lasting and not _same_view(scene, self._rest):
+                continue
             moved = moved_since(scene, anchor)
             at = probes.of(unknown, anchor, moved)
             if not len(at):
@@ -139,14 +143,17 @@ class History:
         """Remember ``picture``, uint8 H x W x 3, number ``number``.
 
         ``rough``: fp32, N: how far few steps made it; nowhere at all, it is better than all that it was made from.
-        ``new``: the share of it that was not known.
+        ``new``: the share of it that was not known. Where that is little, it is kept only until the next, and only for
+        a view that rests.
         """
         settled = not bool(rough.any())
-        if self._rest is None or not _same_view(scene, self._rest[0]):
+        if not _same_view(scene, self._rest):
             self._rest = scene, scene.draft
-        if len(self._anchors) > 1 and self._anchors[-1].new < LITTLE:
+        if self._anchors and not self._anchors[-1].lasting:
             self._anchors.pop()
-        anchor = Anchor.of(scene, picture, (rough * 255).to(torch.uint8), new)
+        lasting = settled or not self._anchors or new >= min(self._least + GROWN, MUCH)
+        self._least = float("inf") if lasting else min(self._least, new)
+        anchor = Anchor.of(scene, picture, (rough * 255).to(torch.uint8), lasting)
         if settled:
             self._anchors.insert(0, anchor)
             anchor.used = len(rough)
@@ -159,7 +166,7 @@ class History:
     def _changed_at_rest(self, scene: Scene) -> torch.Tensor:
         """bool, N: where the draft of a view that stands still is no longer what it was as it came to rest."""
         draft = scene.draft
-        if self._rest is None or not _same_view(scene, self._rest[0]):
+        if self._rest is None or not _same_view(scene, self._rest):
             return torch.zeros(draft.shape[1], dtype=torch.bool, device=draft.device)
         first = self._rest[1]
         differs = changed = ((draft.int() - first.int()).abs() > NOISE).any(0)
@@ -238,8 +245,10 @@ def _part(
     return _Part(pixels, anchor.colours(seen, hit), rough, pixels.index_select(0, beside[cut]))
 
 
-def _same_view(one: Scene, other: Scene) -> bool:
-    a, b = one.surfaces.relief, other.surfaces.relief
+def _same_view(scene: Scene, rest: tuple[Scene, torch.Tensor] | None) -> bool:
+    if rest is None:
+        return False
+    a, b = scene.surfaces.relief, rest[0].surfaces.relief
     same = (a.height, a.width) == (b.height, b.width)
     return same and bool((a.camera.view == b.camera.view).all() and (a.camera.projection == b.camera.projection).all())
 

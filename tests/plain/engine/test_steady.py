@@ -81,7 +81,7 @@ def error(now: Request, then: Request, picture: NDArray[np.uint8], before: NDArr
         inverse = inverse_distances(frame.inverse_depth, frame.near)
         surfaces.append(Surfaces.of(Camera.of(frame.view, frame.projection), inverse))
     seen = look(*surfaces)
-    clear = seen.visible & (surfaces[0].edges == 3)
+    clear = seen.visible & (surfaces[0].edges >= 3)
     x, y = (np.clip(np.round(each[clear] - 0.5), 0, SIZE - 1).astype(int) for each in (seen.x, seen.y))
     return float(np.abs(picture[clear].astype(int) - before[y, x]).mean())
 
