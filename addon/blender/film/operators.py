@@ -35,7 +35,8 @@ class DRAFTGLASS_OT_animation(bpy.types.Operator):
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         """Show the settings first."""
-        return context.window_manager.invoke_props_dialog(self, width=380)
+        answer: set[str] = context.window_manager.invoke_props_dialog(self, width=380)
+        return answer
 
     def draw(self, context: bpy.types.Context) -> None:
         """The film's settings; what the picture itself looks like is the sidebar's."""

@@ -12,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from addon.geometry.camera import Camera, inverse_distances
-from addon.geometry.surfaces import Surfaces
+from addon.geometry.surfaces import REACH, Surfaces
 from addon.geometry.visibility import look
 from addon.wire import Control, Frame, Request, Style
 from server.engine import ModelSpec, StableDiffusionLcm
+from server.engine.sampling import views
 from tests.plain.engine.families import FAMILIES, engine
 from tests.plain.geometry.scene import BOX, GROUND, SIZE, drawn, orthographic, perspective, placed
 
@@ -73,7 +74,10 @@ def moved(number: int) -> NDArray[np.float64]:
 
 
 def error(now: Request, then: Request, picture: NDArray[np.uint8], before: NDArray[np.uint8]) -> float:
-    """How far ``picture`` of ``now`` is from ``before`` of ``then``, where both show the same, in levels of 255."""
+    """How far ``picture`` of ``now`` is from ``before`` of ``then``, where both show the same, in levels of 255.
+
+    Away from depth edges and from the picture's rim: what is new there is made together with what surrounds it.
+    """
     surfaces = []
     for request in (now, then):
         frame = request.frame
@@ -81,7 +85,8 @@ def error(now: Request, then: Request, picture: NDArray[np.uint8], before: NDArr
         inverse = inverse_distances(frame.inverse_depth, frame.near)
         surfaces.append(Surfaces.of(Camera.of(frame.view, frame.projection), inverse))
     seen = look(*surfaces)
-    clear = seen.visible & (surfaces[0].edges >= 3)
+    clear = seen.visible & (surfaces[0].edges == REACH)
+    clear[: views.RIM] = clear[-views.RIM :] = clear[:, : views.RIM] = clear[:, -views.RIM :] = False
     x, y = (np.clip(np.round(each[clear] - 0.5), 0, SIZE - 1).astype(int) for each in (seen.x, seen.y))
     return float(np.abs(picture[clear].astype(int) - before[y, x]).mean())
 

@@ -47,13 +47,13 @@ def test_what_another_view_shows_is_found_where_it_is_and_nothing_behind_it(now:
     assert np.allclose(seen.y[visible], (1 - clip[:, 1] / clip[:, 3]) * SIZE / 2, atol=2e-2)
     x, y = (np.clip(np.floor(each[visible]), 0, SIZE - 1).astype(int) for each in (seen.x, seen.y))
     clear = Surfaces.of(then, there).edges[y, x] > 0  # beside an edge two surfaces share a pixel
-    assert clear.mean() > 0.6 and (ids[visible] == ids_there[y, x])[clear].mean() > 0.99
+    assert clear.mean() > 0.5 and (ids[visible] == ids_there[y, x])[clear].mean() > 0.98
     # all that is in the other picture and far from edges is found, unless something stands before it
     x, y = (np.clip(np.nan_to_num(each), 0, SIZE - 1).astype(int) for each in (seen.x, seen.y))
     hidden, far = ids_there[y, x], Surfaces.of(then, there).edges[y, x] == REACH
     inside = (seen.x > 2) & (seen.y > 2) & (seen.x < SIZE - 2) & (seen.y < SIZE - 2)
     own = inside & far & (ids == BOX) & (hidden == BOX) & (seen.coarsest > 0.3)
-    assert seen.visible[own].mean() > 0.8  # from elsewhere, faces of the box hide each other
+    assert own.any() and seen.visible[own].all()
 
 
 def test_the_view_itself_shows_all_of_it_at_its_own_pixels() -> None:
