@@ -83,7 +83,7 @@ def measured(views: Sequence[View], made: Sequence[Picture], fresh: Sequence[Pic
     every = max(1, count // 8)
     features = judge(load_classifier(), np.stack([made[-1], fresh[-1], other]))[1]
     between = float(np.linalg.norm(features[1] - features[2]))
-    strange = [strangeness(views[n], views[n - 1], made[n]) for n in range(1, count, every)]
+    strange = [strangeness(views[n], views[n - 1], made[n]) for n in range(1, count)]
     return {
         "error 1": error(views, made, 1, every),
         "error 8": error(views, made, 8, every),
@@ -125,7 +125,7 @@ def main(given: Sequence[str] | None = None) -> int:
             rows.append((path, name, figures))
         backs = range(1, min(31, asked.frames), 3)
         lines = {name: [error(views, made, back, 8) for back in backs] for name, made in arms.items()}
-        plot(asked.out / f"steady-{path}.png", lines, f"error, of 255, by frames back (every third): {path}")
+        plot(asked.out / f"steady-{path}.png", lines, backs, f"{path}: error, of 255, by frames back")
         animation(asked.out / f"steady-{path}.webp", [fresh, steady], MOST_BYTES)
         heading = f"{asked.scene.name}, {asked.size} x {asked.size}, {asked.steps} steps, {asked.frames} frames"
         text = f"{heading}, {engine.name} on {engine.device}, {time.strftime('%Y-%m-%d')}\n\n{table(rows)}\n"

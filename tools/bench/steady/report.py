@@ -34,8 +34,8 @@ def table(rows: Sequence[tuple[str, str, Figures]]) -> str:
     return "\n".join(lines)
 
 
-def plot(path: Path, lines: Mapping[str, Sequence[float]], title: str) -> None:
-    """A PNG of one line for each arm: its error by how many frames back, from 1."""
+def plot(path: Path, lines: Mapping[str, Sequence[float]], backs: Sequence[int], title: str) -> None:
+    """A PNG of one line for each arm: its error by how many frames back, one for each of ``backs``."""
     width, height, left, bottom = 640, 360, 50, 40
     image = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(image)
@@ -56,7 +56,7 @@ def plot(path: Path, lines: Mapping[str, Sequence[float]], title: str) -> None:
         ]
         draw.line(spots, INK[index % len(INK)], 2)
         draw.text((width - 150, 28 + 16 * index), name, INK[index % len(INK)])
-    draw.text((width // 2 - 40, height - 24), f"frames back, 1 to {count}", "black")
+    draw.text((width // 2 - 40, height - 24), f"frames back, {backs[0]} to {backs[-1]}", "black")
     image.save(path)
 
 
