@@ -10,6 +10,9 @@ from .live import models
 from .live import switch as live
 from .pictures import folders
 from .server import setup
+from .stick_ui import operators as stick_operators
+from .stick_ui import panel as stick_panel
+from .stick_ui import properties as stick_properties
 from .ui import (
     keep_operators,
     keep_panel,
@@ -28,6 +31,7 @@ from .ui import (
 
 CLASSES = (
     *properties.CLASSES,
+    *stick_properties.CLASSES,
     *preferences.CLASSES,
     *live_operators.CLASSES,
     *prompt_words.CLASSES,
@@ -43,6 +47,8 @@ CLASSES = (
     *overlay_tools.CLASSES,
     *keep_panel.CLASSES,
     *film_operators.CLASSES,
+    *stick_operators.CLASSES,
+    *stick_panel.CLASSES,
     *export_operator.CLASSES,
 )
 
@@ -52,6 +58,7 @@ def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     properties.attach()
+    stick_properties.attach()
     main_panel.attach()
     styles.attach()
     models.attach()
@@ -69,6 +76,7 @@ def unregister() -> None:
     """Stop live and take everything back."""
     live.stop()
     film_operators.detach()
+    stick_operators.detach()
     export_operator.detach()
     folders.detach()
     keep_operators.detach()
@@ -80,6 +88,7 @@ def unregister() -> None:
     models.detach()
     styles.detach()
     main_panel.detach()
+    stick_properties.detach()
     properties.detach()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
