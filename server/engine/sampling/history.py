@@ -19,9 +19,9 @@ BUDGET = 128 * 2**20
 """Bytes of kept pictures for one client; two of them are kept whatever they take."""
 MOST = 8
 """Kept pictures: each costs time for what the ones before it do not show."""
-GROWN, MUCH = 0.03, 0.15
-"""Share of a picture by which more has to be new in it than in others since the last that was kept, or that has to be
-new at all, for it to be kept: a strip at a time, what comes into view would be made of many narrow ones."""
+GROWN = 0.03
+"""Share of a picture by which more has to be new in it than in others since the last that was kept, for it to be kept:
+with each picture's own, what comes into view would be made of many narrow strips."""
 SHARP = 0.5
 """Kept pixels to one as of which a surface stays as it is; one of fewer is made anew over what is there."""
 OVER = 0.6
@@ -151,7 +151,7 @@ class History:
             self._rest = scene, scene.draft
         if self._anchors and not self._anchors[-1].lasting:
             self._anchors.pop()
-        lasting = settled or not self._anchors or new >= min(self._least + GROWN, MUCH)
+        lasting = settled or not self._anchors or new >= self._least + GROWN
         self._least = float("inf") if lasting else min(self._least, new)
         anchor = Anchor.of(scene, picture, (rough * 255).to(torch.uint8), lasting)
         if settled:
