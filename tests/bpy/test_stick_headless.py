@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from addon.headless.arguments import EXPORTS
@@ -26,6 +27,7 @@ def test_the_command_line_knows_what_can_be_exported(blender: Any) -> None:
     assert tuple(FORMATS) == EXPORTS
 
 
+@pytest.mark.slow
 def test_a_scene_is_textured_from_some_views_and_written(tmp_path: Path) -> None:
     make_files(tmp_path, "camera")
     out = tmp_path / "out"
