@@ -224,3 +224,25 @@ def test_a_full_disk_ends_it_with_whole_pictures_and_their_list(recorder: Any, s
     told = json.loads((spool / "recording.json").read_text())
     assert sorted(path.name for path in spool.iterdir()) == ["picture_000001.png", "recording.json"]
     assert int(np.asarray(Image.open(spool / told["files"][0])).mean()) == 80
+
+
+def test_a_video_that_the_disk_cut_off_costs_no_pictures(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    from addon.keeping import Recording
+
+    resource = pytest.importorskip("resource")  # not on Windows
+    recording, random = Recording(tmp_path / "spool", 10), np.random.default_rng(1)
+    for number in range(10):
+        recording.add(random.integers(0, 256, (128, 128, 3), np.uint8), number / 10)
+    told = recording.finish(1.0, "video", tmp_path / "a.mp4")
+    encode = Path(__file__).parents[2] / "addon" / "blender" / "pictures" / "encode.py"
+    done = subprocess.run(
+        [sys.executable, str(encode), str(told)],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
+    )
+    assert done.returncode and "was not written whole" in done.stderr
+    assert not (tmp_path / "a.mp4").exists() and len(list(told.parent.glob("*.png"))) == 10
