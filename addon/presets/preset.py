@@ -4,7 +4,8 @@
 
     {"draftglass_style": 1, "name": "Snow keep", "prompt": "{prompt}, on snow", "strength": 0.9, "thumbnail": "..."}
 
-``{prompt}`` stands for what the user typed; a style without it comes after that.
+``{prompt}`` stands for what the user typed; a style without it comes after that. ``alone`` is the prompt where nobody
+typed anything.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 from ..untrusted.jpeg import NotBaseline, baseline_size
 from ..untrusted.png import NotAPng, decode_size, drawn_only
+from ..untrusted.values import has_more_values
 from .errors import PresetError
 
 FORMAT = 1
@@ -26,6 +28,8 @@ MAX_NAME = 60
 MAX_TEXT = 1000
 MAX_BYTES = 1024 * 1024
 """Of a file."""
+MAX_VALUES = 1000
+"""In a file: to read a megabyte of brackets takes a fifth of a second."""
 MAX_THUMBNAIL = 512 * 1024
 MAX_SIDE = 512
 """Of a thumbnail, in pixels: few bytes may unpack to gigabytes."""
@@ -43,7 +47,7 @@ LIMITS: dict[str, tuple[float, float]] = {
 }
 """Least and greatest of each number: those of the settings in Blender."""
 _WHOLE = {"steps", "settle_steps", "seed"}
-_TEXTS = {"prompt", "negative_prompt"}
+_TEXTS = {"prompt", "negative_prompt", "alone"}
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class Preset:
     seed: int | None = None
     thumbnail: bytes = b""
     steady: float | None = None
+    alone: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", _checked_name(self.name))
@@ -93,6 +98,8 @@ class Preset:
         before, after = self._ends()
         if subject.strip():
             return before + subject + after
+        if self.alone is not None:
+            return self.alone
         joined = re.sub(r"^[\s,;]+", "", after) if not before.strip() else after
         return (before + joined).strip(" ,;")
 
@@ -119,7 +126,7 @@ class Preset:
         return {name: value for name in SETTINGS if (value := getattr(self, name)) is not None}
 
 
-SETTINGS = tuple(field.name for field in fields(Preset) if field.name not in {"name", "thumbnail"})
+SETTINGS = tuple(field.name for field in fields(Preset) if field.name not in {"name", "thumbnail", "alone"})
 """The names of what a style can set."""
 
 
@@ -127,6 +134,8 @@ def read(data: bytes, where: str = "the file") -> Preset:
     """The style in a file's bytes. ``where`` names it in errors. Raises PresetError."""
     if len(data) > MAX_BYTES:
         raise PresetError(f"{where} has {len(data)} bytes, but a style has {MAX_BYTES} at most")
+    if has_more_values(data, MAX_VALUES):
+        raise PresetError(f"{where} is no style: it is not JSON of {MAX_VALUES} values at most")
     try:
         told = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError):
@@ -138,7 +147,7 @@ def read(data: bytes, where: str = "the file") -> Preset:
         raise PresetError(f"{where} is a style of format {_show(version)}, but this version reads format {FORMAT}")
     if "name" not in told:
         raise PresetError(f"{where} is a style without a name")
-    unknown = sorted(told.keys() - {"name", "thumbnail", *SETTINGS})
+    unknown = sorted(told.keys() - {"name", "thumbnail", "alone", *SETTINGS})
     if unknown:
         raise PresetError(f"{where} sets {_show(unknown[0])}, but a style can set {', '.join(SETTINGS)} only")
     try:
@@ -151,6 +160,8 @@ def read(data: bytes, where: str = "the file") -> Preset:
 def write(preset: Preset) -> bytes:
     """The bytes of the file of ``preset``; :func:`read` gives it back."""
     told: dict[str, Any] = {MARK: FORMAT, "name": preset.name, **preset.values}
+    if preset.alone is not None:
+        told["alone"] = preset.alone
     if preset.thumbnail:
         told["thumbnail"] = base64.b64encode(preset.thumbnail).decode("ascii")
     return (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode("utf-8")

@@ -138,6 +138,12 @@ class OfflineScene:
         self._layer.update()
 
     @property
+    def view(self) -> View:
+        """The view that was drawn last."""
+        assert self._view is not None, "draw() comes first"
+        return self._view
+
+    @property
     def own_size(self) -> tuple[float, float, float]:
         """How far along x the object that :meth:`place` moves has to be moved to clear its place."""
         assert self._moving is not None, "an object was named"

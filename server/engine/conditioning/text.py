@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ..cache import Recent
+from ..cache import MOST_BYTES, Recent
 from ..loading.quiet_libraries import quiet
 from .prompt_weights import Segment, segments
 
@@ -58,7 +58,7 @@ class PromptEncoder:
             )
             for tokenizer, encoder in texts
         ]
-        self._kept: Recent[Prompt] = Recent(KEPT_PROMPTS)
+        self._kept: Recent[Prompt] = Recent(KEPT_PROMPTS, MOST_BYTES)
 
     def encode(self, prompt: str) -> Prompt:
         """The embedding of ``prompt``, B = 1."""
