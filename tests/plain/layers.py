@@ -32,7 +32,9 @@ LAYERS = (
     Layer("addon/__init__.py", frozenset(), ("addon.blender",), THREADS | SOCKETS | FILES | PICKLES),
     Layer("addon/version.py", frozenset(), ()),
     Layer("addon/untrusted", frozenset(), ("addon.untrusted",), THREADS | SOCKETS | PICKLES),
-    Layer("addon/wire", NUMPY, ("addon.wire",), THREADS | SOCKETS | FILES | PICKLES | {"time", "urllib"}),
+    Layer(
+        "addon/wire", NUMPY, ("addon.untrusted", "addon.wire"), THREADS | SOCKETS | FILES | PICKLES | {"time", "urllib"}
+    ),
     Layer("addon/geometry", NUMPY, ("addon.geometry",), THREADS | SOCKETS | FILES | PICKLES),
     Layer("addon/problems", frozenset(), ("addon.problems",), THREADS | SOCKETS | PICKLES),
     Layer(
