@@ -17,7 +17,7 @@ from ..engine.loading.files import read_json
 from ..engine.loading.inspection import OPTIONAL
 from .file_names import named_lcm
 from .folders import Purpose
-from .own import UserFile, for_depth, own_files
+from .own import UserFile, for_depth, own_embeddings, own_files
 from .presets import ModelPreset, read_presets
 from .records import Records
 
@@ -25,6 +25,10 @@ NAMED = 20
 """How many names a sentence gives."""
 LONGEST = 1000
 """Characters of an entry's sentence."""
+
+
+KINDS: dict[Purpose, Kind] = {"model": "model", "lora": "lora", "control": "control", "style": "control", "vae": "vae"}
+"""What the list calls files by what they are for; all others are "other"."""
 
 
 class UnknownModel(EngineError):
@@ -98,6 +102,10 @@ class Catalogue:
             return LoraFile(path, weight)
         except ValueError as error:
             raise UnknownModel(str(error), "bad_request") from None
+
+    def embeddings(self) -> dict[str, Path]:
+        """The textual inversions that prompts may name; whether one can be used, its file says when it is."""
+        return own_embeddings(self.folder)
 
     def _own(self) -> dict[str, UserFile]:
         return own_files(self.folder, self.presets)
@@ -221,7 +229,7 @@ class Catalogue:
             family, wrong = looked[one.name]
             usable, words = (False, wrong) if wrong else _said(one, family, family in lcm, depth[family])
             where = "of your folder, in diffusers' layout" if one.path.is_dir() else "of your folder"
-            kind: Kind = "control" if one.purpose == "style" else one.purpose
+            kind = KINDS.get(one.purpose, "other")
             entries.append(Entry(one.name, one.name, kind, family, where, usable, sentence=words[:LONGEST]))
         return entries
 
@@ -253,6 +261,8 @@ def _said(one: UserFile, family: str, has_lcm: bool, depth: UserFile | None) -> 
     """
     if one.purpose == "style":
         return True, "An IP-Adapter: models of its family follow style pictures with it."
+    if one.purpose == "embedding":
+        return True, f"A textual inversion: prompts that name {Path(one.name).name} use it."
     if one.purpose == "vae":
         return True, "A VAE: checkpoints that have none of their own are loaded with it."
     if one.purpose == "control":

@@ -11,9 +11,9 @@ import yaml  # type: ignore[import-untyped]
 
 from ..engine.loading.files import PICKLES
 
-Purpose = Literal["model", "lora", "control", "style", "vae", "other"]
+Purpose = Literal["model", "lora", "control", "style", "vae", "embedding", "other"]
 """What a file is for; "style" is an IP-Adapter, which follows a style picture."""
-PURPOSES: tuple[Purpose, ...] = ("model", "lora", "control", "style", "vae", "other")
+PURPOSES: tuple[Purpose, ...] = ("model", "lora", "control", "style", "vae", "embedding", "other")
 
 FOLDERS: dict[str, Purpose] = {
     "checkpoints": "model",
@@ -34,7 +34,7 @@ FOLDERS: dict[str, Purpose] = {
     "vae-approx": "other",
     "unet": "other",
     "diffusion_models": "other",
-    "embeddings": "other",
+    "embeddings": "embedding",
     "hypernetworks": "other",
     "upscale_models": "other",
     "esrgan": "other",

@@ -12,7 +12,7 @@ from addon.wire.models import MAX_NAME
 
 from ..engine import EngineError, ModelSpec
 from ..engine.loading.control_files import control_weights, ip_adapter_weights
-from ..engine.loading.files import read_json, read_metadata
+from ..engine.loading.files import PICKLES, read_json, read_metadata
 from ..engine.loading.inspection import LORA_NAMES, inspect
 from ..engine.loading.recognise import FAMILIES, Found, recognise
 from .file_names import depth_rank, named_depth, named_fast, named_sdxl
@@ -24,6 +24,7 @@ KINDS: dict[Purpose, tuple[str, ...]] = {
     "control": ("controlnet", "t2i_adapter"),
     "style": ("ip_adapter",),
     "vae": ("vae",),
+    "embedding": ("embedding",),
     "other": (),
 }
 ELSEWHERE: dict[str, Purpose] = {"ip_adapter": "style", "vae": "vae"}
@@ -117,6 +118,19 @@ def own_files(folder: Path, taken: Collection[str] = ()) -> dict[str, UserFile]:
         shown = _free(name, purpose, {*found, *taken})
         found[shown] = UserFile(shown, purpose, path, vaes if purpose == "model" else ())
     return dict(sorted(found.items(), key=lambda item: (PURPOSES.index(item[1].purpose), item[0].lower())))
+
+
+def own_embeddings(folder: Path) -> dict[str, Path]:
+    """The textual inversions in ``folder`` by the names that prompts give them: those of the files, without ends.
+
+    A pickle is among them, unless the same is there in a form that can be opened.
+    """
+    found: dict[str, Path] = {}
+    for root, purpose in roots(folder):
+        for path in walk(root) if purpose == "embedding" else ():
+            if path.is_file() and (path.stem not in found or found[path.stem].suffix.lower() in PICKLES):
+                found[path.stem] = path
+    return found
 
 
 def _free(name: str, purpose: Purpose, taken: Collection[str]) -> str:

@@ -18,6 +18,7 @@ from addon.wire import Status
 from ..catalogue import Catalogue
 from ..config import Config
 from ..engine import ModelSpec
+from ..serving.adapters import Adapters
 from ..serving.metrics import Metrics
 from ..serving.model_in_use import Engine, Load, OnProgress
 from ..serving.model_service import ModelService
@@ -35,6 +36,8 @@ class Health(BaseModel):
     state: Literal["loading", "ready", "failed"]
     percent: float
     model: str
+    control: str
+    """The file by which pictures follow depth; empty where they do not."""
     sentence: str
     version: str
 
@@ -84,7 +87,8 @@ def create_app(config: Config, token: str, load: Load) -> FastAPI:
             loops[0].call_soon_threadsafe(tell)
 
     catalogue = Catalogue(config.models_dir)
-    worker = Worker(load, config.model, metrics, broadcast, config.idle_release, catalogue.lora, config.batch)
+    adapters = Adapters(catalogue.lora, catalogue.embeddings)
+    worker = Worker(load, config.model, metrics, broadcast, config.idle_release, adapters, config.batch)
     metrics.compiling.set_function(lambda: worker.compiling)
     model_service = ModelService(catalogue, worker, lambda spec: load_spec(spec, config))
 
@@ -115,6 +119,7 @@ def create_app(config: Config, token: str, load: Load) -> FastAPI:
             state=status.state,
             percent=status.percent,
             model=status.model,
+            control=status.control,
             sentence=status.sentence,
             version=VERSION,
         )
