@@ -87,8 +87,8 @@ class Entry:
     """A model, LoRA or control that the server has or can get.
 
     ``download_bytes``: what getting it takes, 0 when nothing is left to get. ``memory_bytes``: of the device, 0 when
-    unknown. ``steps``, ``guidance``, ``strength``, ``sampler``: what suits it. ``sentence``: what to know of it, such as a licence
-    that forbids commercial use.
+    unknown. ``steps``, ``guidance``, ``strength``, ``sampler``: what suits it. ``sentence``: what to know of it, such
+    as a licence that forbids commercial use.
     """
 
     name: str

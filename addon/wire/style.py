@@ -64,8 +64,8 @@ class Style:
     ``steps`` are the UNet calls really made, whatever the strength. ``strength`` 1 ignores the draft's colours;
     lower keeps more of them. ``guidance`` at or below 1 is off. ``width`` and ``height`` of the picture in
     pixels, multiples of 8. ``loras`` act beside the model's own; ``reference`` is a picture to take the style from.
-    ``sampler``: one of :data:`SAMPLERS`; "" is what the model was made for. ``eta``: of tcd alone, how much of the noise
-    each step draws anew: 0 none, 1 all; None is what suits the model.
+    ``sampler``: one of :data:`SAMPLERS`; "" is what the model was made for. ``eta``: of tcd alone, how much of the
+    noise each step draws anew: 0 none, 1 all; None is what suits the model.
     ``steady``: how firmly the picture keeps what earlier ones showed of the same surfaces, 0 not at all, 1 fully.
     """
 

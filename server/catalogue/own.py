@@ -15,6 +15,7 @@ from ..engine.loading.control_files import control_weights, ip_adapter_weights
 from ..engine.loading.files import PICKLES, read_json, read_metadata
 from ..engine.loading.inspection import LORA_NAMES, inspect
 from ..engine.loading.recognise import FAMILIES, Found, recognise
+from .few_steps import FewSteps, few_steps
 from .file_names import depth_rank, named_depth, named_fast, named_sdxl
 from .folders import PURPOSES, Purpose, roots, walk
 
@@ -82,7 +83,16 @@ class UserFile:
         return next(iter([*beside, *(vae for vae in self.vaes if named_sdxl(vae.name) == sdxl)]), None)
 
     @property
-    def is_fast(self) -> bool:
+    def few_steps(self) -> FewSteps | None:
+        """What it wants where it needs no LoRA for few steps; None where it needs one. Raises EngineError, OSError."""
+        if not self._is_fast:
+            return None
+        told = [] if self.path.is_dir() else [read_metadata(self.path).get(name, "") for name in TELLING]
+        found = (few_steps(name) for name in (self.path.name, *told))
+        return next((each for each in found if each is not None), FewSteps("few steps"))
+
+    @property
+    def _is_fast(self) -> bool:
         """Whether it needs no LCM-LoRA, as its name, its metadata or its UNet say, or has its own."""
         if named_fast(self.path.name) or any((self.path / name).is_file() for name in LORA_NAMES):
             return True

@@ -98,9 +98,7 @@ class StableDiffusionLcm:
         self._modules = [module for _, module in texts]
         self._transfer, self._watch = Transfer(self._device), Stopwatch(self._device)
         channels = self._pipeline.unet.config.in_channels
-        self._inputs = Inputs(
-            parts.schedule, channels, parts.latent_scale, self._device, self._dtype, parts.sampler
-        )
+        self._inputs = Inputs(parts.schedule, channels, parts.latent_scale, self._device, self._dtype, parts.sampler)
         self._beginning = Beginning(self._inputs, self._transfer, self._watch)
         width = self._pipeline.unet.config.time_cond_proj_dim
         self._guides = Guides(self._text, self._inputs, width, self._style)

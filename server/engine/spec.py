@@ -56,8 +56,9 @@ class ModelSpec:
     ``loras`` and ``control`` say nothing else. ``loras``: fused at loading, the LCM-LoRA as a rule. ``vae``: takes
     the place of the checkpoint's own. ``control``: a T2I-Adapter or a ControlNet for depth. ``ip_adapter``: for style
     pictures; its image encoder is looked for in ``image_encoder`` beside it. ``name``: what people call the model,
-    where the name of its file or folder says too little. ``sampler``: what suits it with these LoRAs. ``optional``: fields of these that nobody asked for by name;
-    where such a one cannot be used, the model is loaded without it, and says so.
+    where the name of its file or folder says too little. ``sampler``: what suits it with these LoRAs. ``optional``:
+    fields of these that nobody asked for by name; where such a one cannot be used, the model is loaded without it, and
+    says so.
     """
 
     base: Path

@@ -85,6 +85,8 @@ def _add_control(parts: Parts, files: Files, bar: _Bar, dtype: torch.dtype) -> N
 def _name_of(control: Path) -> str:
     """What tells ``control`` from others: of one that the hub's cache or a model's folder has, the folder says it."""
     known = next((part for part in control.parts if part.startswith("models--")), "")
+    if control.name == "adapter":  # of the model itself
+        return f"{control.parent.name}/adapter"
     return known.removeprefix("models--").replace("--", "/") or (control.stem if control.is_file() else control.name)
 
 

@@ -77,7 +77,9 @@ def test_a_name_in_a_prompt_is_what_diffusers_makes_of_it(user: Any, family: str
         ("a wall of embedding:styles/Wmoss.safetensors", "embedding:Wmoss"),  # as ComfyUI does
     ):
         assert_same(painted(family, user(family), prompt, negative, **STYLE, guidance=8.0), theirs)
-    words = engine(family).render(make_request(prompt="a wall of wmoss", negative_prompt="wmoss", **STYLE, guidance=8.0))
+    words = engine(family).render(
+        make_request(prompt="a wall of wmoss", negative_prompt="wmoss", **STYLE, guidance=8.0)
+    )
     assert psnr(words.image, theirs) < 35
 
 
