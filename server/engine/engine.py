@@ -276,7 +276,7 @@ class StableDiffusionLcm:
 
     def _warm_up(self) -> None:
         """One small picture, so that the first one asked for does not pay for setting up the libraries."""
-        side = 32 * self._size_step
+        side = 8 * self._size_step
         frame = Frame(0, np.zeros((side, side, 3), np.uint8))
         style = Style(strength=0.5, steps=1, width=side, height=side)
         self._render([Request(frame, style)], lambda step, steps: None)
