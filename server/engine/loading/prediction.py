@@ -2,7 +2,8 @@
 
 ComfyUI's users mark a file by the tensors ``v_pred`` and ``ztsnr``; A1111 reads a ``.yaml`` of the same name beside it;
 kohya, OneTrainer and others write modelspec's metadata (https://github.com/Stability-AI/ModelSpec), ComfyUI
-``predict_key`` there, kohya its own beside them. Where none of these says anything, a name such as ``noobaiXLVpred10`` is believed.
+``predict_key`` there, kohya its own beside them. Where none of these says anything, a name such as ``noobaiXLVpred10``
+is believed.
 """
 
 from __future__ import annotations

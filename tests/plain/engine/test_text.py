@@ -176,8 +176,8 @@ def test_the_pooled_text_is_that_of_the_words_alone() -> None:
     [
         ("a __colour__ castle", "names the wildcard '__colour__', which is not there"),
         ("a castle, embedding:easynegative", "names the embedding 'embedding:easynegative', which is not there"),
-        ("a [red:blue:0.5] castle", r"'\\[red:blue:0\\.5\\]' in the prompt changes words while a picture is made"),
-        ("a [red|blue] castle", r"'\\[red\\|blue\\]' in the prompt takes words in turn"),
+        ("a [red:blue:0.5] castle", r"'\[red:blue:0\.5\]' in the prompt changes words while a picture is made"),
+        ("a [red|blue] castle", r"'\[red\|blue\]' in the prompt takes words in turn"),
         ("a castle <lora:moss:0.8>", "names the LoRA 'moss', which is not in use"),
         ("a castle <hypernet:moss:0.8>", "names the hypernetwork 'moss', but none can be used"),
         ("a castle <lora:moss:much>", "has the weight 'much', but it must be a number"),
