@@ -1,8 +1,9 @@
 """Pictures kept as files that know how they were made, and recordings. Standard library and numpy only; no bpy."""
 
+from ..untrusted.png import NotAPng, decode_size, read_chunks
 from .files import free_path, slug
 from .folders import carry_over, pictures_home
-from .png import NotAPng, decode_size, encode, read_chunks, read_texts
+from .png import encode, read_text
 from .recipe import KeepError, Recipe, make_png, read_recipe, read_request
 from .recording import Recording, timeline
 
@@ -20,7 +21,7 @@ __all__ = [
     "read_chunks",
     "read_recipe",
     "read_request",
-    "read_texts",
+    "read_text",
     "slug",
     "timeline",
 ]

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..untrusted.png import MOST_TEXT, NotAPng, inflate, read_chunks
 from ..wire import MAX_MESSAGE_BYTES, ProtocolError, Request, pack, unpack
-from .png import MOST_TEXT, NotAPng, encode, inflate, read_chunks, read_texts
+from .png import encode, read_text
 
 FORMAT = 1
 KEYWORD = "draftglass"
@@ -85,10 +86,9 @@ def make_png(image: NDArray[np.uint8], recipe: Recipe, request: Request | None =
 def read_recipe(data: bytes) -> Recipe:
     """How the picture in the PNG ``data`` was made. Raises KeepError."""
     try:
-        texts = read_texts(data)
+        text = read_text(data, KEYWORD)
     except NotAPng as error:
         raise KeepError(f"The picture cannot be restored: {error}.") from None
-    text = texts.get(KEYWORD)
     if text is None:
         raise KeepError("The picture cannot be restored: it does not say how it was made, as those that are kept do.")
     try:

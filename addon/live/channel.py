@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -33,6 +34,8 @@ from ..wire import (
 )
 from .statistics import Statistics
 
+LONGEST_TAKE = 0.008
+"""Seconds of a poll after which no further message is read."""
 MOMENT = 0.05
 """Seconds until a picture's times are told if no request goes: each message by itself wakes the server."""
 
@@ -106,7 +109,7 @@ class Channel:
             self._memory = SharedMemory.create() if self._may_share else None
             name = self._memory.name if self._memory is not None else ""
             self.send(Hello(PROTOCOL, self._client, name, ENCODINGS))
-        return filter(None, map(self._read, data))
+        return self._take(data)
 
     def send(self, message: Message) -> None:
         """Send ``message``, as far as the system takes it now; the rest follows with the next polls."""
@@ -161,11 +164,19 @@ class Channel:
             return None
         return next((slot for slot in range(SLOTS) if slot not in self._slots.values()), None)
 
+    def _take(self, data: deque[bytes | bytearray]) -> Iterator[Message]:
+        """Those messages of ``data`` that there is time for; the rest waits for the next poll."""
+        until = time.perf_counter() + LONGEST_TAKE
+        while data and time.perf_counter() < until:
+            message = self._read(data.popleft())
+            if message is not None:
+                yield message
+
     def _read(self, data: bytes | bytearray) -> Message | None:
         """The message in ``data``, None for one that is not for the loop."""
         begun = time.perf_counter()
         try:
-            message = unpack(data, self._memory, None if self.speed is None else stretch)
+            message = unpack(data, self._memory, None if self.speed is None else stretch, sender="server")
         except ProtocolError as error:
             raise NoConnection(NotDraftglass(self.place, str(error))) from None
         if isinstance(message, Picture):

@@ -21,6 +21,8 @@ from .pace import Pace, Want
 from .reports import Reports, problem_of
 from .statistics import Statistics, Times
 
+MOST_CREDITS = 4
+"""Frames under way at most, whatever a server asks for: each takes memory until it is answered."""
 _STATES = {"loading": LiveState.LOADING, "ready": LiveState.LIVE, "failed": LiveState.FAILED}
 
 
@@ -237,7 +239,7 @@ class LiveLoop:
                 what = f"its first message is {type(message).__name__}, not Welcome"
                 raise NoConnection(NotDraftglass(self._link.place, what))
             self._welcome, self.server = message, message.server
-            self._pace.credits = message.credits
+            self._pace.credits = min(message.credits, MOST_CREDITS)
             self.statistics.connected()
             self._wishes.connected(self._link.send)
         elif isinstance(message, Status):

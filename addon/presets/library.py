@@ -9,6 +9,7 @@ import unicodedata
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..untrusted.regular import read_regular
 from .errors import PresetError
 from .preset import MAX_BYTES, Preset, read, write
 
@@ -167,7 +168,6 @@ def slug(name: str) -> str:
 
 def _bytes(path: Path) -> bytes:
     try:
-        with open(path, "rb") as file:
-            return file.read(MAX_BYTES + 1)
+        return read_regular(path, MAX_BYTES)
     except OSError as error:
         raise PresetError(f"{path} can't be read: {error.strerror or error}") from None

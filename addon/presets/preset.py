@@ -17,6 +17,8 @@ import re
 from dataclasses import dataclass, fields
 from typing import Any
 
+from ..untrusted.jpeg import NotBaseline, baseline_size
+from ..untrusted.png import NotAPng, decode_size, drawn_only
 from .errors import PresetError
 
 FORMAT = 1
@@ -26,6 +28,8 @@ MAX_TEXT = 1000
 MAX_BYTES = 1024 * 1024
 """Of a file."""
 MAX_THUMBNAIL = 512 * 1024
+MAX_SIDE = 512
+"""Of a thumbnail, in pixels: few bytes may unpack to gigabytes."""
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 SUBJECT = "{prompt}"
 """In a style's prompt: the user's own words."""
@@ -89,6 +93,8 @@ class Preset:
             raise PresetError("thumbnail is no PNG and no JPEG picture")
         if len(self.thumbnail) > MAX_THUMBNAIL:
             raise PresetError(f"thumbnail has {len(self.thumbnail)} bytes, but may have {MAX_THUMBNAIL} at most")
+        if self.thumbnail:
+            object.__setattr__(self, "thumbnail", _small(self.thumbnail))
 
     def around(self, subject: str) -> str:
         """Its prompt around the user's own words; where there are none, without a gap for them."""
@@ -172,6 +178,23 @@ def _thumbnail(value: object) -> bytes:
         return base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
         raise PresetError("thumbnail is not base64") from None
+
+
+def _small(data: bytes) -> bytes:
+    """The picture ``data`` with nothing in it but what is drawn. Raises PresetError where it would unpack to much."""
+    try:
+        if data.startswith(PNG):
+            data = drawn_only(data)
+            width, height = decode_size(data)
+        else:
+            height, width = baseline_size(data)
+    except NotAPng as error:
+        raise PresetError(f"thumbnail cannot be read: {error}") from None
+    except NotBaseline as error:
+        raise PresetError(f"thumbnail is {error}") from None
+    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
+        raise PresetError(f"thumbnail is {width} x {height} pixels, but may have {MAX_SIDE} x {MAX_SIDE} at most")
+    return data
 
 
 def _show(value: object) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
-import stat
 import string
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from urllib.parse import urlsplit
 
 from ..problems.connection import BadAddress, BadToken, TokenFileEmpty, TokenFileMissing, TokenFileUnreadable
 from ..problems.errors import AddressError, NoConnection
+from ..untrusted.regular import read_regular
 
 DEFAULT_PATH = "/live"
 LONGEST_TOKEN = 4096
@@ -92,7 +91,7 @@ class Address:
         if self.token or self.token_file is None:
             return self.token
         try:
-            raw = _read(self.token_file)
+            raw = read_regular(self.token_file, LONGEST_TOKEN)
         except FileNotFoundError:
             raise NoConnection(TokenFileMissing(str(self.token_file))) from None
         except OSError as error:
@@ -104,15 +103,6 @@ class Address:
         except (AddressError, UnicodeDecodeError):
             raise NoConnection(TokenFileEmpty(str(self.token_file))) from None
         return token
-
-
-def _read(path: Path) -> bytes:
-    """Read the beginning of an ordinary file; never waits, as opening a pipe or a terminal would. Raises OSError."""
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
-    with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError(0, "it is no ordinary file")
-        return file.read(LONGEST_TOKEN + 1)
 
 
 def _check_token(token: str) -> None:

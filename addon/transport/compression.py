@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..untrusted.jpeg import NotBaseline, baseline_size
 from ..wire import PLANES, ProtocolError
 from ..wire.planes import Squeeze
 
@@ -26,7 +27,10 @@ except ImportError:  # no wheel of it fits this Python or this machine: pictures
 _KNOWN = {plane.small: None for plane in PLANES.values() if plane.small is not None}
 ENCODINGS: tuple[str, ...] = tuple(name for name in _KNOWN if name != "jpeg" or simplejpeg is not None)
 """What both functions know here."""
-QUALITY = 92
+QUALITIES = (92, 80, 60)
+"""Of JPEGs: the first that gives a picture of :data:`MOST_JPEG` bytes at most; where none does, it is sent as it is."""
+MOST_JPEG = 1_500_000
+"""Bytes. To decode one of 2048 x 2048 with 8 MB would keep Blender for 130 ms."""
 LEVEL = 1
 """zlib's fastest: higher ones take longer than they save."""
 
@@ -40,7 +44,9 @@ def squeeze(name: str, plane: NDArray[Any]) -> tuple[str, bytes] | None:
     """Return encoding and bytes of ``plane``, an array as the table of planes has it; None where it has none."""
     encoding = PLANES[name].small
     if encoding == "jpeg":
-        return encoding, make_jpeg(plane)
+        jpegs = (make_jpeg(plane, quality) for quality in QUALITIES)
+        small = next((data for data in jpegs if len(data) <= MOST_JPEG), None)
+        return None if small is None else (encoding, small)
     if encoding == "u12z":
         return encoding, _pack((plane >> 4).astype("<u2"))
     return None if encoding is None else (encoding, _pack(np.array(plane, PLANES[name].dtype, order="C")))
@@ -61,9 +67,9 @@ def stretch(name: str, encoding: str, data: bytes, height: int, width: int) -> N
     return values
 
 
-def make_jpeg(image: NDArray[np.uint8]) -> bytes:
+def make_jpeg(image: NDArray[np.uint8], quality: int = QUALITIES[0]) -> bytes:
     """``image``, uint8 H x W x 3, as a JPEG."""
-    data: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(image), quality=QUALITY, colorsubsampling="444")
+    data: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(image), quality=quality, colorsubsampling="444")
     return data
 
 
@@ -90,11 +96,15 @@ def _unpack(name: str, data: bytes, dtype: np.dtype[Any], shape: tuple[int, ...]
 def _read_jpeg(data: bytes, height: int, width: int) -> NDArray[np.uint8]:
     if simplejpeg is None:
         raise ProtocolError("a plane is a JPEG, which was not agreed on: nothing here can read it")
+    if len(data) > MOST_JPEG:
+        raise ProtocolError(f"a plane is a JPEG of {len(data)} bytes, but may have {MOST_JPEG} at most", "too_large")
     try:
-        tall, wide, _, _ = simplejpeg.decode_jpeg_header(data)
+        tall, wide = baseline_size(data)
         if (tall, wide) == (height, width):
             image: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGB")
             return image
+    except NotBaseline as error:
+        raise ProtocolError(f"a plane is {error}") from None
     except ValueError as error:
         raise ProtocolError(f"a plane is no JPEG: {str(error)[:100]}") from None
     raise ProtocolError(f"a plane's JPEG is {wide} x {tall}, but its entry says {width} x {height}")

@@ -26,9 +26,15 @@ from .address import Address
 from .liveness import LOST_AFTER, Liveness
 
 CHUNK = 64 * 1024
-"""Bytes read at once. Small, so that a flood of tiny frames is noticed after little work."""
-FLOOD = 2048
-"""More events than this from one chunk are no picture and no progress."""
+"""Bytes read at once."""
+PIECE = 2 * 1024
+"""Bytes parsed at once. Small, so that a flood of tiny frames is noticed after little work."""
+FLOOD = 256
+"""More events than this from one piece are no picture and no progress."""
+MOST_FRAGMENTS = 16 * 1024
+"""Of one message: the longest, in frames of 3 kB."""
+MOST_PINGS = 1024
+"""That may wait for their pongs to be read."""
 LARGEST_READ = 8 * 1024 * 1024
 """Bytes read in one poll at most; the rest stays in the kernel until the next."""
 LONGEST_READ = 0.004
@@ -67,7 +73,9 @@ class Connection:
         self._protocol = ClientProtocol(parse_uri(f"ws://{self.place}{self._path}"), max_size=max_size)
         self._outgoing: deque[memoryview] = deque()
         self._fragments: list[bytes | bytearray] = []
-        self._messages: list[bytes | bytearray] = []
+        self._pings = 0  # since all that was to be sent last was gone
+        self._unparsed: deque[memoryview] = deque()
+        self._messages: deque[bytes | bytearray] = deque()
         self._ended: NoConnection | None = None
         self.awaits = False
         """Whether a request waits for its answer, so that silence is looked into soon."""
@@ -92,10 +100,11 @@ class Connection:
         """Bytes given to :meth:`send` that the system has not taken yet."""
         return sum(len(view) for view in self._outgoing)
 
-    def poll(self) -> list[bytes | bytearray]:
-        """Read and write what goes without waiting; return the messages that are complete.
+    def poll(self) -> deque[bytes | bytearray]:
+        """Read and write what goes without waiting; return the messages that are complete, to be taken from the left.
 
-        Raises :class:`NoConnection` when the connection has ended; messages that came before are returned first.
+        While some are left from the poll before nothing is read: whoever sends more than is taken has to wait.
+        Raises :class:`NoConnection` when the connection has ended; messages that came before are to be taken first.
         """
         now = self._clock()
         gap, self._last_poll = min(now - self._last_poll, LONGEST_GAP), now
@@ -103,11 +112,10 @@ class Connection:
         self.age += gap
         if self._ended is None:
             self._step()
-        messages, self._messages = self._messages, []
-        if self._ended is not None and not messages:
+        if self._ended is not None and not self._messages:
             self.close()
             raise self._ended
-        return messages
+        return self._messages
 
     def send(self, data: bytes) -> None:
         """Send one binary message, as far as the system takes it now; the rest follows with the next polls.
@@ -144,7 +152,8 @@ class Connection:
     def _step(self) -> None:
         if not self._connected and not self._finish_connect():
             return
-        self._read()
+        if not self._messages:
+            self._read()
         self._flush()
         self._listen_for_life()
 
@@ -173,7 +182,14 @@ class Connection:
     def _read(self) -> None:
         """Feed what has come to the protocol, within the bounds of one poll."""
         begun, total = self._clock(), 0
-        while self._ended is None and total < LARGEST_READ and self._clock() - begun < LONGEST_READ:
+        while self._ended is None and total < LARGEST_READ:
+            while self._unparsed and self._ended is None:
+                if self._clock() - begun > LONGEST_READ:
+                    return
+                self._protocol.receive_data(self._unparsed.popleft())  # type: ignore[arg-type]  # any bytes do
+                self._take_events()
+            if self._ended is not None or self._clock() - begun > LONGEST_READ:
+                return
             try:
                 chunk = self._socket.recv(CHUNK)
             except (BlockingIOError, InterruptedError):
@@ -184,13 +200,12 @@ class Connection:
             total += len(chunk)
             self.received += len(chunk)
             self.liveness.heard()
-            if chunk:
-                self._protocol.receive_data(chunk)
-            else:
+            self._unparsed.extend(memoryview(chunk)[at : at + PIECE] for at in range(0, len(chunk), PIECE))
+            if not chunk:
                 self._protocol.receive_eof()
-            self._take_events()
-            if not chunk and self._ended is None:
-                self._ended = self._lost() if self.open else self._foreign("it hung up at once")
+                self._take_events()
+                if self._ended is None:
+                    self._ended = self._lost() if self.open else self._foreign("it hung up at once")
 
     def _take_events(self) -> None:
         events = self._protocol.events_received()
@@ -206,6 +221,12 @@ class Connection:
                     whole = self._fragments[0] if len(self._fragments) == 1 else b"".join(self._fragments)
                     self._fragments = []
                     self._messages.append(whole)
+                elif len(self._fragments) > MOST_FRAGMENTS:
+                    self._ended = self._foreign(f"it sent a message in more than {MOST_FRAGMENTS} pieces")
+            elif event.opcode is Opcode.PING:
+                self._pings += 1
+                if self._pings > MOST_PINGS:
+                    self._ended = self._foreign(f"it sent {self._pings} pings and reads nothing")
             elif event.opcode is Opcode.TEXT:
                 self._ended = self._foreign("it sent text, where every message is binary")
             elif event.opcode is Opcode.CLOSE:
@@ -246,6 +267,7 @@ class Connection:
                     self._outgoing[0] = view[sent:]
                 else:
                     self._outgoing.popleft()
+            self._pings = 0
         except (BlockingIOError, InterruptedError):
             pass
         except OSError as error:

@@ -11,12 +11,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import struct
+from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from numpy.typing import NDArray
 
-from .checks import check_choice, check_whole, show
+from .checks import check_choice, check_whole, has_more_values, show
 from .errors import ProtocolError
 from .frame import MAX_ID, Frame
 from .greeting import MAX_SIDE, Hello, Probe, Welcome
@@ -51,6 +52,8 @@ from .planes import PIXEL_PLANES, PLANES, Shelf, Squeeze, Stretch, lay, read
 from .style import MAX_CONTROLS, Control, Region, Style
 
 MAX_HEADER_BYTES = 1024 * 1024
+MAX_VALUES = 20_000
+"""In a header: to read one of 1 MiB that is nothing but brackets would keep Blender for a quarter of a second."""
 _PIXEL_BYTES = sum(PLANES[name].pixel_bytes for name in PIXEL_PLANES)
 _ROW_BYTES = sum(plane.rows * plane.pixel_bytes for plane in PLANES.values())
 MAX_MESSAGE_BYTES = 4 + MAX_HEADER_BYTES + MAX_SIDE * MAX_SIDE * _PIXEL_BYTES + _ROW_BYTES
@@ -85,6 +88,14 @@ _PLAIN: dict[str, Callable[..., Message]] = {
     "verify_model": VerifyModel,
     "model_progress": ModelProgress,
 }
+_OF_MODELS = ("pull_model", "cancel_pull", "remove_model", "verify_model")
+Sender = Literal["client", "server"]
+_OTHER: Mapping[Sender, Sender] = {"client": "server", "server": "client"}
+_SENT_BY: Mapping[Sender, frozenset[str]] = {
+    "client": frozenset({*"hello request shown probe upload list_models load_model".split(), *_OF_MODELS}),
+    "server": frozenset("welcome status picture progress dropped failure probe models model_progress".split()),
+}
+"""The planes of a message that does not belong here are not unpacked."""
 _TYPE_OF = {kind: name for name, kind in (_CARRIERS | _PLAIN).items()}
 
 
@@ -111,15 +122,21 @@ def pack(message: Message, shelf: Shelf | None = None, at: int = 0, squeeze: Squ
     return b"".join([_LENGTH.pack(len(text)), text, *parts])
 
 
-def unpack(data: bytes | bytearray | memoryview, shelf: Shelf | None = None, stretch: Stretch | None = None) -> Message:
+def unpack(
+    data: bytes | bytearray | memoryview,
+    shelf: Shelf | None = None,
+    stretch: Stretch | None = None,
+    sender: Sender | None = None,
+) -> Message:
     """Return the message in ``data``, or raise :class:`ProtocolError`, whatever the bytes are.
 
+    ``sender``: who it comes from; what only the other side sends is then refused, its planes not unpacked.
     The error has the message's ``id`` when the header has a valid one. Arrays are read-only views of ``data``, or
     of what was read from the ``shelf``, or what ``stretch`` made of small ones.
     """
     header, rest = _split(memoryview(data))
     try:
-        return _read(header, lambda kind, listed: read(kind, listed, rest, shelf, stretch))
+        return _read(header, lambda kind, listed: read(kind, listed, rest, shelf, stretch), sender)
     except ProtocolError as error:
         frame = header.get("id")
         if isinstance(frame, int) and not isinstance(frame, bool) and 0 <= frame <= MAX_ID:
@@ -127,9 +144,13 @@ def unpack(data: bytes | bytearray | memoryview, shelf: Shelf | None = None, str
         raise
 
 
-def _read(header: dict[str, Any], read_planes: Callable[[str, object], dict[str, NDArray[Any]]]) -> Message:
+def _read(
+    header: dict[str, Any], read_planes: Callable[[str, object], dict[str, NDArray[Any]]], sender: Sender | None
+) -> Message:
     kind = header.pop("type", None)
     check_choice("type of message", kind, [*_CARRIERS, *_PLAIN])
+    if sender is not None and kind in _SENT_BY[_OTHER[sender]] - _SENT_BY[sender]:
+        raise ProtocolError(f"a {kind} message came from the {sender}, but only the {_OTHER[sender]} sends such")
     planes = read_planes(kind, header.pop("planes", []))
     if kind in _CARRIERS and "image" not in planes:
         raise ProtocolError(f"a {kind} message has no plane 'image'")
@@ -194,9 +215,11 @@ def _split(data: memoryview) -> tuple[dict[str, Any], memoryview]:
         raise ProtocolError(f"the header's length is {length}, but at most {MAX_HEADER_BYTES} are allowed", "too_large")
     if length > len(data) - 4:
         raise ProtocolError(f"the header's length is {length}, but only {len(data) - 4} bytes follow it")
+    text = bytes(data[4 : 4 + length])
+    if has_more_values(text, MAX_VALUES):
+        raise ProtocolError(f"the header has more than {MAX_VALUES} values, but no message needs so many", "too_large")
     try:
-        text = bytes(data[4 : 4 + length]).decode("utf-8")
-        header = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_name_twice)
+        header = json.loads(text.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_no_name_twice)
     except (ValueError, RecursionError) as error:  # bad UTF-8 and bad JSON are both ValueErrors
         raise ProtocolError(f"the header is no JSON in UTF-8: {show(str(error))}") from None
     if not isinstance(header, dict):
@@ -211,8 +234,7 @@ def _no_constant(name: str) -> None:
 def _no_name_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in found if names.count(name) > 1)
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise ValueError(f"the name {twice!r} is there twice in an object")
     return found
 

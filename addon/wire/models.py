@@ -16,7 +16,7 @@ from .checks import check_choice, check_flag, check_image, check_number, check_t
 from .errors import ProtocolError
 
 MAX_NAME = 200
-MAX_ENTRIES = 2000
+MAX_ENTRIES = 1000
 MAX_LORAS = 8
 MAX_REFERENCE_SIDE = 1024
 """The longest side of a style picture, in pixels: the models that read it look at 224 x 224."""

@@ -1,4 +1,4 @@
-"""Where models lie: a folder of ours, or ComfyUI's or A1111's as it is installed. Standard library and PyYAML."""
+"""Where models lie: a folder of ours, or ComfyUI's or A1111's as it is installed. No torch, no sockets."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml  # type: ignore[import-untyped]
-
 from ..engine.loading.files import PICKLES
+from ..engine.loading.yaml_files import read_yaml
 
 Purpose = Literal["model", "lora", "control", "style", "vae", "embedding", "other"]
 """What a file is for; "style" is an IP-Adapter, which follows a style picture."""
@@ -52,7 +51,6 @@ DEPTH = 10
 """Levels of folders within each of :data:`FOLDERS` that are looked into."""
 EXTRA = ("extra_model_paths.yaml", "extra_model_paths.yml")
 """Where ComfyUI is told of models in other places."""
-LONGEST_EXTRA = 1_000_000
 
 
 def roots(folder: Path) -> list[tuple[Path, Purpose]]:
@@ -99,7 +97,8 @@ def _of_extensions(folder: Path) -> Iterator[tuple[Path, Purpose]]:
 def _extra(folder: Path) -> Iterator[tuple[Path, Purpose]]:
     """The folders that ComfyUI's ``extra_model_paths.yaml`` names; one that cannot be read names none."""
     for config in _extra_configs(folder):
-        base = Path(os.path.expandvars(os.path.expanduser(str(config.get("base_path") or ""))))
+        said = config.get("base_path")
+        base = Path(os.path.expandvars(os.path.expanduser(said if isinstance(said, str) else "")))
         for name, given in config.items():
             purpose = FOLDERS.get(str(name).lower())
             if purpose is None or not isinstance(given, str):
@@ -114,10 +113,9 @@ def _extra(folder: Path) -> Iterator[tuple[Path, Purpose]]:
 def _extra_configs(folder: Path) -> Iterator[dict[Any, Any]]:
     for name in EXTRA:
         try:
-            if (folder / name).stat().st_size <= LONGEST_EXTRA:
-                every = yaml.safe_load((folder / name).read_text(encoding="utf-8"))
-                yield from (each for each in every.values() if isinstance(each, dict))
-        except (OSError, ValueError, AttributeError, RecursionError, yaml.YAMLError):
+            every = read_yaml(folder / name)
+            yield from (each for each in every.values() if isinstance(each, dict))
+        except (OSError, ValueError, AttributeError):
             continue
 
 

@@ -9,6 +9,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,9 @@ GREETING_SECONDS = 10.0
 """How long a connection may stay without a Hello."""
 STALL_SECONDS = 30.0
 """How long a client may leave what is sent to it unread."""
+SMALL = 4096
+"""Bytes of a message that is read at once: its planes have a thousand times as much at most."""
+_UNPACKERS = ThreadPoolExecutor(2, "unpack")
 REFUSED = 4400
 """WebSocket close code: the client doesn't speak this protocol."""
 
@@ -124,7 +128,7 @@ class ClientSession:
         """Read the Hello and answer it. Returns whether both sides speak the same protocol."""
         try:
             async with asyncio.timeout(GREETING_SECONDS):
-                hello = unpack(await self._receive())
+                hello = unpack(await self._receive(), sender="client")
         except TimeoutError:
             await self._refuse(BadMessage(f"no hello came within {GREETING_SECONDS:g} seconds"))
             return False
@@ -149,7 +153,7 @@ class ClientSession:
     async def _read(self) -> None:
         while True:
             try:
-                message = unpack(await self._receive(), self._memory, stretch if self._encodings else None)
+                message = await self._next()
                 if isinstance(message, Probe):
                     self._post(dataclasses.replace(message, arrived=time.perf_counter()))
                     await self._outbox.room()
@@ -181,6 +185,13 @@ class ClientSession:
                 for dropped in self._worker.accept(self, message, picture):
                     self._post(dropped)
             await self._outbox.room()  # who doesn't read its answers isn't read from either
+
+    async def _next(self) -> Message:
+        """The next message. Where planes may be small they are unpacked in a thread: others are served meanwhile."""
+        data = await self._receive()
+        if not self._encodings or len(data) < SMALL:
+            return unpack(data, self._memory, stretch if self._encodings else None, sender="client")
+        return await self._loop.run_in_executor(_UNPACKERS, unpack, data, self._memory, stretch, "client")
 
     def _keep(self, upload: Upload) -> None:
         found = hashlib.sha256(upload.image.tobytes()).hexdigest()

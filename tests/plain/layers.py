@@ -31,24 +31,25 @@ SERVER_ROOMS = ("server", "server.net", "server.serving", "server.engine", "serv
 LAYERS = (
     Layer("addon/__init__.py", frozenset(), ("addon.blender",), THREADS | SOCKETS | FILES | PICKLES),
     Layer("addon/version.py", frozenset(), ()),
+    Layer("addon/untrusted", frozenset(), ("addon.untrusted",), THREADS | SOCKETS | PICKLES),
     Layer("addon/wire", NUMPY, ("addon.wire",), THREADS | SOCKETS | FILES | PICKLES | {"time", "urllib"}),
     Layer("addon/geometry", NUMPY, ("addon.geometry",), THREADS | SOCKETS | FILES | PICKLES),
     Layer("addon/problems", frozenset(), ("addon.problems",), THREADS | SOCKETS | PICKLES),
     Layer(
         "addon/transport",
         NUMPY | {"simplejpeg", "websockets"},
-        ("addon.transport", "addon.problems", "addon.wire"),
+        ("addon.transport", "addon.problems", "addon.untrusted", "addon.wire"),
         THREADS | PICKLES | {"subprocess"},
     ),
     Layer("addon/live", NUMPY, NO_BPY, THREADS | PICKLES | {"subprocess"}),
-    Layer("addon/keeping", NUMPY, ("addon.keeping", "addon.wire"), THREADS | SOCKETS | PICKLES),
-    Layer("addon/presets", frozenset(), ("addon.presets",), THREADS | SOCKETS | PICKLES),
+    Layer("addon/keeping", NUMPY, ("addon.keeping", "addon.untrusted", "addon.wire"), THREADS | SOCKETS | PICKLES),
+    Layer("addon/presets", frozenset(), ("addon.presets", "addon.untrusted"), THREADS | SOCKETS | PICKLES),
     # Its work is done in processes of its own.
     Layer("addon/setup", frozenset(), ("addon.setup", "addon.problems"), SOCKETS | PICKLES),
     Layer(
         "addon/blender",
         NUMPY | BLENDER | {"rna_keymap_ui"},
-        ("addon.version", "addon.blender", "addon.keeping", "addon.presets", "addon.setup", *NO_BPY),
+        ("addon.version", "addon.blender", "addon.keeping", "addon.presets", "addon.setup", "addon.untrusted", *NO_BPY),
         THREADS | SOCKETS | PICKLES,
     ),
     Layer(
@@ -77,13 +78,13 @@ LAYERS = (
     Layer(
         "server/catalogue",
         HUB | {"yaml"},
-        ("addon.problems", "addon.wire", "server", "server.engine", "server.catalogue"),
+        ("addon.problems", "addon.untrusted", "addon.wire", "server", "server.engine", "server.catalogue"),
         THREADS - {"_thread", "threading"} | SOCKETS,
     ),
     Layer(
         "server/engine",
         NUMPY | MODELS | {"PIL", "compel", "psutil", "yaml"},
-        ("addon.wire", "addon.geometry", "addon.problems", "server.engine"),
+        ("addon.wire", "addon.geometry", "addon.problems", "addon.untrusted", "server.engine"),
         THREADS - {"threading"} | SOCKETS | PICKLES,
     ),
     # What builds and measures the project; never in the zip.

@@ -10,8 +10,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.plain.layers import (
     BLENDER,
     IO_OF_WEBSOCKETS,
@@ -32,6 +30,7 @@ MOST_MODULES = 16
 """In one folder: more, and a newcomer finds nothing in it."""
 
 
+@functools.cache
 def modules() -> list[str]:
     found = [path for package in ("addon", "server", "tools") for path in (ROOT / package).rglob("*.py")]
     return sorted(path.relative_to(ROOT).as_posix() for path in found)
@@ -48,8 +47,13 @@ def tree_of(module: str) -> ast.Module:
     return ast.parse((ROOT / module).read_text(encoding="utf-8"), module)
 
 
-def imports_with_nodes(module: str) -> Iterator[tuple[str, int, ast.AST]]:
+@functools.cache
+def imports_with_nodes(module: str) -> list[tuple[str, int, ast.AST]]:
     """The full name, line and node of everything that ``module`` imports, wherever in it, dynamic imports too."""
+    return list(find_imports(module))
+
+
+def find_imports(module: str) -> Iterator[tuple[str, int, ast.AST]]:
     package = module.removesuffix(".py").split("/")[:-1]
     for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.Import):
@@ -87,56 +91,58 @@ def test_the_rules_see_what_is_there() -> None:
     assert {"torch", "bpy", "websockets.client", "fastapi"} <= {name for module in found for name, _ in imports(module)}
 
 
-@pytest.mark.parametrize("module", modules())
-def test_imports_stay_in_their_layer(module: str) -> None:
-    layer = layer_of(module)
-    for name, line in imports(module):
-        top, where = name.split(".")[0], f"{module}:{line} imports {name}"
-        if top in ("addon", "server", "tools"):
-            part = ".".join(name.split(".")[:2])
-            ours = {known for known in layer.ours if known.count(".") == 1}
-            parts_of_root = {known for other in LAYERS for known in other.ours if known.count(".") == 1}
-            allowed = part in ours or (part not in parts_of_root and top in layer.ours)
-            assert allowed, f"{where}: not {layer.path}'s to use"
-        else:
-            assert top in layer.others or top in sys.stdlib_module_names, f"{where}: not among {sorted(layer.others)}"
-            assert top not in layer.forbidden - layer.others, f"{where}: no {layer.path} may"
-        assert not name.startswith(IO_OF_WEBSOCKETS), f"{where}: only the I/O-free core is for polling"
+def test_imports_stay_in_their_layer() -> None:
+    for module in modules():
+        layer = layer_of(module)
+        for name, line in imports(module):
+            top, where = name.split(".")[0], f"{module}:{line} imports {name}"
+            if top in ("addon", "server", "tools"):
+                part = ".".join(name.split(".")[:2])
+                ours = {known for known in layer.ours if known.count(".") == 1}
+                parts_of_root = {known for other in LAYERS for known in other.ours if known.count(".") == 1}
+                allowed = part in ours or (part not in parts_of_root and top in layer.ours)
+                assert allowed, f"{where}: not {layer.path}'s to use"
+            else:
+                assert top in layer.others or top in sys.stdlib_module_names, (
+                    f"{where}: not among {sorted(layer.others)}"
+                )
+                assert top not in layer.forbidden - layer.others, f"{where}: no {layer.path} may"
+            assert not name.startswith(IO_OF_WEBSOCKETS), f"{where}: only the I/O-free core is for polling"
 
 
-@pytest.mark.parametrize("module", [module for module in modules() if module.startswith("addon/")])
-def test_the_add_on_names_itself_relatively(module: str) -> None:
+def test_the_add_on_names_itself_relatively() -> None:
     """Inside Blender the package is called bl_ext.user_default.draftglass.addon, and there is no ``addon``."""
-    for node in ast.walk(tree_of(module)):
-        if isinstance(node, ast.ImportFrom) and not node.level:
-            assert (node.module or "").split(".")[0] != "addon", f"{module}:{node.lineno}"
-        if isinstance(node, ast.Import):
-            assert not any(alias.name.split(".")[0] == "addon" for alias in node.names), f"{module}:{node.lineno}"
+    for module in [module for module in modules() if module.startswith("addon/")]:
+        for node in ast.walk(tree_of(module)):
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                assert (node.module or "").split(".")[0] != "addon", f"{module}:{node.lineno}"
+            if isinstance(node, ast.Import):
+                assert not any(alias.name.split(".")[0] == "addon" for alias in node.names), f"{module}:{node.lineno}"
 
 
-@pytest.mark.parametrize("module", [name for name in modules() if name.startswith(("addon/live", "addon/blender"))])
-def test_nothing_waits_in_the_heartbeat(module: str) -> None:
-    for node in ast.walk(tree_of(module)):
-        if isinstance(node, ast.Call):
-            name = called(node).split(".")[-1]
-            assert name not in ("sleep", "Thread", "Timer", "join_thread"), f"{module}:{node.lineno}"
-    assert "time.sleep" not in dict(imports(module))
+def test_nothing_waits_in_the_heartbeat() -> None:
+    for module in [name for name in modules() if name.startswith(("addon/live", "addon/blender"))]:
+        for node in ast.walk(tree_of(module)):
+            if isinstance(node, ast.Call):
+                name = called(node).split(".")[-1]
+                assert name not in ("sleep", "Thread", "Timer", "join_thread"), f"{module}:{node.lineno}"
+        assert "time.sleep" not in dict(imports(module))
 
 
-@pytest.mark.parametrize("module", [module for module in modules() if module.startswith("addon/wire")])
-def test_the_wire_does_no_io(module: str) -> None:
-    for node in ast.walk(tree_of(module)):
-        if isinstance(node, ast.Call):
-            assert called(node) not in ("open", "print", "input", "exec", "eval"), f"{module}:{node.lineno}"
+def test_the_wire_does_no_io() -> None:
+    for module in [module for module in modules() if module.startswith("addon/wire")]:
+        for node in ast.walk(tree_of(module)):
+            if isinstance(node, ast.Call):
+                assert called(node) not in ("open", "print", "input", "exec", "eval"), f"{module}:{node.lineno}"
 
 
-@pytest.mark.parametrize("module", modules())
-def test_nothing_loads_pickles(module: str) -> None:
-    if module.startswith("tools/training"):  # its own checkpoints, on the machine that wrote them
-        return
-    for node in ast.walk(tree_of(module)):
-        if isinstance(node, ast.Call):
-            assert called(node) != "torch.load", f"{module}:{node.lineno}: models are safetensors"
+def test_nothing_loads_pickles() -> None:
+    for module in modules():
+        if module.startswith("tools/training"):  # its own checkpoints, on the machine that wrote them
+            continue
+        for node in ast.walk(tree_of(module)):
+            if isinstance(node, ast.Call):
+                assert called(node) != "torch.load", f"{module}:{node.lineno}: models are safetensors"
 
 
 RESTRICTION = re.compile(
@@ -144,29 +150,31 @@ RESTRICTION = re.compile(
 )
 
 
-@pytest.mark.parametrize("module", modules())
-def test_the_first_line_states_the_restriction_and_keeps_it(module: str) -> None:
-    docstring = ast.get_docstring(tree_of(module))
-    assert docstring, f"{module} has no docstring"
-    line = docstring.splitlines()[0]
-    assert RESTRICTION.search(line), f"{module}'s first line says nothing of what it may import: {line!r}"
-    tops = {name.split(".")[0] for name, _ in imports(module)}
-    foreign = {top for top in tops if top not in sys.stdlib_module_names and top not in ("addon", "server", "tools")}
-    claims = line.lower()
-    if "standard library only" in claims:
-        assert not foreign, f"{module} says {line!r}, but imports {sorted(foreign)}"
-    if "standard library and numpy only" in claims:
-        assert foreign <= NUMPY, f"{module} says {line!r}, but imports {sorted(foreign)}"
-    for word, names in {
-        r"no bpy\b": BLENDER,
-        r"no torch\b": MODELS - {"tokenizers", "safetensors", "huggingface_hub"},  # which do without it
-        r"no sockets\b": SOCKETS - {"http"},
-        r"no i/o\b": SOCKETS - {"http", "websockets"},  # of which only the I/O-free core may be imported anyway
-        r"no threads\b": THREADS,
-    }.items():
-        lazy = module == "server/__main__.py" and "torch" in names
-        if re.search(word, claims) and not lazy:
-            assert not tops & names, f"{module} says {line!r}, but imports {sorted(tops & names)}"
+def test_the_first_line_states_the_restriction_and_keeps_it() -> None:
+    for module in modules():
+        docstring = ast.get_docstring(tree_of(module))
+        assert docstring, f"{module} has no docstring"
+        line = docstring.splitlines()[0]
+        assert RESTRICTION.search(line), f"{module}'s first line says nothing of what it may import: {line!r}"
+        tops = {name.split(".")[0] for name, _ in imports(module)}
+        foreign = {
+            top for top in tops if top not in sys.stdlib_module_names and top not in ("addon", "server", "tools")
+        }
+        claims = line.lower()
+        if "standard library only" in claims:
+            assert not foreign, f"{module} says {line!r}, but imports {sorted(foreign)}"
+        if "standard library and numpy only" in claims:
+            assert foreign <= NUMPY, f"{module} says {line!r}, but imports {sorted(foreign)}"
+        for word, names in {
+            r"no bpy\b": BLENDER,
+            r"no torch\b": MODELS - {"tokenizers", "safetensors", "huggingface_hub"},  # which do without it
+            r"no sockets\b": SOCKETS - {"http"},
+            r"no i/o\b": SOCKETS - {"http", "websockets"},  # of which only the I/O-free core may be imported anyway
+            r"no threads\b": THREADS,
+        }.items():
+            lazy = module == "server/__main__.py" and "torch" in names
+            if re.search(word, claims) and not lazy:
+                assert not tops & names, f"{module} says {line!r}, but imports {sorted(tops & names)}"
 
 
 def sources() -> list[str]:
@@ -174,10 +182,10 @@ def sources() -> list[str]:
     return sorted(path.relative_to(ROOT).as_posix() for path in found)
 
 
-@pytest.mark.parametrize("source", sources())
-def test_files_stay_short(source: str) -> None:
-    lines = len((ROOT / source).read_text(encoding="utf-8").splitlines())
-    assert lines <= LONGEST, f"{source} has {lines} lines, but {LONGEST} are enough for one thing"
+def test_files_stay_short() -> None:
+    for source in sources():
+        lines = len((ROOT / source).read_text(encoding="utf-8").splitlines())
+        assert lines <= LONGEST, f"{source} has {lines} lines, but {LONGEST} are enough for one thing"
 
 
 def loaded_by(code: str) -> set[str]:
@@ -223,20 +231,18 @@ def test_no_imports_run_in_circles() -> None:
         visit(module, ())
 
 
-@pytest.mark.parametrize(
-    "module", [name for name in modules() if re.match(r"(addon/blender|server/engine)/\w+/", name)]
-)
-def test_inner_rooms_keep_to_their_neighbours(module: str) -> None:
-    room, _, inner = "/".join(module.split("/")[:3]).rpartition("/")
-    assert f"{room}/{inner}" in NEIGHBOURS, f"{room}/{inner} is new: say in NEIGHBOURS what it may import"
-    others = {other.split("/")[2] for other in imported(module) if re.match(rf"{room}/\w+/", other)} - {inner}
-    assert others <= NEIGHBOURS[f"{room}/{inner}"], f"{module} may not import from {sorted(others)}"
+def test_inner_rooms_keep_to_their_neighbours() -> None:
+    for module in [name for name in modules() if re.match(r"(addon/blender|server/engine)/\w+/", name)]:
+        room, _, inner = "/".join(module.split("/")[:3]).rpartition("/")
+        assert f"{room}/{inner}" in NEIGHBOURS, f"{room}/{inner} is new: say in NEIGHBOURS what it may import"
+        others = {other.split("/")[2] for other in imported(module) if re.match(rf"{room}/\w+/", other)} - {inner}
+        assert others <= NEIGHBOURS[f"{room}/{inner}"], f"{module} may not import from {sorted(others)}"
 
 
-@pytest.mark.parametrize("folder", sorted({module.rpartition("/")[0] for module in modules()}))
-def test_folders_stay_small(folder: str) -> None:
-    inside = [module for module in modules() if module.rpartition("/")[0] == folder]
-    assert len(inside) <= MOST_MODULES + 1, f"{folder} holds {len(inside)} modules"  # + 1: its __init__.py
+def test_folders_stay_small() -> None:
+    for folder in sorted({module.rpartition("/")[0] for module in modules()}):
+        inside = [module for module in modules() if module.rpartition("/")[0] == folder]
+        assert len(inside) <= MOST_MODULES, f"{folder} holds {len(inside)} modules"
 
 
 def test_the_wire_really_loads_numpy_and_nothing_that_does_io() -> None:

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from addon.transport.compression import QUALITY, make_jpeg
+from addon.transport.compression import QUALITIES, make_jpeg
 from server.engine.devices import choose
 from server.engine.images import Transfer
 
@@ -42,7 +42,7 @@ def codecs(device: torch.device) -> dict[str, Codec]:
 
     def pillow(picture: torch.Tensor) -> bytes:
         file = io.BytesIO()
-        Image.fromarray(fetch(picture)).save(file, "JPEG", quality=QUALITY, subsampling="4:4:4")
+        Image.fromarray(fetch(picture)).save(file, "JPEG", quality=QUALITIES[0], subsampling="4:4:4")
         return file.getvalue()
 
     found: dict[str, Codec] = {"simplejpeg": lambda picture: make_jpeg(fetch(picture)), "Pillow": pillow}
@@ -53,7 +53,7 @@ def codecs(device: torch.device) -> dict[str, Codec]:
             print(f"no nvJPEG: torchvision cannot be imported: {error}", file=sys.stderr)
         else:
             found["nvJPEG"] = lambda picture: (
-                encode_jpeg(picture.permute(2, 0, 1).contiguous(), quality=QUALITY).cpu().numpy().tobytes()
+                encode_jpeg(picture.permute(2, 0, 1).contiguous(), quality=QUALITIES[0]).cpu().numpy().tobytes()
             )
     else:
         print(f"no nvJPEG: it needs CUDA, and this runs on {device}", file=sys.stderr)

@@ -12,6 +12,8 @@ import bpy
 
 from ...keeping import KeepError, Recipe, free_path, make_png, read_recipe, slug
 from ...live.shown import ShownPicture
+from ...untrusted.png import is_bomb
+from ...untrusted.regular import read_regular
 from ...version import VERSION
 from ..capture.origin import restore_group, restore_view
 from ..capture.viewports import Followed
@@ -25,6 +27,10 @@ LAST_FRAME = 1048574
 """Blender's own limit."""
 _MARK = "draftglass_picture"
 """The property of an Image that tells which picture it holds: another file may have one of the same name."""
+
+
+class Bomb(KeepError):
+    """A picture that unpacks to far more than it is."""
 
 
 def recipe_of(shown: ShownPicture) -> Recipe:
@@ -130,13 +136,19 @@ def _mark_of(shown: ShownPicture) -> str:
 
 
 def read_file(path: Path) -> Recipe:
-    """The recipe in the PNG at ``path``. Raises KeepError with a sentence."""
+    """The recipe in the PNG at ``path``. Raises KeepError with a sentence, :class:`Bomb` where none should open it."""
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise KeepError(f"{path.name} is too large to be a kept picture.")
-        return read_recipe(path.read_bytes())
+        data = read_regular(path, MOST_BYTES)
     except OSError as error:
         raise KeepError(f"{path.name} cannot be read: {error.strerror or error}.") from None
+    try:
+        return read_recipe(data)
+    except KeepError:
+        if is_bomb(data):
+            raise Bomb(
+                f"{path.name} would take far more memory than its {len(data)} bytes: it is not opened."
+            ) from None
+        raise
 
 
 def restore(recipe: Recipe, context: bpy.types.Context) -> list[str]:

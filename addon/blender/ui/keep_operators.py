@@ -11,7 +11,7 @@ from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 from ...keeping import KeepError
 from ..live import switch as live
 from ..pictures import gallery
-from ..pictures.keep import image_of, keep, keep_folder, packed_image, read_file, restore
+from ..pictures.keep import Bomb, image_of, keep, keep_folder, packed_image, read_file, restore
 from ..pictures.record import recorder
 from . import gallery_operators
 from .gallery_operators import report_missed
@@ -117,8 +117,8 @@ class DRAFTGLASS_OT_restore_file(bpy.types.Operator):
             return {"RUNNING_MODAL"}
         try:
             read_file(Path(self.filepath))
-        except KeepError:
-            if _drop_as_blender_does(context, self.filepath):
+        except KeepError as error:
+            if not isinstance(error, Bomb) and _drop_as_blender_does(context, self.filepath):
                 return {"FINISHED"}
         return self.execute(context)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import dataclass
 
 import bpy
 
-from ...problems import EnvironmentState, Problem, SetUpPhase
+from ...problems import Action, EnvironmentState, Problem, SetUpPhase
 from ...problems.setup import DriverTooOld, FolderUnusable, GpuUnused, SetUpCancelled
 from ...problems.words import actions, remedy, sentence
 from ...setup import Environment, SetUp
@@ -16,7 +17,32 @@ from ..capture.viewports import characters
 from ..live import switch as live
 from ..server.process import NOT_WHOLE, environment, is_own, user_folder
 from ..server.setup import manager
-from .buttons import BUTTONS
+
+
+@dataclass(frozen=True)
+class Button:
+    """What a button does: ``operator``, under ``label``."""
+
+    operator: str
+    label: str
+    icon: str
+
+
+BUTTONS = {
+    Action.SET_UP: Button("draftglass.set_up", "Set Up the Server", "IMPORT"),
+    Action.TRY_SET_UP_AGAIN: Button("draftglass.set_up", "Try Again", "FILE_REFRESH"),
+    Action.RESTART_SERVER: Button("draftglass.restart_server", "Restart the Server", "FILE_REFRESH"),
+    Action.OPEN_LOG: Button("draftglass.open_log", "Open the Log", "TEXT"),
+    Action.OPEN_PREFERENCES: Button("draftglass.open_preferences", "Open the Preferences", "PREFERENCES"),
+    Action.OPEN_FOLDER: Button("draftglass.open_folder", "Open the Folder", "FILE_FOLDER"),
+    Action.ALLOW_ONLINE_ACCESS: Button("draftglass.allow_online", "Allow Online Access", "INTERNET"),
+    Action.CONNECT_NOW: Button("draftglass.reconnect", "Connect Now", "FILE_REFRESH"),
+    Action.START_LIVE: Button("draftglass.start", "Start Live", "PLAY"),
+    Action.HALVE_SIZE: Button("draftglass.smaller", "Halve the Size", "FULLSCREEN_EXIT"),
+    Action.USE_SOLID_SHADING: Button("draftglass.use_solid", "Use Solid Shading", "SHADING_SOLID"),
+    Action.USE_THIS_MACHINE: Button("draftglass.use_own_server", "Use This Machine", "HOME"),
+}
+"""The button for each action that helps against a problem."""
 
 
 def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> bool:

@@ -6,19 +6,33 @@ Only safetensors are ever opened: a pickle can run any program when it is read.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from addon.untrusted.regular import read_regular
+from addon.wire.checks import has_more_values
 
 from ..errors import EngineError
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 SCALES = (".scale_weight", ".weight_scale", ".weight_scale_inv")
 """Ends of the names under which tools write by what a weight in fp8 is to be multiplied."""
-LONGEST_HEADER = 100_000_000
-"""The longest header that the safetensors library itself accepts, in bytes."""
+LONGEST_HEADER, MOST_VALUES = 16 * 1024 * 1024, 400_000
+"""Of a safetensors file, in bytes, and the numbers and names in it: ten times those of SDXL with all its metadata."""
+LONGEST_CONFIG = 1024 * 1024
+LONGEST_TEXT = 16 * 1024 * 1024
+"""Bytes of what else lies beside weights: a tokenizer's vocabulary has two million."""
+BITS = {
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 8),
+    **dict.fromkeys(("U16", "I16", "F16", "BF16"), 16),
+    **dict.fromkeys(("U32", "I32", "F32"), 32),
+    **dict.fromkeys(("U64", "I64", "F64", "C64"), 64),
+}
+"""Of one number, by safetensors' name of its kind."""
+MOST_SIDES = 16
 CHUNK = 1 << 24
 OTHER_FILES = {
     b"<": "a web page, as a download that needs an account or a licence leaves it",
@@ -50,20 +64,40 @@ class Weights:
 def read_json(path: Path, what: str) -> dict[str, Any]:
     """The JSON object in ``path``; ``what`` names it in the error's sentence."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(_text(path, LONGEST_CONFIG).decode("utf-8"))
     except FileNotFoundError:
         raise EngineError(f"{what} is missing: there is no {path}; copy the whole model folder again") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise EngineError(f"{what} at {path} cannot be read ({error}); copy the model again") from None
+        reason = getattr(error, "strerror", None) or error
+        raise EngineError(f"{what} at {path} cannot be read ({reason}); copy the model again") from None
     if not isinstance(value, dict):
         raise EngineError(f"{what} at {path} holds a {type(value).__name__}, but must hold a JSON object")
     return value
+
+
+def check_texts(folder: Path) -> None:
+    """Raise EngineError where a text in ``folder``, which the libraries read whole, is no file or far too long."""
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in (".json", ".txt", ".model") and not path.is_dir():
+            try:
+                _text(path, LONGEST_TEXT)
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or error
+                raise EngineError(f"{path} cannot be read ({reason}); copy the model again") from None
+
+
+def _text(path: Path, most: int) -> bytes:
+    data = read_regular(path, most)
+    if path.suffix.lower() == ".json" and has_more_values(data, MOST_VALUES):
+        raise ValueError(f"it has more than {MOST_VALUES} values")
+    return data
 
 
 def find_weights(folder: Path, part: str) -> Weights:
     """The safetensors of ``part`` in ``folder``, checked for their length. Raises EngineError."""
     if not folder.is_dir():
         raise EngineError(f"the model has no {part}: {folder} is missing; copy the whole diffusers folder again")
+    check_texts(folder)
     found = sorted(folder.glob("*.safetensors"))
     if not found:
         pickles = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in PICKLES)
@@ -135,22 +169,21 @@ def check_whole(told: Mapping[str, Any], what: str) -> None:
 def _shapes(file: BinaryIO, size: int, path: Path) -> Shapes:
     begins = file.read(64)
     length = int.from_bytes(begins[:8], "little")
+    if LONGEST_HEADER < length <= size and begins[8:9] == b"{":
+        raise EngineError(f"{path} has a header of {length} bytes, but {LONGEST_HEADER} at most are read")
     if size < 10 or length > min(LONGEST_HEADER, size):
         lower = begins.lower()
         what = next((words for first, words in OTHER_FILES.items() if lower.startswith(first)), "cut off or damaged")
         raise EngineError(f"{path} is no whole safetensors file: it has {size} bytes and is {what}; copy it again")
     file.seek(8)
+    text = file.read(length)
+    if has_more_values(text, MOST_VALUES):
+        raise EngineError(f"{path} has a header of more than {MOST_VALUES} values, which no model needs: it is damaged")
     try:
-        header = json.loads(file.read(length).decode("utf-8"))
+        header = json.loads(text.decode("utf-8"))
         header.pop("__metadata__", None)
-        spans = [tuple(entry["data_offsets"]) for entry in header.values()]
         shapes = {name: tuple(entry["shape"]) for name, entry in header.items()}
-        sides = [side for shape in shapes.values() for side in shape]
-        if not all(type(number) is int for number in (*sides, *chain.from_iterable(spans))):
-            raise ValueError
-        end = max((last for _, last in spans), default=0)
-        if not all(0 <= first <= last for first, last in spans) or min(sides, default=0) < 0:
-            raise ValueError
+        end = max((_check_entry(entry) for entry in header.values()), default=0)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
         raise EngineError(f"{path} is no safetensors file: its header cannot be read; copy it again") from None
     if size != 8 + length + end:
@@ -159,6 +192,21 @@ def _shapes(file: BinaryIO, size: int, path: Path) -> Shapes:
             "copy it again"
         )
     return shapes
+
+
+def _check_entry(entry: Mapping[str, Any]) -> int:
+    """Where the tensor ends that a header's ``entry`` is of. Raises ValueError unless it has the bytes of its shape."""
+    shape, (first, last) = entry["shape"], entry["data_offsets"]
+    if len(shape) > MOST_SIDES or not all(type(number) is int and 0 <= number < 2**63 for number in (*shape, first)):
+        raise ValueError
+    if type(last) is not int or not first <= last < 2**63:
+        raise ValueError
+    bits = BITS.get(entry["dtype"], 0)
+    if bits and math.prod(shape) * bits != (last - first) * 8:
+        raise ValueError
+    if math.prod(shape) > (last - first) * 8:  # a kind that is not known here: none has less than a bit
+        raise ValueError
+    return last
 
 
 def read_through(weights: Weights, report: Callable[[float], None]) -> None:

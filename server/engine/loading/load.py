@@ -17,7 +17,7 @@ from ..loras.merge import LoraStack
 from ..sampling.schedule import Schedule
 from .compatibility import check_control, check_fit
 from .controls import add_to_difference, load_control, load_ip_adapter, stretches_depth
-from .files import Weights, check_safetensors, check_whole, read_json, read_through
+from .files import Weights, check_safetensors, check_texts, check_whole, read_json, read_through
 from .inspection import Files, check_kind
 from .memory import is_shortage
 from .parts import Parts
@@ -214,6 +214,7 @@ def _tokenizer(where: Path) -> CLIPTokenizer:
         raise EngineError(f"the model has no tokenizer: {where} is missing; copy the whole diffusers folder again")
     if not (where / "tokenizer.json").is_file() and not (where / "vocab.json").is_file():
         raise EngineError(f"the tokenizer has no vocabulary: {where} lacks vocab.json; copy the whole folder again")
+    check_texts(where)
     try:
         return CLIPTokenizer.from_pretrained(where, local_files_only=True)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What a checkpoint in one file predicts, and on which noise, by what people's tools write. No torch; PyYAML.
+"""What a checkpoint in one file predicts, and on which noise, by what people's tools write. No torch.
 
 ComfyUI's users mark a file by the tensors ``v_pred`` and ``ztsnr``; A1111 reads a ``.yaml`` of the same name beside it;
 kohya, OneTrainer and others write modelspec's metadata (https://github.com/Stability-AI/ModelSpec), ComfyUI
@@ -13,10 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
-
 from ..errors import EngineError
 from .files import Shapes, read_metadata
+from .yaml_files import read_yaml
 
 V, EPSILON = "v_prediction", "epsilon"
 _WORDS = {
@@ -37,7 +36,6 @@ _SCALINGS = {"EpsScaling": EPSILON, "VScaling": V}
 _NAMED_V = re.compile(r"v[-_ ]?pred", re.IGNORECASE)
 _NAMED_EPSILON = re.compile(r"(?<![a-z])eps(ilon)?(?![a-z])|eps[-_ ]?pred", re.IGNORECASE)
 _ZERO_SNR = ("ztsnr", "zsnr", "zero_terminal_snr", "rescale_betas_zero_snr")
-LONGEST_YAML = 1_000_000
 
 
 def noise_config(path: Path, shapes: Shapes) -> dict[str, object]:
@@ -78,11 +76,9 @@ def _yaml_beside(path: Path) -> Any:
     if beside is None:
         return {}
     try:
-        if beside.stat().st_size > LONGEST_YAML:
-            raise ValueError(f"it has more than {LONGEST_YAML} bytes")
-        return yaml.safe_load(beside.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())[:300]
+        return read_yaml(beside)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:300]
         raise EngineError(f"{beside} cannot be read ({reason}): mend it, or take it away") from None
 
 
@@ -90,8 +86,8 @@ def _of_yaml(config: Any, path: Path) -> str:
     params = _params(config)
     said = params.get("parameterization", "")
     scaling = _within(params, "denoiser_config", "params", "scaling_config", "target")
-    name = str(scaling or "").rpartition(".")[2]
-    known = _WORDS.get(str(said).lower(), "") if said else _SCALINGS.get(name, "")
+    name = scaling.rpartition(".")[2] if isinstance(scaling, str) else ""
+    known = _WORDS.get(said.lower(), "") if isinstance(said, str) and said else _SCALINGS.get(name, "")
     if (said or name) and not known:
         raise EngineError(
             f"the .yaml beside {path} says that it predicts {said or name!r}, which LCM cannot sample: take a "

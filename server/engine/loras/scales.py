@@ -13,7 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from addon.untrusted.regular import read_regular
+
 CONFIG = "adapter_config.json"
+LONGEST_CONFIG = 1024 * 1024
 CHANGED_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 """Ways of peft to begin training that change the model's own weights, too, which the file does not hold."""
 
@@ -40,9 +43,10 @@ class Scales:
                 configs.setdefault(group, {})[option] = value
         elif is_pefts and (beside := path.parent / CONFIG).is_file():
             try:
-                configs[""] = _object(beside.read_text(encoding="utf-8"), f"its {CONFIG}")
+                configs[""] = _object(read_regular(beside, LONGEST_CONFIG).decode("utf-8"), f"its {CONFIG}")
             except (OSError, UnicodeDecodeError) as error:
-                raise Odd(f"its {CONFIG} cannot be read: {error}") from None
+                reason = getattr(error, "strerror", None) or error
+                raise Odd(f"its {CONFIG} cannot be read: {reason}") from None
         return cls(configs)
 
     def of(self, group: str, layer: str, alpha: float | None, rank: int | None) -> float:

@@ -24,7 +24,7 @@ from addon.keeping import (
     read_chunks,
     read_recipe,
     read_request,
-    read_texts,
+    read_text,
     slug,
     timeline,
 )
@@ -74,7 +74,8 @@ def test_what_is_no_picture_is_refused(image: np.ndarray) -> None:
 @given(st.dictionaries(st.sampled_from(["Title", "draftglass", "a b"]), st.text().map(lambda t: t.replace("\0", ""))))
 def test_texts_come_back(texts: dict[str, str]) -> None:
     kept = {name: text.encode("utf-8", "ignore").decode() for name, text in texts.items()}
-    assert read_texts(encode(picture(1, 1), kept)) == kept
+    data = encode(picture(1, 1), kept)
+    assert {name: read_text(data, name) for name in kept} == kept
 
 
 def test_texts_of_another_writer_are_read() -> None:
@@ -86,7 +87,8 @@ def test_texts_of_another_writer_are_read() -> None:
     info.add_itxt("wide", "雪", "zh", "snow", zip=True)
     file = io.BytesIO()
     Image.fromarray(picture()).save(file, "PNG", pnginfo=info)
-    assert read_texts(file.getvalue()) == {"plain": "é", "packed": "long " * 50, "wide": "雪"}
+    texts = {"plain": "é", "packed": "long " * 50, "wide": "雪", "other": None}
+    assert {name: read_text(file.getvalue(), name) for name in texts} == texts
 
 
 def test_a_recipe_and_its_request_come_back() -> None:
@@ -100,7 +102,7 @@ def test_a_recipe_and_its_request_come_back() -> None:
 
 
 def test_other_tools_read_the_parameters() -> None:
-    text = read_texts(make_png(picture(), RECIPE))["parameters"]
+    text = read_text(make_png(picture(), RECIPE), "parameters")
     assert text == (
         "a castle, 雪\nNegative prompt: fog\nSteps: 3, Sampler: LCM, CFG scale: 1.5, Seed: 11, Size: 64x128, "
         "Model: embedded  v1, Denoising strength: 0.7, Version: Draftglass 0.1.0"

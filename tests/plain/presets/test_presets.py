@@ -7,15 +7,16 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from addon.keeping import encode
 from addon.presets import LIMITS, Library, Preset, PresetError, read, write
 from addon.presets.library import SHIPPED, slug
-from addon.presets.preset import PNG
 
-THUMBNAIL = PNG + b"a picture"
+THUMBNAIL = encode(np.zeros((8, 8, 3), np.uint8))
 FULL = Preset("Snow keep", "a castle on snow", "people", 0.8, 3, 6, 1.5, 0.7, 42, THUMBNAIL)
 
 

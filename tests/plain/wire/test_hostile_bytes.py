@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 import tracemalloc
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from addon.wire import MAX_MESSAGE_BYTES, ProtocolError, pack, unpack
+from addon.wire import MAX_MESSAGE_BYTES, Hello, ProtocolError, pack, unpack
 from addon.wire.codec import MAX_HEADER_BYTES
 from tests.plain.wire.refusal import fair, refusal
 from tests.plain.wire.samples import join, one_of_each, split
@@ -128,3 +131,36 @@ def test_random_damage_never_raises_anything_else(data: st.DataObject) -> None:
         pack(unpack(bytes(good)))
     except ProtocolError as error:
         fair(error)
+
+
+@pytest.mark.parametrize("part", [b"{},", b"[],", b"1,", b'"",', b'{"":[]},', b'"\\\\",', b"[[[["])
+def test_a_header_of_very_many_values_is_refused_at_once(part: bytes) -> None:
+    header = b'{"type":"hello","protocol":3,"later":[' + part * (MAX_HEADER_BYTES // len(part) - 20) + b"0]}"
+    began = time.thread_time()
+    assert refusal(join(header)).code == "too_large"
+    assert time.thread_time() - began < 0.5
+
+
+def test_values_are_counted_outside_of_texts() -> None:
+    text = '[{\\",}]' * 100_000
+    hello = unpack(join(json.dumps({"type": "hello", "protocol": 3, "later": text}).encode()))
+    assert isinstance(hello, Hello)
+
+
+def test_one_name_twice_among_very_many_is_found_at_once() -> None:
+    names = ",".join(f'"{number}":1' for number in range(19_000))
+    began = time.thread_time()
+    assert "'18999' is there twice" in str(refusal(join(f'{{{names},"18999":1}}'.encode())))
+    assert time.thread_time() - began < 0.5
+
+
+def test_what_the_other_side_sends_is_refused_before_its_planes_are_read() -> None:
+    def stretch(*_: object) -> NDArray[Any]:
+        raise AssertionError("unpacked")
+
+    entry = {"name": "image", "encoding": "jpeg", "height": 8, "width": 8, "bytes": 3}
+    for kind, sender in (("request", "server"), ("picture", "client"), ("upload", "server")):
+        header = json.dumps({"type": kind, "id": 7, "planes": [entry]}).encode()
+        with pytest.raises(ProtocolError, match=f"a {kind} message came from the {sender}") as caught:
+            unpack(join(header) + b"abc", stretch=stretch, sender=sender)
+        assert caught.value.id == 7
