@@ -35,7 +35,7 @@ from .loading.inspection import inspect
 from .loading.load import Progress, load_parts
 from .loading.memory import check_memory, loading_dtype, shortage_told
 from .loading.parts import Parts
-from .loading.quiet_libraries import quiet
+from .quiet_libraries import quiet
 from .rendered import STAGES, Rendered
 from .sampling.batching import join_calls, join_depths
 from .sampling.history import History

@@ -14,8 +14,8 @@ import torch
 from safetensors import SafetensorError
 
 from ..cache import Recent
+from ..embedding_file import Bundled, Misfit, Vectors, fitted, read_embedding
 from ..errors import EngineError
-from ..loading.embedding_file import Bundled, Misfit, Vectors, fitted, read_embedding
 from .inversion_names import marked, pattern
 
 FIRST_LETTER = 0xF0000

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from ..cache import Recent
-from ..loading.quiet_libraries import quiet
+from ..quiet_libraries import quiet
 from .inversions import Inversions
 from .prompt_weights import Segment, segments
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
+from ..embedding_file import Bundled
 from ..errors import EngineError
-from ..loading.embedding_file import Bundled
 from ..spec import LoraFile
 from .names import GROUPS
 from .read import Change, Contents, read_lora

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
+from ..embedding_file import Bundled, fitted
+from ..embedding_file import Misfit as OtherWords
 from ..errors import EngineError
-from ..loading.embedding_file import Bundled, fitted
-from ..loading.embedding_file import Misfit as OtherWords
 from ..loading.recognise import FAMILIES, Found, require
 from .differences import Decomposed, Difference, Linear, Misfit, Replaced, difference, rank_of, size_of, whole
 from .names import GROUPS, SECOND_TEXT, TEXT, UNET, Layers, Named, named

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from .recognise import FAMILIES, require
+from .loading.recognise import FAMILIES, require
 
 KEYS = ("emb_params", "string_to_param.*", "clip_l")
 """What the only tensor of one for a model with one text encoder is called by A1111 and by trainers."""
