@@ -156,7 +156,7 @@ class Catalogue:
             return ModelSpec(path, name=own.name)
         pulled = self._pulled_for(family)
         few = own.few_steps
-        lora = self._few_steps_lora(family) if few is None else None
+        lora = self._few_steps_lora(family, self._fitting("lora", family)) if few is None else None
         spec = ModelSpec(
             path,
             loras=() if lora is None else (LoraFile(lora.path),),
@@ -169,12 +169,15 @@ class Catalogue:
         )
         return self._with_style(spec, family)
 
-    def _few_steps_lora(self, family: str) -> _FewStepsLora | None:
-        """What checkpoints of ``family`` are made fast by: an LCM-LoRA before any other, the user's own first."""
+    def _few_steps_lora(self, family: str, fitting: Iterable[UserFile]) -> _FewStepsLora | None:
+        """What checkpoints of ``family`` are made fast by: an LCM-LoRA before any other, the user's own first.
+
+        ``fitting``: what the user has for the family and can be used.
+        """
         found = [
             _FewStepsLora(one.path, few)
-            for one in self._fitting("lora", family)
-            if (few := few_steps_lora(one.name)) is not None
+            for one in fitting
+            if one.purpose == "lora" and (few := few_steps_lora(one.name)) is not None
         ]
         for preset in self.presets.values():
             if preset.family == family and (lora := self._places(preset).get("lora")) is not None:
@@ -234,11 +237,10 @@ class Catalogue:
     def _own_entries(self) -> list[Entry]:
         own = self._own().values()
         looked = {one.name: one.examine() for one in own}
-        loras = {family: self._few_steps_lora(family) for family, _ in looked.values()}
-        depth = {
-            family: for_depth([one for one in own if one.purpose == "control" and looked[one.name] == (family, "")])
-            for family, _ in looked.values()
-        }
+        families = {family for family, _ in looked.values()}
+        fitting = {family: [one for one in own if looked[one.name] == (family, "")] for family in families}
+        loras = {family: self._few_steps_lora(family, fitting[family]) for family in families}
+        depth = {family: for_depth([one for one in fitting[family] if one.purpose == "control"]) for family in families}
         entries = []
         for one in own:
             family, wrong = looked[one.name]

@@ -36,8 +36,6 @@ class Health(BaseModel):
     state: Literal["loading", "ready", "failed"]
     percent: float
     model: str
-    control: str
-    """The file by which pictures follow depth; empty where they do not."""
     sentence: str
     version: str
 
@@ -119,7 +117,6 @@ def create_app(config: Config, token: str, load: Load) -> FastAPI:
             state=status.state,
             percent=status.percent,
             model=status.model,
-            control=status.control,
             sentence=status.sentence,
             version=VERSION,
         )

@@ -183,9 +183,10 @@ def test_a_unet_distilled_as_ssd_1b_is_in_one_file(tmp_path: Path) -> None:
     from server.engine.loading.files import check_safetensors
     from server.engine.loading.single_file import load_unet
     from tests.plain.checkpoints_original import original_unet
-    from tests.plain.checkpoints_sdxl import make_whole_unet
+    from tests.plain.checkpoints_sdxl import SECOND_TEXT, make_whole_unet
 
     config = {name: value for name, value in make_whole_unet("SDXL").config.items() if not name.startswith("_")} | {
+        "layers_per_block": 2,
         "transformer_layers_per_block": [1, 1, 2],
         "reverse_transformer_layers_per_block": [[2, 2, 3], [2, 1, 1], 1],
         "mid_block_type": "UNetMidBlock2D",
@@ -198,7 +199,7 @@ def test_a_unet_distilled_as_ssd_1b_is_in_one_file(tmp_path: Path) -> None:
     original["model.diffusion_model.time_embed.cond_proj.weight"] = guidance
     path = tmp_path / "ssd.safetensors"
     save_file({name: value.contiguous() for name, value in original.items()}, path)
-    loaded = load_unet(path, check_safetensors(path), "SDXL", torch.float32, 128)
+    loaded = load_unet(path, check_safetensors(path), "SDXL", torch.float32, SECOND_TEXT)
     assert loaded.state_dict().keys() == unet.state_dict().keys()
     for name, value in unet.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], value), name
