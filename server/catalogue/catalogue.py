@@ -100,7 +100,7 @@ class Catalogue:
         if path is None:
             raise UnknownModel(LoraMissing(name, _some(loras)))
         try:
-            return LoraFile(path, weight)
+            return LoraFile(path, weight, name)
         except ValueError as error:
             raise UnknownModel(str(error), "bad_request") from None
 

@@ -15,8 +15,9 @@ from ..engine.loading.control_files import control_weights, ip_adapter_weights
 from ..engine.loading.files import PICKLES, read_json, read_metadata
 from ..engine.loading.inspection import LORA_NAMES, inspect
 from ..engine.loading.recognise import FAMILIES, Found, recognise
+from ..engine.spec import Sampler
 from .few_steps import FewSteps, few_steps
-from .file_names import depth_rank, named_depth, named_fast, named_sdxl
+from .file_names import depth_rank, named_depth, named_sdxl
 from .folders import PURPOSES, Purpose, roots, walk
 
 KINDS: dict[Purpose, tuple[str, ...]] = {
@@ -84,28 +85,27 @@ class UserFile:
 
     @property
     def few_steps(self) -> FewSteps | None:
-        """What it wants where it needs no LoRA for few steps; None where it needs one. Raises EngineError, OSError."""
-        if not self._is_fast:
-            return None
-        told = [] if self.path.is_dir() else [read_metadata(self.path).get(name, "") for name in TELLING]
-        found = (few_steps(name) for name in (self.path.name, *told))
-        return next((each for each in found if each is not None), FewSteps("few steps"))
-
-    @property
-    def _is_fast(self) -> bool:
-        """Whether it needs no LCM-LoRA, as its name, its metadata or its UNet say, or has its own."""
-        if named_fast(self.path.name) or any((self.path / name).is_file() for name in LORA_NAMES):
-            return True
-        if self.path.is_dir():
-            unet = self.path / "unet" / "config.json"
-            scheduler = self.path / "scheduler" / "scheduler_config.json"
-            # LCM's own fine-tunes take the guidance as an input; Turbo and Lightning begin at the very last step
-            return bool(read_json(unet, "the config of the UNet").get("time_cond_proj_dim")) or (
-                scheduler.is_file()
-                and read_json(scheduler, "the scheduler config").get("timestep_spacing") == "trailing"
-            )
-        metadata = read_metadata(self.path)
-        return _facts(self.path).takes_guidance or any(named_fast(metadata.get(name, "")) for name in TELLING)
+        """What it wants where it needs no LoRA for few steps, as its name, its metadata or its UNet say, or it has its
+        own; None where it needs one. Raises EngineError, OSError.
+        """
+        of_folder = self.path.is_dir()
+        told = [] if of_folder else [read_metadata(self.path).get(name, "") for name in TELLING]
+        named = next((found for name in (self.path.name, *told) if (found := few_steps(name)) is not None), None)
+        if named is not None or not of_folder:
+            return named or (FewSteps("LCM") if _facts(self.path).takes_guidance else None)
+        if any((self.path / name).is_file() for name in LORA_NAMES):
+            return FewSteps("its own LoRA")
+        unet = read_json(self.path / "unet" / "config.json", "the config of the UNet")
+        path = self.path / "scheduler" / "scheduler_config.json"
+        scheduler = read_json(path, "the scheduler config") if path.is_file() else {}
+        if scheduler.get("_class_name") == "TCDScheduler":
+            return FewSteps("TCD", Sampler("tcd"))
+        # LCM's own fine-tunes take the guidance as an input; Turbo and Lightning begin at the very last step
+        return (
+            FewSteps("LCM")
+            if unet.get("time_cond_proj_dim") or scheduler.get("timestep_spacing") == "trailing"
+            else None
+        )
 
 
 def own_files(folder: Path, taken: Collection[str] = ()) -> dict[str, UserFile]:

@@ -13,10 +13,14 @@ SAMPLERS = ("lcm", "tcd")
 
 @dataclass(frozen=True)
 class LoraFile:
-    """A LoRA in diffusers' or kohya's form, a .safetensors file, and how much of it: 1 is as it was trained."""
+    """A LoRA in diffusers' or kohya's form, a .safetensors file, and how much of it: 1 is as it was trained.
+
+    ``name``: what prompts may call it beside its file's name.
+    """
 
     path: Path
     weight: float = 1.0
+    name: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(os.path.expanduser(self.path)))

@@ -102,6 +102,7 @@ class Adapters:
             self._files = tuple(self._find(name, 1.0) for name in names)
             self._names = names
         try:
-            return tuple(LoraFile(file.path, weight) for file, (_, weight) in zip(self._files, wanted, strict=True))
+            files = zip(self._files, wanted, strict=True)
+            return tuple(LoraFile(file.path, weight, name) for file, (name, weight) in files)
         except ValueError as error:
             raise EngineError(str(error), "bad_request") from None

@@ -86,7 +86,7 @@ def loras_named(prompt: str) -> tuple[Lora, ...]:
 def check_words(prompt: str, loras: Collection[str]) -> None:
     """Raise EngineError where ``prompt`` names what nothing here stands for: a wildcard, an embedding and the like.
 
-    ``loras``: the names of those in use, of files without their ends, in lower case.
+    ``loras``: the names of those in use, also of files without their ends, in lower case.
     """
     for pattern, what, remedy in _ABSENT:
         if found := pattern.search(prompt):
@@ -97,7 +97,7 @@ def check_words(prompt: str, loras: Collection[str]) -> None:
             words = f"{found[0]!r} in the prompt {what} in A1111, which is not done here: write the words that you want"
             raise EngineError(words, "bad_request")
     for lora in loras_named(prompt):
-        if lora.weight and PurePath(lora.name).name.lower() not in loras:
+        if lora.weight and not {lora.name.lower(), PurePath(lora.name).name.lower()} & set(loras):
             words = f"the prompt names the LoRA {lora.name!r}, which is not in use: choose it among the style's LoRAs"
             raise EngineError(words, "bad_request")
 

@@ -115,8 +115,8 @@ class LoraStack:
 
     @property
     def in_use(self) -> set[str]:
-        """The names of the files in use, without their ends, in lower case."""
-        return {lora.path.stem.lower() for lora in self._used}
+        """The names of what is in use, and of the files without their ends, in lower case."""
+        return {name.lower() for lora in self._used for name in (lora.path.stem, lora.name)}
 
     @property
     def bundled(self) -> tuple[Bundled, ...]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from tests.plain.checkpoints_original import original_clip, original_open_clip, 
 from tests.plain.checkpoints_sdxl import make_whole_vae
 from tests.plain.engine.conftest import make_request
 from tests.plain.engine.families import FAMILIES, ask, assert_same
+from tests.plain.pairwise import product
 
 State = dict[str, torch.Tensor]
 TEXT, SECOND_TEXT, TIMES = 16, 32, 256
@@ -36,24 +35,6 @@ AXES: dict[str, list[str]] = {
     "precision": [*PLAIN, "fp8 with scale_weight", "fp8 with weight_scale"],
     "family": list(FAMILIES),
 }
-PRODUCT = list(itertools.product(*AXES.values()))
-
-
-def pairwise(cases: list[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
-    """Of ``cases`` some in which each two values of two axes meet at least once."""
-
-    def pairs(case: tuple[str, ...]) -> set[tuple[tuple[int, str], ...]]:
-        return set(itertools.combinations(enumerate(case), 2))
-
-    missing = set().union(*map(pairs, cases))
-    while missing:
-        chosen = max(cases, key=lambda case: len(pairs(case) & missing))
-        missing -= pairs(chosen)
-        yield chosen
-
-
-SOME = set(pairwise(PRODUCT))
-CASES = [case if case in SOME else pytest.param(*case, marks=pytest.mark.slow) for case in PRODUCT]
 
 
 @functools.cache
@@ -185,7 +166,7 @@ def theirs(prediction: str, precision: str, family: str) -> Any:
     return ask(pipeline, make_request(strength=1.0, steps=2, seed=3))
 
 
-@pytest.mark.parametrize(tuple(AXES), CASES)
+@pytest.mark.parametrize(tuple(AXES), product(AXES))
 def test_it_paints_what_diffusers_does(who: str, prediction: str, precision: str, family: str, tmp_path: Path) -> None:
     path = write(tmp_path, who, prediction, precision, family)
     if who == "diffusers" and precision not in PLAIN:
