@@ -4,6 +4,7 @@ import bpy
 
 from . import keymap, properties
 from .display import hud, overlay
+from .export import operator as export_operator
 from .live import models
 from .live import switch as live
 from .pictures import folders
@@ -40,6 +41,7 @@ CLASSES = (
     *overlay.CLASSES,
     *overlay_tools.CLASSES,
     *keep_panel.CLASSES,
+    *export_operator.CLASSES,
 )
 
 
@@ -57,11 +59,13 @@ def register() -> None:
     keymap.attach()
     keep_operators.attach()
     folders.attach()
+    export_operator.attach()
 
 
 def unregister() -> None:
     """Stop live and take everything back."""
     live.stop()
+    export_operator.detach()
     folders.detach()
     keep_operators.detach()
     setup.detach()

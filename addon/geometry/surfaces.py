@@ -72,8 +72,8 @@ def slopes(inverse: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.stack(found)
 
 
-def edges(inverse: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """How far away the next depth edge is, in pixels, uint8, H x W: 0 beside it, at most ``REACH``.
+def beside_edges(inverse: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether each pixel is beside a depth edge, bool, H x W.
 
     An edge is where two neighbours differ by more than the surface's own slope on either side explains.
     """
@@ -85,6 +85,12 @@ def edges(inverse: NDArray[np.float32]) -> NDArray[np.uint8]:
         crack = step > 2 * least + EDGE * np.maximum(size[:, :-1], size[:, 1:])
         found[:, :-1] |= crack
         found[:, 1:] |= crack
+    return beside
+
+
+def edges(inverse: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """How far away the next depth edge is, in pixels, uint8, H x W: 0 beside it, at most ``REACH``."""
+    beside = beside_edges(inverse)
     result = np.where(beside, 0, REACH).astype(np.uint8)
     for distance in range(1, REACH):
         padded = np.pad(beside, 1)

@@ -1,7 +1,9 @@
-"""Names for kept files. Standard library only; no bpy."""
+"""Kept files: their names, and writing them whole. Standard library only; no bpy."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import unicodedata
 from pathlib import Path
@@ -29,3 +31,17 @@ def free_path(folder: Path, stem: str, suffix: str = ".png") -> Path:
     while (path := folder / f"{stem}_{number:03d}{suffix}").exists():
         number += 1
     return path
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write ``path``, all of it or nothing, as where the disk gets full meanwhile. Raises OSError."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.unlink(missing_ok=True)
+        with part.open("xb") as file:
+            file.write(data)
+        os.replace(part, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +11,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from .files import write_whole
 from .png import encode
 
 LIST = "recording.json"
+ROOM = ".room_for_the_list"
+"""A file that takes the room that the list will need, so that a full disk does not keep it from being written."""
+PIECE = 1 << 16
+"""Bytes by which that file grows."""
 LEVEL = 1
 """zlib's: a picture is written in Blender's main loop, so the file may be a little larger."""
 
@@ -37,7 +43,7 @@ def timeline(times: Sequence[float], end: float, fps: float) -> list[int]:
 
 
 class Recording:
-    """Writes the pictures to ``folder`` as they come. Raises OSError as files do.
+    """Writes the pictures to ``folder`` as they come. Raises OSError as files do; what there is then is whole.
 
     ``fps``: frames a second of the video or the sequence that is made of it.
     """
@@ -50,6 +56,8 @@ class Recording:
         self._files: list[str] = []
         self._times: list[float] = []
         self._size: tuple[int, int] | None = None
+        self._room = 0
+        self._reserve(0.0)
 
     def __len__(self) -> int:
         return len(self._files)
@@ -69,8 +77,9 @@ class Recording:
         if (width, height) != (image.shape[1], image.shape[0]):
             rows, columns = np.arange(height) * image.shape[0] // height, np.arange(width) * image.shape[1] // width
             image = image[rows[:, None], columns]
+        self._reserve(now)
         name = f"picture_{len(self._files) + 1:06d}.png"
-        (self.folder / name).write_bytes(encode(image, level=LEVEL))
+        write_whole(self.folder / name, encode(image, level=LEVEL))
         self._files.append(name)
         self._times.append(max(now, self._times[-1]) if self._times else now)
 
@@ -93,5 +102,14 @@ class Recording:
             "frames": frames,
         }
         path = self.folder / LIST
-        path.write_text(json.dumps(told), encoding="utf-8")
+        (self.folder / ROOM).unlink(missing_ok=True)
+        write_whole(path, json.dumps(told).encode())
         return path
+
+    def _reserve(self, now: float) -> None:
+        """Have the room that the list takes now, and a minute from now."""
+        needed = 80 * len(self._files) + 8 * self.fps * (self.seconds(now) + 60)
+        with (self.folder / ROOM).open("ab") as file:
+            while self._room < needed:
+                file.write(os.urandom(PIECE))  # a disk that compresses would make nothing of zeros
+                self._room += PIECE

@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import math
 import re
 from dataclasses import dataclass, fields
 from typing import Any
@@ -87,7 +86,7 @@ class Preset:
                 continue
             kind = "a whole number" if name in _WHOLE else "a number"
             fits = isinstance(value, int if name in _WHOLE else (int, float)) and not isinstance(value, bool)
-            if not fits or not math.isfinite(value) or not least <= value <= greatest:
+            if not fits or not least <= value <= greatest:  # NaN fails too; isfinite takes no integer of 400 digits
                 raise PresetError(f"{name} is {_show(value)}, but must be {kind} from {least:g} to {greatest:g}")
         if not isinstance(self.thumbnail, bytes) or (self.thumbnail and not self.thumbnail.startswith((PNG, JPEG))):
             raise PresetError("thumbnail is no PNG and no JPEG picture")

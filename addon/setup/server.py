@@ -6,6 +6,7 @@ Nothing here waits; call :meth:`ServerProcess.poll` from time to time.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import subprocess
@@ -30,6 +31,8 @@ START_SECONDS = 180.0
 STOP_SECONDS = 4.0
 LOGS_KEPT = 5
 LONGEST_LOG = 2_000_000
+PASSING = {errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC}
+"""What a machine lacks for a while; another try may find it."""
 WRONG_USE = 2
 """The server's exit status when its arguments or its address are the matter: starting it again would not help."""
 
@@ -162,7 +165,14 @@ class ServerProcess:
                 )
         except OSError as error:
             self._process = None
-            self._fail(ServerNotStarted(str(self._python), error.strerror or str(error)))
+            if self._private is not None:
+                _forget(self._private)
+                self._private = None
+            problem = ServerNotStarted(str(self._python), error.strerror or str(error))
+            if error.errno in PASSING:
+                self._pause(problem)
+            else:
+                self._fail(problem)
             return
         self.state, self.problem, self._since = ServerState.STARTING, None, self._clock()
         self._pulse, self._owed = Pulse(), False
@@ -192,9 +202,12 @@ class ServerProcess:
         if status == WRONG_USE or self._never_said >= TRIES:
             self._fail(ServerEndedAtStart(reason))
             return
+        self._pause(self.problem or ServerCrashed(reason))
+
+    def _pause(self, problem: Problem) -> None:
         pause = PAUSES[min(self._crashes, len(PAUSES) - 1)]
         self._crashes += 1
-        self.state, self.problem = ServerState.PAUSING, self.problem or ServerCrashed(reason)
+        self.state, self.problem = ServerState.PAUSING, problem
         self._next = self._clock() + pause
 
     def _fail(self, problem: Problem) -> None:

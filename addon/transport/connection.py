@@ -48,6 +48,8 @@ NO_SIGPIPE = getattr(socket, "MSG_NOSIGNAL", 0)
 """Blender 4.3 leaves SIGPIPE on, unlike 5.2 and Python: sending to a server that has just died would end Blender."""
 MAC_NO_SIGPIPE = 0x1022
 """SO_NOSIGPIPE: the same on macOS, once for all that is sent."""
+SELECTOR: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
+"""Takes no file number of its own, as epoll and kqueue do: there may be none left. Only Windows has no poll()."""
 LONGEST_GAP = 1.0
 """A pause between two polls counts at most this long as silence: Blender may have been busy, not the server."""
 
@@ -159,7 +161,7 @@ class Connection:
 
     def _finish_connect(self) -> bool:
         """Whether TCP is connected; when it just became so, the handshake is sent."""
-        with selectors.DefaultSelector() as selector:  # unlike select() it takes any file number
+        with SELECTOR() as selector:
             selector.register(self._socket, selectors.EVENT_WRITE)
             if not selector.select(0):
                 self._listen_for_life()

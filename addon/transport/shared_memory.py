@@ -173,7 +173,10 @@ def memory_folder() -> Path | None:
     if sys.platform == "linux":
         folder = Path("/dev/shm")
         return folder if folder.is_dir() else None  # a temporary file might lie on a slow disk
-    return Path(tempfile.gettempdir())
+    try:
+        return Path(tempfile.gettempdir())
+    except OSError:  # it tries to write there the first time: the disk is full, or no file number is left
+        return None
 
 
 def _as_plane(name: str) -> NDArray[np.uint8]:

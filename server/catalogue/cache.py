@@ -13,12 +13,12 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from huggingface_hub import constants, try_to_load_from_cache
+from huggingface_hub import constants
 from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]
 
 from .presets import Part
-from .records import Pulled
+from .records import COMMIT, SHA256, Pulled, is_plain
 
 SUFFIXES = (".safetensors", ".json", ".txt")
 CHUNK = 1 << 22
@@ -52,18 +52,27 @@ def choose(names: Iterable[str], patterns: Iterable[str]) -> set[str]:
 
 def local_path(file: Pulled) -> Path | None:
     """Where ``file`` lies in the cache, or None when it is not there, or not whole."""
-    found = try_to_load_from_cache(file.repo, file.path, revision=file.revision)
-    path = Path(found) if isinstance(found, str) else None
-    return path if path is not None and path.is_file() and path.stat().st_size == file.size else None
+    path = pointer_path(file)
+    return path if path.is_file() and path.stat().st_size == file.size else None
+
+
+def _root(repo: str) -> Path:
+    return Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=repo, repo_type="model"))
+
+
+def pointer_path(file: Pulled) -> Path:
+    """Where the cache has ``file`` by name: a link to its bytes, or where there are no links, they themselves."""
+    return _root(file.repo) / "snapshots" / file.revision / file.path
 
 
 def in_cache(part: Part) -> list[Pulled]:
     """The files of ``part`` in the cache, whoever has fetched them; none where something lacks."""
-    root = Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=part.repo, repo_type="model"))
-    snapshot = root / "snapshots" / part.revision
+    snapshot = _root(part.repo) / "snapshots" / part.revision
     names = [path.relative_to(snapshot).as_posix() for path in snapshot.rglob("*") if path.is_file()]
-    wanted = sorted(choose(names, part.files))
-    return [_cached(part, snapshot, name) for name in wanted] if _is_whole(part, snapshot, wanted) else []
+    wanted = sorted(choose(filter(is_plain, names), part.files))
+    files = [_cached(part, snapshot, name) for name in wanted] if _is_whole(part, snapshot, wanted) else []
+    ours = all(part.sha256.get(file.path, file.sha256) == file.sha256 for file in files if file.sha256)
+    return files if ours else []  # under another checksum it is another file
 
 
 def _is_whole(part: Part, snapshot: Path, names: list[str]) -> bool:
@@ -87,10 +96,8 @@ def _is_whole(part: Part, snapshot: Path, names: list[str]) -> bool:
 
 def _cached(part: Part, snapshot: Path, name: str) -> Pulled:
     path = snapshot / name
-    digest = (
-        path.resolve().name if path.is_symlink() else ""
-    )  # the cache names bytes by the checksum that the hub gives
-    sha256, blob_id = (digest if len(digest) == length else "" for length in (64, 40))
+    digest = path.resolve().name if path.is_symlink() else ""  # the cache names bytes by the hub's checksum
+    sha256, blob_id = (digest if form.fullmatch(digest) else "" for form in (SHA256, COMMIT))
     size = path.stat().st_size
     return Pulled(part.role, part.repo, part.revision, name, size, sha256, fetched=False, blob_id=blob_id)
 
@@ -143,7 +150,7 @@ def partial_path(file: Pulled) -> Path:
 
 def blob_path(file: Pulled) -> Path:
     """Where the cache has the bytes of ``file``, by their checksum."""
-    return Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=file.repo, repo_type="model"), "blobs", file.sha256)
+    return _root(file.repo) / "blobs" / file.digest
 
 
 def free_bytes() -> int:
@@ -166,29 +173,32 @@ def is_sound(file: Pulled, path: Path, on_bytes: Callable[[int], None]) -> bool:
     """Whether the bytes of ``path`` are those that the publisher gives a checksum of."""
     if file.sha256:
         return checksum(path, on_bytes) == file.sha256
+    if not file.blob_id:
+        return True
     data = path.read_bytes()
-    return not file.blob_id or hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest() == file.blob_id
+    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest() == file.blob_id
 
 
 def delete(file: Pulled) -> int:
     """Delete ``file`` from the cache, in part or whole, and return the bytes set free.
 
-    What another revision has too stays.
+    What another revision has too stays, and so does what a link leads to outside the cache.
     """
-    found = try_to_load_from_cache(file.repo, file.path, revision=file.revision)
-    pointer = Path(found) if isinstance(found, str) else None
-    blob = blob_path(file) if file.sha256 else None
-    if pointer is not None:
+    pointer, blobs = pointer_path(file), (_root(file.repo) / "blobs").resolve()
+    blob = blob_path(file) if file.digest else None
+    if pointer.is_symlink():
         blob = pointer.resolve()
         pointer.unlink(missing_ok=True)
-        if blob == pointer:  # where there are no links
-            return file.size
-    if file.sha256:
+    elif pointer.is_file():  # where there are no links
+        size = pointer.stat().st_size
+        pointer.unlink()
+        return size
+    if file.digest:
         partial_path(file).unlink(missing_ok=True)
-    if blob is None or not blob.exists():
+    if blob is None or not blob.is_file() or blob.resolve().parent != blobs:
         return 0
-    same = (blob.parents[1] / "snapshots").rglob(PurePosixPath(file.path).name)
-    if any(other.is_symlink() and other.resolve() == blob for other in same):
+    same = (_root(file.repo) / "snapshots").rglob(PurePosixPath(file.path).name)
+    if any(other.is_symlink() and other.resolve() == blob.resolve() for other in same):
         return 0
     size = blob.stat().st_size
     blob.unlink()

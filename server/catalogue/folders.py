@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..engine.loading.files import PICKLES
-from ..engine.loading.yaml_files import read_yaml
+from ..engine.yaml_files import read_yaml
 
 Purpose = Literal["model", "lora", "control", "style", "vae", "embedding", "other"]
 """What a file is for; "style" is an IP-Adapter, which follows a style picture."""

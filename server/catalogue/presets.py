@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+<<<<<<< HEAD
 from ..engine.spec import Sampler
 
 FILE = Path(__file__).with_name("presets.toml")
+=======
+from .records import COMMIT, SHA256, is_plain, is_repo
+
+FILE = Path(os.environ.get("DRAFTGLASS_PRESETS") or Path(__file__).with_name("presets.toml"))
+>>>>>>> main
 ROLES = ("base", "lora", "vae", "control", "ip_adapter")
 GB = 10**9
 
 
 @dataclass(frozen=True)
 class Part:
-    """A repository on the hub that a preset takes files from. ``files``: patterns, as in a shell."""
+    """A repository on the hub that a preset takes files from. ``files``: patterns, as in a shell.
+
+    ``sha256``: path -> checksum. Where it names any, it names all the weights: no hub can say otherwise.
+    """
 
     role: str
     repo: str
     revision: str
     files: tuple[str, ...]
+    sha256: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
             raise ValueError(f"role is {self.role!r}, but must be one of {', '.join(ROLES)}")
-        if self.repo.count("/") != 1:
+        if not is_repo(self.repo):
             raise ValueError(f"repo is {self.repo!r}, but must be OWNER/NAME")
+        if not COMMIT.fullmatch(self.revision):
+            raise ValueError(f"revision is {self.revision!r}, but must be a commit of 40 hexadecimal digits")
+        for path, digest in self.sha256.items():
+            if not is_plain(path) or not SHA256.fullmatch(digest):
+                raise ValueError(f"sha256 has {path!r} = {digest!r}, but must have a file's path and 64 digits")
 
 
 @dataclass(frozen=True)

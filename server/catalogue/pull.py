@@ -39,7 +39,7 @@ def pull(preset: ModelPreset, records: Records, report: Report, list_files: hub.
         try:
             report(0, 0, f"asking the hub about {preset.title}")
             files = _listed(preset, records, list_files)
-            missing = [file for file in files if cache.local_path(file) is None]
+            missing = [file for file in files if not _is_here(file, known, report)]
             lacks = {_key(file) for file in missing}
             _check_space(preset, missing)
             # written first, so that what comes counts as fetched for this model however this ends
@@ -57,14 +57,28 @@ def pull(preset: ModelPreset, records: Records, report: Report, list_files: hub.
             # what another program has fetched meanwhile is not this model's to delete; what another model has left is
             left = {_key(file) for file in records.read(preset.name) if file.fetched} - lacks
             ours = before | left | {_key(file) for file in fetched}
-            same = {(file.repo, file.sha256) for file in known if file.fetched and file.sha256}  # in another revision
-            owned = (replace(f, fetched=_key(f) in ours or (f.repo, f.sha256) in same) for f in files)
+            same = {(file.repo, file.digest) for file in known if file.fetched and file.digest}  # in another revision
+            owned = (replace(f, fetched=_key(f) in ours or (f.repo, f.digest) in same) for f in files)
             records.write(preset.name, tuple(owned), whole=True)
         now = {_key(file) for file in files}
         # of a preset that names a newer revision now
         _release((file for file in known if file.fetched and _key(file) not in now), preset.name, records)
     words = f"{preset.title} is ready" + ("" if missing else "; everything was here already")
     return Outcome(words, sum(file.size for file in missing))
+
+
+def _is_here(file: Pulled, known: tuple[Pulled, ...], report: Report) -> bool:
+    """Whether ``file`` is in the cache; what is not ``known`` from an earlier pull is checked, and deleted if damaged.
+
+    Another program may have fetched it, and believed whatever hub it asked.
+    """
+    path = cache.local_path(file)
+    if path is None or any(_key(file) == _key(one) and file.digest == one.digest for one in known):
+        return path is not None
+    if cache.is_sound(file, path, lambda _: report(0, 0, f"checking {file.repo}: {file.path}")):
+        return True
+    cache.delete(file)
+    return False
 
 
 def _fetch(files: list[Pulled], missing: list[Pulled], fetched: list[Pulled], report: Report) -> None:

@@ -14,7 +14,16 @@ import traceback
 import bpy
 
 POLL_S = 0.02
-_names: dict = {"bpy": bpy}
+
+
+def begin() -> None:
+    """What the tests need after Blender has read its factory settings."""
+    bpy.context.preferences.view.show_splash = False
+    # Each change would be drawn eight times over, and in software that is most of a test's time.
+    bpy.context.preferences.system.viewport_aa = "OFF"
+
+
+_names: dict = {"bpy": bpy, "begin": begin}
 
 
 def evaluate(source: str) -> object:
@@ -73,6 +82,6 @@ class Agent:
 
 
 if __name__ == "__main__":
-    bpy.context.preferences.view.show_splash = False
+    begin()
     _agent = Agent(int(sys.argv[sys.argv.index("--") + 1]))
     bpy.app.timers.register(_agent, persistent=True)

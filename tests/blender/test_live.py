@@ -46,6 +46,8 @@ def follow(live: Live, name: str, before, act) -> tuple:
 def session(live: Live, patience_s: float) -> list:
     """Go through the whole session; return the Image Editor's pixels after each step."""
     assert live.window.rectangle("IMAGE_EDITOR") is None
+    # As a new user has it: drawn eight times over at rest.
+    live.window.run("bpy.context.preferences.system.viewport_aa = '8'")
     live.window.run("settings.prompt = 'a castle'\nbpy.ops.draftglass.start()")
     live.wait_for("the first picture", lambda stats: stats["pictures_shown"] > 0, patience_s)
     stats = live.rest(quiet_s=5)  # on a slow machine the editor's areas may still find their sizes

@@ -107,9 +107,9 @@ def test_at_something_else(live: Live, tmp_path: Path) -> None:
     still_live(live)
 
     # Rendering: nothing is captured meanwhile, and what changed is seen afterwards.
-    run("s = bpy.context.scene\ns.render.engine = 'BLENDER_WORKBENCH'\ns.frame_end = 60\n"
+    run("s = bpy.context.scene\ns.render.engine = 'BLENDER_WORKBENCH'\ns.frame_end = 40\n"
         f"s.render.filepath = {str(tmp_path / 'render_')!r}\n"
-        "s.render.resolution_x, s.render.resolution_y = 960, 540\n"
+        "s.render.resolution_x, s.render.resolution_y = 320, 180\n"
         "bpy.context.preferences.view.render_display_type = 'NONE'")  # fmt: skip
     still_live(live)
     run("bpy.ops.render.render('INVOKE_DEFAULT', animation=True)")

@@ -29,12 +29,12 @@ def _disable():
     _done.append("disabled")
 def _enable():
     bpy.ops.wm.read_factory_settings()
-    bpy.context.preferences.view.show_splash = False
+    begin()
     bpy.ops.preferences.addon_enable(module="{EXTENSION}")
     _done.append("enabled")
 """
 FORGET = """
-for _name in set(globals()) - {"bpy", "__builtins__"}:
+for _name in set(globals()) - {"bpy", "begin", "__builtins__"}:
     del globals()[_name]
 """
 

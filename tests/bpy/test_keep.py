@@ -238,28 +238,19 @@ def test_a_view_that_is_none_moves_nothing(addon: Any, told: dict[str, Any]) -> 
     assert [list(row) for row in viewport.view.view_matrix] == before
 
 
-def test_a_full_disk_is_said(addon: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import errno
-    import io
+def test_a_full_disk_is_said(addon: Any, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")  # not on Windows
 
     from addon.blender.pictures.keep import keep
 
-    class Full(io.BytesIO):
-        def write(self, data: Any) -> int:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    was = Path.open
-
-    def opened(path: Path, mode: str = "r", *words: Any, **named: Any) -> Any:
-        if mode != "xb":
-            return was(path, mode, *words, **named)
-        path.touch()
-        return Full()
-
     picture = shown()
-    monkeypatch.setattr(Path, "open", opened)
-    with pytest.raises(KeepError, match="No space left on device"):
-        keep(picture, addon)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(KeepError, match="File too large"):
+            keep(picture, addon)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list(tmp_path.glob("kept/*")) == [], "half a file is left"
 
 

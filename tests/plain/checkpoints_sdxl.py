@@ -23,7 +23,7 @@ from transformers import (
 from server.engine.loading.clip_tokenizer import clip_tokenizer
 from tests.plain.checkpoints import make_vae, scheduler_config, text_config
 
-TEXT, SECOND_TEXT = 16, 32
+TEXT, SECOND_TEXT = 64, 32
 """Widths of the text encoders; diffusers tells SDXL's two apart by them."""
 TIMES = 256
 PICTURE, PATCH = 24, 32

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 BLENDER = frozenset({"bpy", "bpy_extras", "bmesh", "mathutils", "gpu", "gpu_extras", "blf", "bl_ext", "addon_utils"})
-HUB = frozenset({"huggingface_hub", "tqdm"})
+HUB = frozenset({"huggingface_hub", "httpx2", "tqdm"})  # httpx2: what huggingface_hub asks with
 MODELS = frozenset("torch diffusers transformers tokenizers peft safetensors accelerate huggingface_hub".split())
 THREADS = frozenset({"threading", "_thread", "concurrent", "multiprocessing", "queue", "asyncio"})
 SOCKETS = frozenset({"socket", "socketserver", "select", "selectors", "ssl", "http", "websockets", "httpx", "requests"})
@@ -78,7 +78,10 @@ LAYERS = (
     Layer(
         "server/catalogue",
         HUB | {"yaml"},
-        ("addon.problems", "addon.untrusted", "addon.wire", "server", "server.engine", "server.catalogue"),
+        (
+            *("addon.version", "addon.problems", "addon.untrusted", "addon.wire"),
+            *("server", "server.engine", "server.catalogue"),
+        ),
         THREADS - {"_thread", "threading"} | SOCKETS,
     ),
     Layer(
@@ -134,10 +137,12 @@ LAYERS = (
 NEIGHBOURS = {
     "addon/blender/capture": {"display"},  # which of the images are our own
     "addon/blender/display": {"capture", "live"},
+    "addon/blender/export": {"capture"},
     "addon/blender/live": {"capture", "display", "server"},
     "addon/blender/pictures": {"capture", "live", "server"},
     "addon/blender/scene_file": {"capture", "display"},
     "addon/blender/server": set(),
+    "addon/blender/stick": {"capture", "display", "live", "pictures", "server"},
     "addon/blender/ui": {"capture", "display", "live", "pictures", "server"},
     "server/engine/acceleration": {"sampling"},
     "server/engine/conditioning": {"acceleration", "loading", "sampling"},

@@ -58,13 +58,27 @@ def write_video(told: dict[str, Any], folder: Path) -> None:
     bpy.ops.render.render(animation=True)
     if not Path(told["target"]).is_file():
         raise RuntimeError(f"no video was written to {told['target']}")
+    # a full disk is no error to the encoder: only what can be read again is there
+    if bpy.data.movieclips.load(told["target"]).frame_duration < len(files):
+        raise RuntimeError(f"the video {told['target']} was not written whole: the disk may be full")
+
+
+def _remove(target: Path) -> None:
+    if target.is_dir():
+        shutil.rmtree(target, ignore_errors=True)
+    else:
+        target.unlink(missing_ok=True)
 
 
 def main() -> int:
     """Read the list and do what it says; what was recorded is removed once it is in its file."""
     path = Path(sys.argv[-1])
     told = json.loads(path.read_text("utf-8"))
-    {"video": write_video, "sequence": write_sequence}[told["kind"]](told, path.parent)
+    try:
+        {"video": write_video, "sequence": write_sequence}[told["kind"]](told, path.parent)
+    except BaseException:  # half a file would pass for the whole
+        _remove(Path(told["target"]))
+        raise
     shutil.rmtree(path.parent, ignore_errors=True)  # here, as the Blender that recorded may have been closed by now
     return 0
 

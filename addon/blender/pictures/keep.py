@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import time
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import bpy
 
-from ...keeping import KeepError, Recipe, free_path, make_png, read_recipe, slug
+from ...keeping import KeepError, Recipe, free_path, make_png, read_recipe, slug, write_whole
 from ...live.shown import ShownPicture
 from ...untrusted.png import is_bomb
 from ...untrusted.regular import read_regular
@@ -95,14 +94,7 @@ def _write(folder: Path, stem: str, data: bytes) -> Path:
     """A new file of ``data`` in ``folder``; none where the disk gets full meanwhile. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     path = free_path(folder, stem)
-    with path.open("xb") as file:
-        try:
-            file.write(data)
-            file.flush()
-        except OSError:
-            with contextlib.suppress(OSError):
-                path.unlink()
-            raise
+    write_whole(path, data)
     return path
 
 

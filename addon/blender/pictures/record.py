@@ -127,14 +127,23 @@ class Recorder:
         try:
             self._recording.add(shown.image, time.perf_counter())
         except OSError as error:
-            folder = self._recording.folder
-            self._recording = None
-            self._listen_no_more()
-            self.failed = True
-            self.sentence = f"Recording stopped, because {folder} cannot be written to: {error.strerror or error}."
+            self._break_off(error)
             return
         if len(self._recording) == 1:
             self._stem = stem_of(shown)
+
+    def _break_off(self, error: OSError) -> None:
+        """The disk took no more: list what it took, so that it can still be made into a file."""
+        assert self._recording is not None
+        recording, self._recording = self._recording, None
+        self._listen_no_more()
+        folder, kept = recording.folder, ""
+        with contextlib.suppress(OSError, ValueError):
+            suffix = ".mp4" if self._kind == "video" else ""
+            recording.finish(time.perf_counter(), self._kind, free_path(self._folder, self._stem, suffix))
+            kept = f" The {len(recording)} pictures before that are there, with their list."
+        self.failed = True
+        self.sentence = f"Recording stopped, because {folder} cannot be written to: {error.strerror or error}.{kept}"
 
     def _end_with_live(self) -> None:
         """Live was stopped: there will be no more pictures."""

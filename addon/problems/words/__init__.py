@@ -22,8 +22,10 @@ from ..serving import (
 )
 from .connection import CONNECTION
 from .entry import Words, one_line, says, written
+from .exporting import EXPORTING
 from .serving import SERVING
 from .setup import SETUP
+from .sticking import STICKING
 from .viewport import VIEWPORT
 
 __all__ = ["WORDS", "actions", "one_line", "remedy", "sentence", "written"]
@@ -75,7 +77,7 @@ _NESTED = (
 )
 
 WORDS: dict[type[Report], Words[Any]] = {
-    words.kind: words for words in (*SETUP, *CONNECTION, *SERVING, *VIEWPORT, *_NESTED)
+    words.kind: words for words in (*SETUP, *CONNECTION, *SERVING, *STICKING, *VIEWPORT, *EXPORTING, *_NESTED)
 }
 """The words for each kind of report."""
 

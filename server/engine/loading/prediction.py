@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import EngineError
+from ..yaml_files import read_yaml
 from .files import Shapes, read_metadata
-from .yaml_files import read_yaml
 
 V, EPSILON = "v_prediction", "epsilon"
 _WORDS = {

@@ -98,9 +98,10 @@ def serve(hub: Hub) -> Iterator[Hub]:
             if not path.is_file():
                 return self._send(404, b"", {"X-Error-Code": "EntryNotFound"})
             data = path.read_bytes()
-            digest = hashlib.sha256(data).hexdigest()
+            lfs = path.suffix == LFS
+            digest = (hashlib.sha256(data) if lfs else hashlib.sha1(b"blob %d\0" % len(data) + data)).hexdigest()
             headers = {"X-Repo-Commit": revision, "ETag": f'"{digest}"', "Accept-Ranges": "bytes"}
-            if path.suffix == LFS:
+            if lfs:
                 headers |= {"X-Linked-Etag": f'"{digest}"', "X-Linked-Size": str(len(data))}
             if not with_body:
                 return self._send(200, b"", {**headers, "Content-Length": str(len(data))})
@@ -113,7 +114,7 @@ def serve(hub: Hub) -> Iterator[Hub]:
                 if hub.honour_ranges:
                     start, status = int(asked.removeprefix("bytes=").split("-")[0]), 206
                     headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
-            return self._send(status, data[start:], headers, weights=path.suffix == LFS)
+            return self._send(status, data[start:], headers, weights=lfs)
 
         def _send(self, status: int, body: bytes, headers: dict[str, str], weights: bool = False) -> None:
             self.send_response(status)

@@ -18,8 +18,8 @@ from server.catalogue.own import own_files
 from server.engine import EngineError
 from server.engine.loading.files import LONGEST_HEADER, check_safetensors, check_texts, read_json
 from server.engine.loading.prediction import noise_config
-from server.engine.loading.yaml_files import read_yaml
 from server.engine.loras.scales import CONFIG, Odd, Scales
+from server.engine.yaml_files import read_yaml
 
 MB = 1024 * 1024
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -27,10 +30,12 @@ from addon.keeping import (
     read_text,
     slug,
     timeline,
+    write_whole,
 )
 from addon.keeping.recipe import KEYWORD, REQUEST
 from addon.wire import Control, Frame, Request, Style, pack
 
+ROOT = Path(__file__).resolve().parents[3]
 RANDOM = np.random.default_rng(3)
 
 
@@ -211,3 +216,64 @@ def test_a_recording_has_one_size(tmp_path: Path) -> None:
     recording.add(first.repeat(2, axis=0).repeat(3, axis=1), 0.1)
     one, other = (np.asarray(Image.open(path)) for path in sorted(tmp_path.glob("*.png")))
     assert (one == first).all() and (other == first).all()
+
+
+FULL = """
+import json, sys
+from pathlib import Path
+import numpy as np
+from PIL import Image
+from addon.keeping import Recording
+folder = Path(sys.argv[1])
+recording = Recording(folder, 24)
+noise = np.random.default_rng(1)
+shown = []
+try:
+    while True:
+        shown.append(noise.integers(0, 256, (96, 128, 3), np.uint8))
+        recording.add(shown[-1], len(shown) / 10)
+except OSError as error:
+    print(error.strerror)
+try:  # somebody else takes what is left
+    with (folder / "other").open("ab") as file:
+        while True:
+            file.write(bytes(4096))
+            file.flush()
+except OSError:
+    pass
+told = json.loads(recording.finish(9.0, "video", folder / "a.mp4").read_text())
+assert len(told["files"]) == len(recording) == len(shown) - 1 > 3, told
+for name, image in zip(told["files"], shown):
+    assert (np.asarray(Image.open(folder / name)) == image).all()
+left = sorted(path.name for path in folder.iterdir())
+assert left == sorted(["other", "recording.json", *told["files"]]), left
+print("whole")
+"""
+
+
+def test_a_recording_on_a_full_disk_is_whole_as_far_as_it_goes(tmp_path: Path) -> None:
+    """On a disk of one megabyte, which only root or a namespace of one's own can mount."""
+    mounted = 'mount -t tmpfs -o size=1m none "$1" && exec "$2" -c "$3" "$1"'
+    command = ["unshare", "--mount", *(["--map-root-user"] if os.geteuid() else []), "sh", "-c", mounted, "-"]
+    try:
+        done = subprocess.run(
+            [*command, str(tmp_path), sys.executable, FULL], cwd=ROOT, capture_output=True, text=True, timeout=600
+        )
+    except FileNotFoundError:
+        pytest.skip("no unshare here")
+    if done.returncode and ("unshare:" in done.stderr or "mount:" in done.stderr):
+        pytest.skip(done.stderr)
+    assert done.stdout == "No space left on device\nwhole\n", done.stderr
+
+
+def test_a_picture_that_is_too_large_for_the_disk_leaves_nothing(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")  # not on Windows
+    (tmp_path / "a.png").write_bytes(b"before")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            write_whole(tmp_path / "a.png", bytes(2000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"before"]

@@ -212,3 +212,38 @@ def test_each_shipped_style_has_a_place_for_the_users_words() -> None:
     for listed in Library(SHIPPED / "none").styles:
         whole = listed.preset.around("a red boat")
         assert "a red boat" in whole and "{" not in whole and not listed.preset.around("").startswith((",", " "))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(as_file(**{name: 10**400}) for name in numbers),
+        as_file(strength=-(10**400)),
+        b'{"draftglass_style": 1, "name": "A", "strength": 1' + b"0" * 5000 + b"}",
+        b'{"draftglass_style": 1' + b"0" * 400 + b', "name": "A"}',
+        b'{"draftglass_style": 1, "name": "A", "seed": ' + b"[" * 50_000,
+        b'{"draftglass_style": 1, "name": "A", "seed": 1e999}',
+        b"\xff\xfe",
+        b"",
+    ],
+    ids=lambda data: repr(data[:60]),
+)
+def test_one_bad_file_takes_no_other_with_it(data: bytes, tmp_path: Path) -> None:
+    styles = library(tmp_path)
+    styles.save(Preset("Good"))
+    (styles.own / "bad.json").write_bytes(data)
+    styles.refresh()
+    assert [listed.preset.name for listed in styles.styles] == ["Good"]
+    assert len(styles.problems) == 1 and styles.problems[0].startswith("bad.json") and len(styles.problems[0]) < 300
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no pipes in folders there")
+def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
+    styles = library(tmp_path)
+    styles.save(Preset("Good"))
+    os.mkfifo(styles.own / "pipe.json")
+    (styles.own / "folder.json").mkdir()
+    (styles.own / "device.json").symlink_to("/dev/zero")
+    (styles.own / "gone.json").symlink_to(tmp_path / "nothing")
+    styles.refresh()
+    assert [listed.preset.name for listed in styles.styles] == ["Good"] and len(styles.problems) == 4

@@ -19,7 +19,7 @@ def test_each_start_has_a_token_of_its_own(tmp_path: Path) -> None:
     second = TokenFile(tmp_path / "two")
     assert first.token != second.token
     assert (tmp_path / "one").read_text() == first.token
-    assert len(first.token) >= 43  # 32 random bytes
+    assert len(first.token) >= 54  # the mark and 32 random bytes
 
 
 @posix
@@ -72,6 +72,28 @@ def test_a_folder_that_others_may_write_into_is_refused(tmp_path: Path) -> None:
         TokenFile(shared / "token")
     shared.chmod(0o1777)  # as /tmp: nobody can replace what isn't theirs
     TokenFile(shared / "token")
+
+
+@pytest.mark.parametrize(
+    "held", [b"my notes", b"x" * 43, b"\xff" * 43, b"draftglass-", b"draftglass-" + b"x" * 44, b"\0", b"\n"]
+)
+def test_a_file_that_is_not_ours_is_left_alone(held: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_bytes(held)
+    with pytest.raises(OSError, match=r"holds no token of Draftglass, so it is left alone: give another place"):
+        TokenFile(path)
+    assert [entry.read_bytes() for entry in tmp_path.iterdir()] == [held]
+
+
+def test_an_earlier_servers_file_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = TokenFile(tmp_path / "token")
+    (tmp_path / "token").write_text(first.token + "\n")
+    assert TokenFile(tmp_path / "token").token != first.token
+    (tmp_path / "token").write_text("")
+    TokenFile(tmp_path / "token")
+    monkeypatch.setattr("server.net.token_file.default_token_file", lambda: tmp_path / "old")
+    (tmp_path / "old").write_text("x" * 43)  # of a version whose tokens had no mark
+    TokenFile(tmp_path / "old")
 
 
 def test_it_is_removed_unless_a_later_server_has_written_its_own(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Stick: pictures become the scene's own textures. Imports bpy; works without a window: see ``sticking``."""

@@ -1,0 +1,161 @@
+"""What is stuck to surfaces, texel by texel, and the Images that keep it. Imports bpy, numpy.
+
+Each change makes new Images, with their PNG packed in them, in the place of the old ones: so Blender's undo brings back
+the pixels, too, which it does not for an Image that is written to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+from numpy.typing import NDArray
+
+from ...geometry.fill import push_pull
+from ...keeping import free_path
+from ...keeping.png import encode
+from ...problems.errors import ProblemError
+from ...problems.sticking import TexturesNotWritten
+from .projection import Laid
+
+NEWER = 4.0
+"""How much more the newer picture counts where two show a surface equally well."""
+FEATHER = 0.15
+"""Of the picture's side, over which it fades into what was there at its border."""
+LEAST_CLEAR = 0.02
+"""What a texel beside a depth edge counts: something where nothing else is known, nothing beside its neighbours."""
+LEVEL = 1
+"""Of zlib: the file is a third larger than it could be, and made in a fifth of the time."""
+
+
+class CannotWrite(ProblemError):
+    """The textures' folder cannot be written to."""
+
+
+@dataclass(eq=False)
+class Texture:
+    """The texels of one image, the bottom row first, uint8, S x S x 3 each.
+
+    ``colours``: sRGB. ``states``: the cosine of the angle that a texel was seen at, 0 where no picture shows it; how
+    far from a depth edge that was; and pixels of the picture to a texel, where fewest. 255 is 1.
+    """
+
+    colours: NDArray[np.uint8]
+    states: NDArray[np.uint8]
+
+    @classmethod
+    def new(cls, size: int) -> Texture:
+        """Empty, ``size`` x ``size``."""
+        return cls(np.zeros((size, size, 3), np.uint8), np.zeros((size, size, 3), np.uint8))
+
+    @classmethod
+    def load(cls, kept: Kept) -> Texture | None:
+        """What two Images keep; None where they are no longer what was saved."""
+        sizes = [*kept.image.size, *kept.seen.size]
+        size = int(sizes[0])
+        fits = all(other == size for other in sizes)
+        if not size or not fits or size & (size - 1):
+            return None
+        return cls(_pixels(kept.image), _pixels(kept.seen))
+
+    @property
+    def size(self) -> int:
+        """Texels along a side."""
+        return self.states.shape[0]
+
+    def grown(self, size: int) -> Texture:
+        """The same with more texels."""
+        times = size // self.size
+        colours, states = (np.repeat(np.repeat(one, times, 0), times, 1) for one in (self.colours, self.states))
+        states[..., 2] //= times
+        return Texture(colours, states)
+
+    def take(self, laid: Laid) -> float:
+        """Take in what a picture gives: the newer one wins, unless it sees the surface much worse.
+
+        Returns how much of the surface a picture has shown by now.
+        """
+        where = np.flatnonzero(laid.colours[..., 3])
+        colours, states = self.colours.reshape(-1, 3), self.states.reshape(-1, 3)
+        quality = laid.quality.reshape(-1, 4)[where]
+        cosine, before = laid.colours.reshape(-1, 4)[where, 3], states[where]
+        new, old = _worth(cosine, quality[:, 0]) * np.float32(NEWER), _worth(before[:, 0], before[:, 1])
+        largest = np.maximum(np.maximum(new, old), 1e-12)
+        share, other = (new / largest) ** 3, (old / largest) ** 3
+        share /= share + other
+        rim = np.clip(quality[:, 1] * np.float32(1 / (510 * FEATHER)), 0, 1)
+        gate = np.maximum(quality[:, 3].astype(np.float32) - 128, 0) / 127
+        share *= np.where(before[:, 0] > 0, rim * rim * (3 - 2 * rim) * gate, gate > 0)
+        given = laid.colours.reshape(-1, 4)[where, :3].astype(np.float32)
+        colours[where] = (colours[where] * (1 - share[:, None]) + given * share[:, None] + 0.5).astype(np.uint8)
+        taken = share > 0.5
+        states[where[taken]] = np.stack([cosine, quality[:, 0], quality[:, 2]], 1)[taken]
+        surface = laid.quality[..., 3] > 0
+        return float((self.states[..., 0][surface] > 0).mean()) if surface.any() else 0.0
+
+    def fill(self) -> None:
+        """Give what no picture shows, and what lies beside depth edges, the colours of what is around."""
+        weights = _worth((self.states[..., 0] > 0) * np.uint8(255), self.states[..., 1]) ** 2
+        self.colours = push_pull(self.colours, weights)
+
+    def save(self, name: str, old: Kept | None, folder: Path | None) -> Kept:
+        """Keep it as Images in place of ``old``. Raises CannotWrite."""
+        colours = encode(self.colours[::-1], level=LEVEL)
+        states = encode(self.states[::-1], level=LEVEL)
+        image = _image(name, self.size, colours, old.image if old is not None else None, folder)
+        seen = _image(f"{name} (seen)", self.size, states, old.seen if old is not None else None, None)
+        seen.colorspace_settings.name = "Non-Color"
+        return Kept(image, seen)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The Images of a texture: its colours, and how its texels were seen."""
+
+    image: bpy.types.Image
+    seen: bpy.types.Image
+
+
+def _worth(cosine: NDArray[np.uint8], clear: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What texels count, of both 0 to 255: 0 to 1."""
+    return cosine * np.float32(1 / 255) * (np.float32(LEAST_CLEAR) + clear * np.float32((1 - LEAST_CLEAR) / 255))
+
+
+def _pixels(image: bpy.types.Image) -> NDArray[np.uint8]:
+    size: Any = image.size
+    width, height = size
+    flat = np.empty(width * height * 4, np.float32)
+    image.pixels.foreach_get(flat)
+    return (flat.reshape(height, width, 4)[..., :3] * np.float32(255) + np.float32(0.5)).astype(np.uint8)
+
+
+def _image(name: str, size: int, data: bytes, old: bpy.types.Image | None, folder: Path | None) -> bpy.types.Image:
+    path = _written(folder, name, data) if folder is not None else None
+    if old is not None:
+        name = old.name
+        old.name = f"{name} "  # the new one takes its name
+    if path is not None:
+        image = bpy.data.images.load(str(path))
+        image.name = name
+    else:
+        image = bpy.data.images.new(name, size, size)
+        image.source = "FILE"
+        image.pack(data=data, data_len=len(data))
+    if old is not None:
+        old.user_remap(image)
+        bpy.data.images.remove(old)
+    return image
+
+
+def _written(folder: Path, name: str, data: bytes) -> Path:
+    safe = "".join(letter if letter.isalnum() or letter in " -_." else "_" for letter in name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = free_path(folder, safe)
+        path.write_bytes(data)
+    except OSError as error:
+        raise CannotWrite(TexturesNotWritten(str(folder), error.strerror or str(error))) from None
+    return path

@@ -1,0 +1,52 @@
+"""Fills the gaps of a picture from what lies around them. numpy only."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def push_pull(colours: NDArray[np.uint8], weights: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """``colours`` (uint8, S x S x C) with those of small ``weights`` (float32, S x S, 0 to 1) made from neighbours.
+
+    After Gortler et al., The Lumigraph (1996): halve until all is known, then go back up, and take from the coarser
+    level as much as a texel's own weight leaves. The side is a power of two. Where nothing has weight, 0.
+    """
+    levels = []
+    sums, heavy = colours * weights[..., None], weights
+    while heavy.shape[0] > 1:
+        levels.append((sums, heavy))
+        total = _halved(heavy)
+        heavy = np.minimum(total, 1)  # of four texels, one is enough to be sure
+        sums = _halved(sums)
+        sums *= (heavy / np.maximum(total, 1e-12))[..., None]
+    result = sums / np.maximum(heavy, 1e-12)[..., None]
+    for level in range(len(levels) - 1, -1, -1):
+        sums, heavy = levels[level]
+        # the finest level, which is most of the work, does without blending: its texels are next to what they are from
+        result = doubled(result) if level else np.repeat(np.repeat(result, 2, 0), 2, 1)
+        result *= (1 - heavy)[..., None]
+        result += sums
+    result += np.float32(0.5)
+    return result.astype(np.uint8)
+
+
+def doubled(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``image`` (H x W x C) twice as large, linearly between the middles of its pixels."""
+    for _ in (0, 1):
+        part = image * np.float32(0.25)
+        twice = np.empty((image.shape[0], 2, *image.shape[1:]), np.float32)
+        np.subtract(image, part, out=twice[:, 0])
+        twice[:, 1] = twice[:, 0]
+        twice[1:, 0] += part[:-1]
+        twice[0, 0] += part[0]
+        twice[:-1, 1] += part[1:]
+        twice[-1, 1] += part[-1]
+        image = twice.reshape(-1, *image.shape[1:]).swapaxes(0, 1)
+    return np.ascontiguousarray(image)
+
+
+def _halved(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Sums of 2 x 2 texels."""
+    rows = values[0::2] + values[1::2]
+    return np.asarray(rows[:, 0::2] + rows[:, 1::2], np.float32)
