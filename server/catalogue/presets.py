@@ -9,15 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-<<<<<<< HEAD
 from ..engine.spec import Sampler
-
-FILE = Path(__file__).with_name("presets.toml")
-=======
 from .records import COMMIT, SHA256, is_plain, is_repo
 
 FILE = Path(os.environ.get("DRAFTGLASS_PRESETS") or Path(__file__).with_name("presets.toml"))
->>>>>>> main
 ROLES = ("base", "lora", "vae", "control", "ip_adapter")
 GB = 10**9
 
