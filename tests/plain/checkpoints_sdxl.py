@@ -23,7 +23,7 @@ from transformers import (
 from server.engine.loading.clip_tokenizer import clip_tokenizer
 from tests.plain.checkpoints import make_vae, scheduler_config, text_config
 
-TEXT, SECOND_TEXT = 64, 32
+TEXT, SECOND_TEXT = 64, 128
 """Widths of the text encoders; diffusers tells SDXL's two apart by them."""
 TIMES = 256
 PICTURE, PATCH = 24, 32
@@ -40,7 +40,7 @@ def make_whole(folder: Path, family: str, vae: str = "kl", seed: int = 0) -> Pat
     CLIPTextModel(text_config(49408, TEXT, heads=1)).save_pretrained(folder / "text_encoder")
     parts = {"scheduler": "LCMScheduler", "text_encoder": "CLIPTextModel", "tokenizer": "CLIPTokenizer"}
     if xl:
-        second = text_config(49408, SECOND_TEXT, heads=1, hidden_act="gelu")
+        second = text_config(49408, SECOND_TEXT, heads=2, hidden_act="gelu")
         CLIPTextModelWithProjection(second).save_pretrained(folder / "text_encoder_2")
         clip_tokenizer("!").save_pretrained(folder / "tokenizer_2")
         parts |= {"text_encoder_2": "CLIPTextModelWithProjection", "tokenizer_2": "CLIPTokenizer"}
@@ -74,7 +74,7 @@ def make_whole_unet(family: str) -> UNet2DConditionModel:
         block_out_channels=(64, 64, 128),
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        layers_per_block=1,
+        layers_per_block=2,
         transformer_layers_per_block=(1, 1, 2),
         cross_attention_dim=TEXT + SECOND_TEXT,
         attention_head_dim=(1, 1, 2),
