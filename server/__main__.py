@@ -11,16 +11,20 @@ from pathlib import Path
 from typing import NoReturn
 
 from addon.problems import Problem
-from addon.problems.serving import ModelMissing
+from addon.problems.serving import ModelMissing, OutOfMemory
 from addon.problems.words import remedy, sentence
 from addon.version import VERSION
 
 from .catalogue import Catalogue
 from .config import DEFAULT_PORT, DEVICES, EMBEDDED, Config, default_models_dir, expanded
 from .engine import EngineError
+from .engine.limits import free_memory
 from .net import logs
 from .net.token_file import TokenFile, default_token_file
 from .serving.worker import Engine, Load
+
+TORCH_TAKES, TORCH_MAPS = 340_000_000, 400_000_000
+"""Bytes of memory that PyTorch and the libraries on it take when they are imported, and of address space beside."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -130,6 +134,7 @@ def load_from(config: Config) -> Load:
 
     def load(progress: Callable[[float, str], None]) -> Engine:
         progress(0.0, "The engine is being started.")
+        _check_memory()
         from .engine.acceleration.priority import give_way, wait_less
 
         wait_less()
@@ -142,6 +147,13 @@ def load_from(config: Config) -> Load:
         return StableDiffusionLcm.load(spec, config.device, progress, compiled=config.compile)
 
     return load
+
+
+def _check_memory() -> None:
+    """Raise EngineError where PyTorch cannot even be imported: that would end in any error, or end the process."""
+    free, whose = free_memory(TORCH_MAPS)
+    if free < TORCH_TAKES:
+        raise EngineError(OutOfMemory("PyTorch", TORCH_TAKES, free, whose))
 
 
 def main(arguments: Sequence[str] | None = None, load: Load | None = None) -> int:

@@ -9,6 +9,9 @@ from .live import models
 from .live import switch as live
 from .pictures import folders
 from .server import setup
+from .stick_ui import operators as stick_operators
+from .stick_ui import panel as stick_panel
+from .stick_ui import properties as stick_properties
 from .ui import (
     keep_operators,
     keep_panel,
@@ -27,6 +30,7 @@ from .ui import (
 
 CLASSES = (
     *properties.CLASSES,
+    *stick_properties.CLASSES,
     *preferences.CLASSES,
     *live_operators.CLASSES,
     *prompt_words.CLASSES,
@@ -41,6 +45,8 @@ CLASSES = (
     *overlay.CLASSES,
     *overlay_tools.CLASSES,
     *keep_panel.CLASSES,
+    *stick_operators.CLASSES,
+    *stick_panel.CLASSES,
     *export_operator.CLASSES,
 )
 
@@ -50,6 +56,7 @@ def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     properties.attach()
+    stick_properties.attach()
     main_panel.attach()
     styles.attach()
     models.attach()
@@ -65,6 +72,7 @@ def register() -> None:
 def unregister() -> None:
     """Stop live and take everything back."""
     live.stop()
+    stick_operators.detach()
     export_operator.detach()
     folders.detach()
     keep_operators.detach()
@@ -76,6 +84,7 @@ def unregister() -> None:
     models.detach()
     styles.detach()
     main_panel.detach()
+    stick_properties.detach()
     properties.detach()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+KNOWN = 0.25
+"""The weight above which a colour is believed to be the surface's own."""
+
 
 def push_pull(colours: NDArray[np.uint8], weights: NDArray[np.float32]) -> NDArray[np.uint8]:
     """``colours`` (uint8, S x S x C) with those of small ``weights`` (float32, S x S, 0 to 1) made from neighbours.
@@ -50,3 +53,34 @@ def _halved(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Sums of 2 x 2 texels."""
     rows = values[0::2] + values[1::2]
     return np.asarray(rows[:, 0::2] + rows[:, 1::2], np.float32)
+
+
+def extended(colours: NDArray[np.uint8], weights: NDArray[np.float32], rings: int = 2) -> None:
+    """Go on with the colours of what is known beyond its rim, in place: as steeply as they change there.
+
+    ``colours``: uint8, S x S x C; ``weights``: float32, S x S, 0 to 1; more than a quarter is known. So a texture that
+    is read between two texels at the rim of a chart has there what the picture would have.
+    """
+    size = weights.shape[0]
+    known = np.pad(weights > KNOWN, 2)
+    width = size + 4
+    steps = (1, -1, width, -width)
+    flat_known, flat = known.reshape(-1), np.pad(colours, ((2, 2), (2, 2), (0, 0))).reshape(-1, colours.shape[2])
+    inside = np.zeros_like(known)
+    inside[2:-2, 2:-2] = True
+    for _ in range(rings):
+        beside = np.zeros_like(known)
+        beside[1:-1, 1:-1] = known[2:, 1:-1] | known[:-2, 1:-1] | known[1:-1, 2:] | known[1:-1, :-2]
+        ring = np.flatnonzero(beside & ~known & inside)
+        total, count = np.zeros((len(ring), flat.shape[1]), np.float32), np.zeros(len(ring), np.float32)
+        for step in steps:
+            near, far = flat_known[ring + step], flat_known[ring + 2 * step]
+            here = flat[ring + step].astype(np.float32)
+            beyond = flat[ring + 2 * step].astype(np.float32)
+            total += np.where(near[:, None], np.where(far[:, None], 2 * here - beyond, here), 0)
+            count += near
+        flat[ring] = np.clip(total / np.maximum(count, 1)[:, None] + 0.5, 0, 255).astype(np.uint8)
+        flat_known[ring] = True
+    grown = known[2:-2, 2:-2] & (weights <= KNOWN)
+    colours[grown] = flat.reshape(width, width, -1)[2:-2, 2:-2][grown]
+    weights[grown] = 1

@@ -65,6 +65,18 @@ def view_towards(direction: Array, aim: Array, distance: float) -> Array:
     return result
 
 
+def dome(count: int, lowest: float = 0.15) -> Array:
+    """``count`` directions spread evenly over the upper half of a sphere, N x 3; none is steeper than can be turned to.
+
+    ``lowest``: the least sine of their height above the horizon. A Fibonacci lattice (Swinbank and Purser, 2006).
+    """
+    number = np.arange(count) + 0.5
+    up = lowest + (0.995 - lowest) * number / count
+    turn = np.pi * (3 - math.sqrt(5)) * number
+    across = np.sqrt(1 - up**2)
+    return np.stack([across * np.cos(turn), across * np.sin(turn), up], 1)
+
+
 def sphere_round(points: Array) -> tuple[Array, float]:
     """The middle of the box round ``points`` (N x 3) and the radius, above 0, of the sphere there that has them all."""
     middle = (points.min(0) + points.max(0)) / 2

@@ -120,7 +120,8 @@ class Unsupported(Problem):
 
 @dataclass(frozen=True)
 class OutOfMemory(Problem):
-    """Memory ran out, or would. ``task``: for what. ``device``: as torch names it; "cpu" is the computer's memory.
+    """Memory ran out, or would. ``task``: for what. ``device``: as torch names it; "cpu" is the computer's memory,
+    "limit" what the system lets the server have of it.
 
     ``needed`` and ``free`` are 0 where they are not known.
     """

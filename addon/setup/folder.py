@@ -20,6 +20,8 @@ from .machine import BUILDS
 from .plan import Plan, environments
 
 VERSION_FILE = ".version"
+ASIDE = ".before"
+"""The end of the name of an environment that is made anew, until the new one works."""
 REMOVED = "removed-"
 """Begins the name of an environment that is being deleted."""
 
@@ -170,3 +172,25 @@ def alone(home: Path) -> Iterator[bool]:
             yield False
             return
         yield True  # closing the file gives the lock back, as does the end of the process
+
+
+@contextlib.contextmanager
+def rolled_back(folder: Path) -> Iterator[None]:
+    """Put ``folder`` aside; what is made in its place is removed, and it comes back, unless that succeeds.
+
+    After a success the one put aside counts as one of the others, which go at the end.
+    """
+    aside = folder.with_name(folder.name + ASIDE)
+    if is_complete(folder):
+        remove(aside)
+        rename(folder, aside)
+    else:
+        remove(folder)
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # then .version still says incomplete
+            remove(folder)
+            if is_complete(aside):  # also that of a setup that was killed before
+                rename(aside, folder)
+        raise

@@ -1,4 +1,4 @@
-"""What pip reported and what it runs in: pins, sizes, environment variables. Standard library only; no bpy."""
+"""What pip reported and what it runs in: sizes, environment variables. Standard library only; no bpy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import urllib.request
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 SIZE_SECONDS = 10.0
@@ -72,11 +71,6 @@ def used(folder: Path) -> int:
                     else:
                         total += entry.stat(follow_symlinks=False).st_size
     return total
-
-
-def pin(item: dict[str, Any]) -> str:
-    """One package of pip's report as a line of requirements."""
-    return f"{item['metadata']['name']}=={item['metadata']['version']}"
 
 
 def environ(temporary: Path | None) -> dict[str, str]:

@@ -22,7 +22,8 @@ class Plan:
 
     ``home``: the extension's own folder for user data. ``python``: the interpreter that makes it. ``requirements``
     and ``constraints``: pip's lists, all versions pinned. ``build``: a name of ``BUILDS``, or ``auto``. ``options``:
-    more arguments for pip, as a person would type them. ``version``: the extension's.
+    more arguments for pip, as a person would type them. ``version``: the extension's. ``hashes``: pip's list of the
+    checksums that the pinned packages may have.
 
     Raises ValueError with the name, the value and what would be valid.
     """
@@ -34,6 +35,7 @@ class Plan:
     build: str = AUTO
     options: tuple[str, ...] = ()
     version: str = ""
+    hashes: Path | None = None
 
     def __post_init__(self) -> None:
         if self.build != AUTO and self.build not in BUILDS:
@@ -79,6 +81,7 @@ class Plan:
                 "build": self.build,
                 "options": self.options,
                 "version": self.version,
+                "hashes": str(self.hashes) if self.hashes else None,
             }
         )
 
@@ -94,6 +97,7 @@ class Plan:
             values["build"],
             tuple(values["options"]),
             values["version"],
+            Path(values["hashes"]) if values["hashes"] else None,
         )
 
 

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,13 @@ from ..problems.setup import (
     NoRoom,
     NoTorchBuild,
     PackagesConflict,
+    PipFailed,
     RuntimeMissing,
     SetUpElsewhere,
 )
+from . import checksums
 from . import folder as folders
-from .lookup import environ, pin, sizes, unpacked, used, without_passwords
+from .lookup import environ, sizes, unpacked, used, without_passwords
 from .machine import BUILDS, Build, choose, detect
 from .pip_words import OfTheDisk, Reader, cause
 from .plan import AUTO, Plan
@@ -34,10 +36,6 @@ from .progress import Progress, size_in_words
 PIP = Path(__file__).with_name("pip.zip")
 """pip's own wheel: not every Python comes with one (Debian's does not), and an old one does not tell its progress."""
 CHECK = Path(__file__).with_name("check.py")
-
-
-ASIDE = ".before"
-"""The end of the name of an environment that is made anew, until the new one works."""
 
 
 class Failed(Exception):
@@ -78,7 +76,7 @@ class Steps:
             with folders.alone(self._plan.home) as mine:
                 if not mine:
                     raise Failed(SetUpElsewhere(str(self._plan.home)))
-                with _rolled_back(folder):
+                with folders.rolled_back(folder):
                     self._make(folder)
                 for other in folders.others(self._plan.home, folder):
                     with contextlib.suppress(OSError):  # in use by another Blender: the next setup removes it
@@ -155,10 +153,20 @@ class Steps:
     def _install(
         self, folder: Path, build: Build, chosen: list[dict[str, Any]], download: int, unpacked: float
     ) -> None:
-        """Install what the look-up found, in just those versions."""
+        """Install what the look-up found, in just those versions and files."""
         locked = folder / "locked.txt"
-        locked.write_text("".join(f"{pin(item)}\n" for item in chosen), "utf-8")
-        words = ["--no-deps", "-r", str(locked), *self._plan.torch_arguments(build)[:2], *self._plan.options]
+        try:
+            locked.write_text(checksums.lock(chosen, self._plan.hashes), "utf-8")
+        except checksums.NoChecksum as missing:
+            raise Failed(PipFailed(str(missing))) from None
+        words = [
+            "--no-deps",
+            "--require-hashes",
+            "-r",
+            str(locked),
+            *self._plan.torch_arguments(build)[:2],
+            *self._plan.options,
+        ]
         packages = folders.site_packages(folder)
         before, looked = used(packages), 0.0
 
@@ -270,28 +278,6 @@ class Steps:
         return Failed(
             problem if isinstance(problem, OfTheDisk) else FolderUnusable(place, error.strerror or str(error))
         )
-
-
-@contextlib.contextmanager
-def _rolled_back(folder: Path) -> Iterator[None]:
-    """Put ``folder`` aside; what is made in its place is removed, and it comes back, unless that succeeds.
-
-    After a success the one put aside counts as one of the others, which go at the end.
-    """
-    aside = folder.with_name(folder.name + ASIDE)
-    if folders.is_complete(folder):
-        folders.remove(aside)
-        folders.rename(folder, aside)
-    else:
-        folders.remove(folder)
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(OSError):  # then .version still says incomplete
-            folders.remove(folder)
-            if folders.is_complete(aside):  # also that of a setup that was killed before
-                folders.rename(aside, folder)
-        raise
 
 
 def _last(ended: subprocess.CompletedProcess[str]) -> str:

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import math
 import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from .errors import EngineError
+from .limits import quota
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -79,44 +78,13 @@ def cpu_threads() -> int:
     if os.environ.get("OMP_NUM_THREADS"):
         return _default_threads
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    allowed = int(min(allowed, quota(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))))
+    allowed = int(min(allowed, quota()))
     # two threads on one core's hyperthreads slow each other down, so torch's own default counts real cores
     cores = max(1, min(allowed, _default_threads))
     return cores - 1 if cores > 2 else cores
 
 
 _default_threads = torch.get_num_threads()
-
-
-def quota(groups: Path, root: Path) -> float:
-    """How many processors this process may keep busy by its control groups' quotas, as a container has; at least 1,
-    infinity where there is none.
-
-    ``groups``: Linux' list of the process's groups; ``root``: where they are mounted, version 2, or ``cpu`` of
-    version 1 in it. Threads beyond the quota would wait for each other.
-    """
-    least = math.inf
-    try:
-        lines = groups.read_text().splitlines()
-    except OSError:  # not on Linux
-        return least
-    for line in lines:
-        _, kinds, path = line.split(":", 2)
-        if kinds and "cpu" not in kinds.split(","):
-            continue
-        top = root / "cpu" if kinds else root
-        place = top / path.lstrip("/")
-        for folder in (place, *place.parents):
-            if top not in (folder, *folder.parents):
-                break
-            with suppress(OSError, ValueError, ZeroDivisionError):
-                if kinds:
-                    most, period = ((folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
-                else:
-                    most, period = (folder / "cpu.max").read_text().split()
-                if float(most) > 0:
-                    least = min(least, float(most) / float(period))
-    return max(1.0, least)
 
 
 def give_back_freed() -> None:

@@ -33,7 +33,7 @@ from .images import Transfer
 from .loading.compatibility import check_request
 from .loading.inspection import inspect
 from .loading.load import Progress, load_parts
-from .loading.memory import check_memory, loading_dtype, shortage_told
+from .loading.memory import check_memory, check_picture, loading_dtype, shortage_told
 from .loading.parts import Parts
 from .quiet_libraries import quiet
 from .rendered import STAGES, Rendered
@@ -201,15 +201,16 @@ class StableDiffusionLcm:
         """The pictures of ``requests``, with their UNet calls in one go. Raises EngineError.
 
         Their styles differ in nothing but words and seed, all have depth or none, and where there are several none is
-        steady or has a plane of strength. Otherwise as :meth:`render`; each picture may differ from that in rounding.
-        ``timings`` are those of all.
+        steady or has a plane of strength. Otherwise as :meth:`render`, but for rounding; ``timings`` are those of all.
         """
         style = requests[0].style
         has_control = self._pipeline.adapter is not None or self._pipeline.control is not None
         for request in requests:
             check_request(request, self.name, self._size_step, {"depth"} if has_control else ())
         kind = style.width, style.height, style.steps, style.strength, len(requests)
-        with shortage_told(f"a picture of {style.width} x {style.height}", self._free), self._threads.frame(kind):
+        task = f"a picture of {style.width} x {style.height}"
+        check_picture(style, len(requests), self._pipeline, self._device, task)
+        with shortage_told(task, self._free), self._threads.frame(kind):
             return self._render(requests, on_step or (lambda step, steps: None), history)
 
     def close(self) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import re
+
 from addon.problems import Problem
 from addon.problems.serving import BadRequest, ModelFailed
 from addon.problems.words import sentence
@@ -30,3 +33,17 @@ class EngineError(Exception):
         if isinstance(self.problem, BadRequest | ModelFailed):
             return self.problem.detail
         return sentence(self.problem)
+
+
+SHORTAGE = re.compile(r"alloc.*memory|memory.*alloc|bad_alloc|can't start new thread", re.DOTALL)
+
+
+def ran_out_of_memory(error: BaseException | None) -> bool:
+    """Whether ``error``, or what it came from, says that main memory ran out; libraries have words of their own."""
+    while error is not None:
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+            return True
+        if isinstance(error, RuntimeError | OSError | ImportError) and SHORTAGE.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

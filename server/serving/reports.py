@@ -6,12 +6,13 @@ import dataclasses
 from typing import TypeVar
 
 from addon.problems import Problem, Report, fields_of
-from addon.problems.serving import BadMessage, BadRequest, Internal, TooLarge
+from addon.problems.serving import BadMessage, BadRequest, Internal, OutOfMemory, TooLarge
 from addon.problems.words import sentence
 from addon.wire import Failure, ProtocolError, Status
 from addon.wire.messages import State
 
 from ..engine import EngineError
+from ..engine.errors import ran_out_of_memory
 
 LONGEST = 3900
 """Characters of a text in a message: somewhat fewer than the wire allows."""
@@ -37,6 +38,8 @@ def problem_of(error: Exception) -> Problem:
     """What ``error``, raised while a model was loaded or used, is told as."""
     if isinstance(error, EngineError):
         return error.problem
+    if ran_out_of_memory(error):
+        return OutOfMemory("the server")
     return Internal(str(error) or type(error).__name__)
 
 

@@ -99,3 +99,94 @@ def test_no_object_gets_the_colour_of_another(scene: Any, stick: Any) -> None:
         clear = (states.reshape(-1, 4)[:, 0] > 0) & (states.reshape(-1, 4)[:, 1] == 1)
         assert clear.sum() > 500
         assert pixels.reshape(-1, 4)[clear, wrong].max() == 0
+
+
+def test_all_round_each_view_makes_only_what_is_empty(scene: Any, stick: Any) -> None:
+    from addon.blender.stick.around import Around, AroundSettings
+    from addon.blender.stick.choice import Way
+    from addon.blender.stick.settings import StickSettings
+    from addon.blender.stick.sticking import Sticker
+
+    box = ball(scene, (0, 0, 0), radius=2)
+    shades = iter([(200, 40, 40), (40, 200, 40), (40, 40, 200), (200, 200, 40), (40, 200, 200), (200, 40, 200)])
+
+    def render(draft: Any) -> np.ndarray:
+        colour = np.array(next(shades), np.uint8)
+        made = np.ones(draft.image.shape[:2], bool) if draft.strength is None else draft.strength > 0
+        return np.where(made[..., None], colour, draft.image)
+
+    sticker = Sticker(StickSettings(texture_size=256))
+    job = Around(sticker, stick.capturer, stick.view(), (SIZE, SIZE), AroundSettings(views=5, way=Way.DOME), render)
+    done = list(job.run())
+    assert 3 <= len(done) <= 5 and done[0].draft.strength is None
+    assert any((one.draft.strength == 0).sum() > 100 for one in done[1:]), "what was seen well is kept"
+    own, some = job.covered(16)
+    assert own > 0.97 and some == 1
+    front = stick.look().image[SIZE // 2, SIZE // 2]
+    assert tuple(front) == pytest.approx((200, 40, 40), abs=2)
+    before = colours_of(box)
+    job.take_back(done[1].number)
+    assert len(job.done) == len(done) - 1 and not np.array_equal(colours_of(box), before)
+    assert job.covered(16)[0] < own
+    job.free()
+    sticker.free()
+
+
+def colours_of(thing: Any) -> np.ndarray:
+    image = thing["draftglass_stick"]["image"]
+    pixels = np.empty(len(image.pixels), np.float32)
+    image.pixels.foreach_get(pixels)
+    return pixels
+
+
+def test_no_seam_is_steeper_than_the_picture(scene: Any, stick: Any) -> None:
+    """Across UV seams, with bilinear sampling and in two smaller mipmaps."""
+    box = ball(scene, (0, 0, 0), radius=2)
+    picture = waves()
+    stick(picture)
+    image = box["draftglass_stick"]["image"]
+    size = image.size[0]
+    levels = [colours_of(box).reshape(size, size, 4)[..., :3] * 255]
+    for _ in range(2):
+        half = levels[-1]
+        levels.append((half[0::2, 0::2] + half[1::2, 0::2] + half[0::2, 1::2] + half[1::2, 1::2]) / 4)
+    view = stick.view()
+    to_clip = np.array(view.projection_matrix) @ np.array(view.view_matrix) @ np.array(box.matrix_world)
+    mesh, layer = box.data, box.data.uv_layers["Draftglass"].data
+    sides: dict[tuple[int, int], list[tuple[np.ndarray, np.ndarray]]] = {}
+    for face in mesh.polygons:
+        loops = list(face.loop_indices)
+        for first, second in zip(loops, [*loops[1:], loops[0]], strict=True):
+            ends = sorted(
+                ((mesh.loops[one].vertex_index, np.array(layer[one].uv)) for one in (first, second)), key=lambda e: e[0]
+            )
+            sides.setdefault((ends[0][0], ends[1][0]), []).append((ends[0][1], ends[1][1]))
+    steps = [np.abs(np.roll(picture.astype(float), 1, axis) - picture).max(2) for axis in (0, 1)]
+    steep = np.pad(np.max(steps, 0)[1:-1, 1:-1], 1)
+    for _ in range(2):  # the steepest within two pixels
+        steep = np.max([np.roll(steep, (y, x), (0, 1)) for y in (-1, 0, 1) for x in (-1, 0, 1)], 0)
+    found = 0
+    for (one, other), pairs in sides.items():
+        if len(pairs) != 2 or np.allclose(pairs[0], pairs[1], atol=1e-6):
+            continue
+        place = (np.array(mesh.vertices[one].co) + np.array(mesh.vertices[other].co)) / 2
+        facing = (np.array(box.location) - place) @ (place - (0, -10, 0))
+        clip = to_clip @ (*place, 1.0)
+        x, y = (clip[0] / clip[3] + 1) / 2 * SIZE, (1 - clip[1] / clip[3]) / 2 * SIZE
+        if facing < 6:  # seen at a grazing angle, or not at all
+            continue
+        for number, level in enumerate(levels):
+            across = [sampled(level, (uv[0] + uv[1]) / 2) for uv in pairs]
+            step = max(steep[int(y), int(x)], 4) * 2**number  # a texel of a smaller mipmap is that many pixels wide
+            assert np.abs(across[0] - across[1]).max() <= 1.5 * step, (number, facing)
+        found += 1
+    assert found > 10
+
+
+def sampled(image: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Bilinear."""
+    x, y = at * image.shape[0] - 0.5
+    left, low = int(np.floor(x)), int(np.floor(y))
+    part = x - left, y - low
+    rows = [image[row, left] * (1 - part[0]) + image[row, left + 1] * part[0] for row in (low, low + 1)]
+    return rows[0] * (1 - part[1]) + rows[1] * part[1]

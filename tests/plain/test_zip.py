@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import make_zip
+from tools import licences, make_zip
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFEST = tomllib.loads((ROOT / "blender_manifest.toml").read_text("utf-8"))
@@ -108,3 +108,17 @@ def test_a_wheel_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     root = checkout(tmp_path, 'wheels = ["./wheels/c.whl"]\n[build]\npaths_exclude_pattern = []\n')
     with pytest.raises(FileNotFoundError, match=r"wheels/c\.whl"):
         make_zip.files(root)
+
+
+def test_the_licences_of_what_is_bundled_are_in_it(packed: Path) -> None:
+    with zipfile.ZipFile(packed) as archive:
+        listed = archive.read("addon/licenses/README.md").decode()
+        for name, text in licences.texts().items():
+            assert archive.read(f"addon/licenses/{name}").decode() == text, "made anew: python -m tools.licences"
+            assert f"`{name}`" in listed
+        bundled = {wheel.split("/")[-1].rsplit("-", 3)[0] for wheel in MANIFEST["wheels"]}
+        pip = next(
+            name for name in zipfile.ZipFile(archive.open("addon/setup/pip.zip")).namelist() if "METADATA" in name
+        )
+        for package in (*bundled, pip.split(".dist-info")[0]):
+            assert package.replace("-", " ") in listed, f"{package} is not listed"

@@ -20,7 +20,8 @@ class Draft:
     ``view``, ``projection``: row-major; the projection is that of the picture, after any cropping. An orthographic
     eye is where ``inverse_depth`` is measured from: elsewhere on its axis than Blender has it.
     ``ids``, ``normals``, ``objects``: see ``surfaces.Identified``; None and empty where they were not asked for, or
-    where the scene is too large to be listed at each edit.
+    where the scene is too large to be listed at each edit. ``strength``: see ``wire.Frame``; no capture has one, but
+    what is painted over a captured view may be given it.
     ``draw_ms``: Blender's own drawing; ``read_ms``: reading back and converting; ``surfaces_ms``: our own drawing.
     """
 
@@ -35,6 +36,7 @@ class Draft:
     normals: NDArray[np.uint8] | None = None
     objects: Objects = field(default_factory=lambda: np.empty(0, OBJECT))
     surfaces_ms: float = 0.0
+    strength: NDArray[np.uint8] | None = None
 
     def is_like(self, other: Draft) -> bool:
         """Whether both are of the same place and look the same but for what redrawing changes."""

@@ -74,8 +74,8 @@ def colour_space(space: bpy.types.SpaceView3D) -> bpy.types.SpaceView3D | None:
         return None
     twin = next((hidden for hidden in hidden_spaces() if hidden != space), None)
     if twin is not None:
-        _borrow(twin)
-        _hide_overlays(twin)
+        borrow(twin)
+        hide_overlays(twin)
         copy_looks(space, twin)
     return twin
 
@@ -88,10 +88,10 @@ def depth_space(space: bpy.types.SpaceView3D, but: bpy.types.SpaceView3D | None 
         return None
     plain = next((hidden for hidden in reversed(hidden_spaces()) if hidden not in (space, but)), None)
     if plain is not None:
-        _borrow(plain)
-        _hide_overlays(plain)
-        _set(plain.shading, "type", "SOLID")
-        _set(plain.shading, "show_xray", False)
+        borrow(plain)
+        hide_overlays(plain)
+        set_value(plain.shading, "type", "SOLID")
+        set_value(plain.shading, "show_xray", False)
         _copy_visibility(space, plain)
     return plain
 
@@ -115,10 +115,10 @@ def give_back(shown_only: bool = False) -> None:
         if address in _lent and address not in hidden:
             values = _lent.pop(address)
             camera, local = values.pop(("", _CAMERA)), values.pop(("", _LOCAL))
-            for (owner, name), value in sorted(values.items(), key=lambda item: _rank(item[0][1])):
-                _set(getattr(space, owner) if owner else space, name, value)
+            for (owner, name), value in sorted(values.items(), key=lambda item: rank(item[0][1])):
+                set_value(getattr(space, owner) if owner else space, name, value)
             _set_camera(space, _found(camera))
-            _set(space, _LOCAL, local)
+            set_value(space, _LOCAL, local)
     if not shown_only:
         _lent.clear()
 
@@ -138,7 +138,7 @@ def _handlers() -> tuple[tuple[list[Any], Any], ...]:
     return (bpy.app.handlers.save_pre, _on_save), (bpy.app.handlers.load_pre, _on_load)
 
 
-def _borrow(space: bpy.types.SpaceView3D) -> None:
+def borrow(space: bpy.types.SpaceView3D) -> None:
     """Remember what ``space`` has, before the first change."""
     if space.as_pointer() in _lent:
         return
@@ -172,11 +172,11 @@ def without_overlays(space: bpy.types.SpaceView3D, solid: bool = False) -> Itera
         ]
     try:
         for owner, name, _, wanted in before:
-            _set(owner, name, wanted)
+            set_value(owner, name, wanted)
         yield
     finally:
         for owner, name, value, _ in reversed(before):
-            _set(owner, name, value)
+            set_value(owner, name, value)
 
 
 def looks(space: bpy.types.SpaceView3D) -> tuple[Any, ...]:
@@ -197,34 +197,34 @@ def is_local(space: bpy.types.SpaceView3D) -> bool:
     return space.local_view is not None or space.use_local_collections
 
 
-def _hide_overlays(space: bpy.types.SpaceView3D) -> None:
-    _set(space.overlay, "show_overlays", False)
-    _set(space, "show_gizmo", False)
+def hide_overlays(space: bpy.types.SpaceView3D) -> None:
+    set_value(space.overlay, "show_overlays", False)
+    set_value(space, "show_gizmo", False)
 
 
 def copy_looks(source: bpy.types.SpaceView3D, target: bpy.types.SpaceView3D) -> None:
     """Give ``target`` the shading and the object types that ``source`` shows."""
     names = _shading_names(source)
     # the type and the light decide which of the others exist, so they go first
-    for name in sorted(names, key=_rank):
-        _set(target.shading, name, getattr(source.shading, name))
+    for name in sorted(names, key=rank):
+        set_value(target.shading, name, getattr(source.shading, name))
     _copy_visibility(source, target)
 
 
 def _copy_visibility(source: bpy.types.SpaceView3D, target: bpy.types.SpaceView3D) -> None:
     for name in _visibility_names():
-        _set(target, name, getattr(source, name))
+        set_value(target, name, getattr(source, name))
     _set_camera(target, source.camera)
 
 
 def _set_camera(space: bpy.types.SpaceView3D, camera: bpy.types.Object | None) -> None:
     """Have ``space`` look through ``camera``, as one of its own: else Blender gives that camera to the scene."""
     if space.camera != camera:
-        _set(space, _LOCAL, True)
+        set_value(space, _LOCAL, True)
         space.camera = camera
 
 
-def _rank(name: str) -> tuple[bool, bool]:
+def rank(name: str) -> tuple[bool, bool]:
     return name != "type", name != "light"
 
 
@@ -248,7 +248,7 @@ def _visibility_names() -> tuple[str, ...]:
     return (*(name for name in names if name.startswith(_VISIBILITY)), *_COPIED)
 
 
-def _set(owner: Any, name: str, value: Any) -> None:
+def set_value(owner: Any, name: str, value: Any) -> None:
     """Set only what differs: each write redraws every viewport. An enum value that the twin can't take is left."""
     if _plain(getattr(owner, name)) != _plain(value):
         try:

@@ -115,6 +115,7 @@ def make_plan() -> Plan:
         build=chosen.build if chosen is not None else "auto",
         options=split_options(chosen.pip_options) if chosen is not None else (),
         version=VERSION,
+        hashes=None if own else ROOT / "server" / "hashes.txt",
     )
 
 

@@ -68,6 +68,12 @@ def is_stuck(thing: bpy.types.Object) -> bool:
     return note is not None and note.get("image") is not None and "slots" in note
 
 
+def material_name(thing: bpy.types.Object) -> str:
+    """The name of the first of the mesh's own materials; empty where it has none."""
+    mesh: Any = thing.data
+    return next((one.name for one in mesh.materials if one is not None), "")
+
+
 def noted(thing: bpy.types.Object) -> Any:
     """What is noted of ``thing``, to be read and written."""
     if thing.get(NOTE) is None:
@@ -90,12 +96,23 @@ def back_to_own(thing: bpy.types.Object) -> bool:
         slot.link = was["link"]
     mesh: Any = thing.data
     others = [one for one in bpy.data.objects if one.data == mesh and one != thing and is_stuck(one)]
-    if not others and mesh.library is None:
-        if note.get(_ADDED) and len(mesh.materials) == 1 and mesh.materials[0] is None:
-            mesh.materials.pop()
-        _restore_maps(mesh)
     del note["slots"]
+    if not others and mesh.library is None:
+        sharing = [one for one in bpy.data.objects if one.data == mesh]
+        added = any((one.get(NOTE) or {}).get(_ADDED) for one in sharing)
+        if added and len(mesh.materials) == 1 and mesh.materials[0] is None:
+            mesh.materials.pop()
+            for one in sharing:
+                one.data = mesh  # else the object keeps its slot
+        _restore_maps(mesh)
     return True
+
+
+def show_again(thing: bpy.types.Object) -> None:
+    """Show what was stuck to ``thing`` again, after :func:`back_to_own`."""
+    note = noted(thing)
+    if note.get("material") is not None and note.get("layer") is not None:
+        put_on(thing, note["material"], note["layer"])
 
 
 def _own(slot: bpy.types.MaterialSlot) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class Triangles:
 
 
 def triangles(thing: bpy.types.Object, depsgraph: bpy.types.Depsgraph, layer: str) -> Triangles | None:
-    """Those of ``thing`` with the UV map ``layer``; None where the evaluated mesh has no such map."""
+    """Those of ``thing`` with an area, and the UV map ``layer``; None where the evaluated mesh has no such map."""
     evaluated = thing.evaluated_get(depsgraph)
     mesh = evaluated.to_mesh()
     try:
@@ -38,7 +38,10 @@ def triangles(thing: bpy.types.Object, depsgraph: bpy.types.Depsgraph, layer: st
         matrix = np.array(evaluated.matrix_world, np.float64)
         places = values(mesh.vertices, "co", 3, np.float32).astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
         uv = values(found.uv, "vector", 2, np.float32)[corner] if found is not None else np.empty((0, 2), np.float32)
-        return Triangles(places[vertex], uv, vertex)
+        # Those without area show nothing, and some drivers then leave out their neighbours, too.
+        ends = places[vertex].reshape(-1, 3, 3)
+        solid = np.cross(ends[:, 1] - ends[:, 0], ends[:, 2] - ends[:, 0]).any(1).repeat(3)
+        return Triangles(places[vertex][solid], uv[solid], vertex[solid])
     finally:
         evaluated.to_mesh_clear()
 

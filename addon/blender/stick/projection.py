@@ -21,7 +21,7 @@ from ..capture.surfaces.drawing import SurfaceDrawer
 from ..capture.surfaces.in_front import shows_in_front
 from ..capture.view import View
 from .meshes import Triangles
-from .shaders import counting, projecting
+from .shaders import colouring, counting, projecting
 
 FINER = 2
 """Pixels that visibility is tested with, to one of the picture, along a line: silhouettes are so much sharper."""
@@ -67,6 +67,7 @@ class Projector:
         self._surfaces = SurfaceDrawer(patient=True)
         self._shader: gpu.types.GPUShader | None = None
         self._counter: gpu.types.GPUShader | None = None
+        self._painter: gpu.types.GPUShader | None = None
         self._targets: dict[int, gpu.types.GPUFrameBuffer] = {}
         self._held: list[Any] = []  # a framebuffer does not keep its textures
         self._picture: Any = None
@@ -108,9 +109,9 @@ class Projector:
             colours[..., 3] = gate * np.float32(1 / 255)
         self._seen = seen
         self._picture = (
-            _texture(colours, "RGBA16F"),
-            _texture(surfaces, "RG32F"),
-            _texture(clear[..., None], "R32F"),
+            texture_of(colours, "RGBA16F"),
+            texture_of(surfaces, "RG32F"),
+            texture_of(clear[..., None], "R32F"),
         )
 
     def lay(self, mesh: Triangles, number: int, size: int) -> Laid:
@@ -119,17 +120,7 @@ class Projector:
         if self._shader is None:
             self._shader = projecting()
         shader, target, view = self._shader, self._target(size), self._seen.view
-        matrix = np.array(view.view_matrix, np.float64)
-        places = mesh.places @ matrix[:3, :3].T + matrix[:3, 3]
-        edges = places.reshape(-1, 3, 3)
-        normals = np.cross(edges[:, 1] - edges[:, 0], edges[:, 2] - edges[:, 0])
-        normals /= np.maximum(np.linalg.norm(normals, axis=1), 1e-30)[:, None]
-        inputs: dict[str, Any] = {
-            "seen": places.astype(np.float32),
-            "normal": normals.repeat(3, 0).astype(np.float32),
-            "uv": mesh.uv,
-        }
-        batch = batch_for_shader(shader, "TRIS", inputs)
+        batch = batch_in(shader, mesh, np.array(view.view_matrix, np.float64))
         found = np.empty((2, size, size, 4), np.uint8)
         with target.bind():  # type: ignore[func-returns-value]
             target.clear(color=(0.0, 0.0, 0.0, 0.0))
@@ -176,10 +167,26 @@ class Projector:
         area = float(np.abs(first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]).sum()) / 2
         return area < 1e-6 or twice > max(OVERLAP * covered, 4)
 
+    def coloured(self, mesh: Triangles, paint: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
+        """``mesh`` in UV space with ``paint`` (float32, 3 T x 4, 0 to 1) on its corners: uint8, S x S x 4."""
+        if self._painter is None:
+            self._painter = colouring()
+        inputs: dict[str, Any] = {"uv": mesh.uv, "paint": paint}
+        batch, target = batch_for_shader(self._painter, "TRIS", inputs), self._target(size)
+        found = np.empty((size, size, 4), np.uint8)
+        with target.bind():  # type: ignore[func-returns-value]
+            target.clear(color=(0.0, 0.0, 0.0, 0.0))
+            gpu.state.blend_set("NONE")
+            self._painter.bind()
+            batch.draw(self._painter)
+            buffer = gpu.types.Buffer("UBYTE", found.shape, found)
+            target.read_color(0, 0, size, size, 4, 0, "UBYTE", data=buffer)
+        return found
+
     def free(self) -> None:
         """Let go of everything; the next picture makes it again."""
         self._surfaces.free()
-        self._shader = self._counter = self._picture = self._seen = None
+        self._shader = self._counter = self._painter = self._picture = self._seen = None
         self._targets.clear()
         self._held.clear()
 
@@ -189,6 +196,20 @@ class Projector:
             self._held.append(textures)
             self._targets[size] = gpu.types.GPUFrameBuffer(color_slots=textures)
         return self._targets[size]
+
+
+def batch_in(shader: gpu.types.GPUShader, mesh: Triangles, matrix: NDArray[np.float64]) -> gpu.types.GPUBatch:
+    """``mesh`` in the frame that ``matrix`` leads to from the world: one near it, which float32 holds well enough."""
+    places = mesh.places @ matrix[:3, :3].T + matrix[:3, 3]
+    edges = places.reshape(-1, 3, 3)
+    normals = np.cross(edges[:, 1] - edges[:, 0], edges[:, 2] - edges[:, 0])
+    normals /= np.maximum(np.linalg.norm(normals, axis=1), 1e-30)[:, None]
+    inputs: dict[str, Any] = {
+        "seen": places.astype(np.float32),
+        "normal": normals.repeat(3, 0).astype(np.float32),
+        "uv": mesh.uv,
+    }
+    return batch_for_shader(shader, "TRIS", inputs)
 
 
 def away_from(beside: NDArray[np.bool_], band: float) -> NDArray[np.float32]:
@@ -240,7 +261,7 @@ def scales(seen: Seen, width: int) -> dict[int, Scale]:
     return found
 
 
-def _texture(rows: NDArray[np.float32], format: str) -> gpu.types.GPUTexture:
+def texture_of(rows: NDArray[np.float32], format: str) -> gpu.types.GPUTexture:
     """From the top row first to a texture, whose bottom row is first."""
     values = np.ascontiguousarray(rows[::-1], np.float32)
     buffer = gpu.types.Buffer("FLOAT", values.size, values.reshape(-1))

@@ -22,6 +22,7 @@ class StickSettings:
 
     ``emission``: whether the material shines with its colours, so that no light changes them; else it is lit.
     ``folder``: where images go as PNG files; None packs them into the .blend.
+    ``flatten_light``: whether the viewport's own shading is divided out of pictures, see ``flatten``.
     ``density``: texels for a pixel of the picture, along a line. ``band``: pixels of the picture beside a depth edge
     that may show what is behind or before; they count for nothing where their surface is seen farther inside, too.
     """
@@ -30,6 +31,7 @@ class StickSettings:
     layout: Layout = Layout.OBJECT
     emission: bool = True
     folder: Path | None = None
+    flatten_light: bool = False
     density: float = 1.2
     band: float = 3.0
 

@@ -100,6 +100,19 @@ def projecting() -> gpu.types.GPUShader:
     return gpu.shader.create_from_info(info)
 
 
+def colouring() -> gpu.types.GPUShader:
+    """Colours of corners, over each triangle. Inputs: ``uv`` and ``paint``, 0 to 1."""
+    info, between = gpu.types.GPUShaderCreateInfo(), gpu.types.GPUStageInterfaceInfo("stick_colour_between")
+    info.vertex_in(0, "VEC2", "uv")
+    info.vertex_in(1, "VEC4", "paint")
+    between.smooth("VEC4", "shade")
+    info.vertex_out(between)
+    info.fragment_out(0, "VEC4", "colour")
+    info.vertex_source("void main() { shade = paint; gl_Position = vec4(uv * 2.0 - 1.0, 0.0, 1.0); }")
+    info.fragment_source("void main() { colour = shade; }")
+    return gpu.shader.create_from_info(info)
+
+
 def counting() -> gpu.types.GPUShader:
     """A quarter for each triangle that covers a texel, to be added up. Input: ``uv``."""
     info = gpu.types.GPUShaderCreateInfo()
@@ -107,4 +120,103 @@ def counting() -> gpu.types.GPUShader:
     info.fragment_out(0, "VEC4", "colour")
     info.vertex_source("void main() { gl_Position = vec4(uv * 2.0 - 1.0, 0.0, 1.0); }")
     info.fragment_source("void main() { colour = vec4(0.25, 0.0, 0.0, 1.0); }")
+    return gpu.shader.create_from_info(info)
+
+
+_LOOK_VERTEX = """
+void main()
+{
+  place = seen;
+  away = normal;
+  at = uv;
+  gl_Position = to_clip * vec4(seen, 1.0);
+}
+"""
+_LOOK_FRAGMENT = """
+void main()
+{
+  ivec2 fine = ivec2(gl_FragCoord.xy / size * vec2(textureSize(surfaces, 0)));
+  if (int(texelFetch(surfaces, fine, 0).r + 0.5) != number) {
+    discard;
+  }
+  vec3 to_eye = eye.w > 0.5 ? eye.xyz - place : eye.xyz;
+  vec4 linear = texture(image, at);
+  vec3 low = linear.rgb * 12.92;
+  vec3 high = 1.055 * pow(max(linear.rgb, vec3(1e-6)), vec3(1.0 / 2.4)) - 0.055;
+  colour = vec4(mix(low, high, step(vec3(0.0031308), linear.rgb)), stuck ? 1.0 : 0.5);
+  vec4 state = texelFetch(states, ivec2(clamp(at, 0.0, 0.99999) * vec2(textureSize(states, 0))), 0);
+  quality = vec4(state.rgb, max(abs(dot(normalize(away), normalize(to_eye))), 0.005));
+}
+"""
+
+
+def looking() -> gpu.types.GPUShader:
+    """Draws what is stuck as a view sees it. Inputs as of :func:`projecting`, but in any frame.
+
+    ``to_clip``: from that frame. ``eye``: where that is, and 1; or of an orthographic view the direction to it, and 0.
+
+    Textures: ``image``, linear; ``states``; ``surfaces`` as there. Slot 0: sRGB, and 1 where a picture is stuck, 0.5
+    where one could be. Slot 1: the three states of a texture, and the cosine at which the view sees it.
+    """
+    info, between = gpu.types.GPUShaderCreateInfo(), gpu.types.GPUStageInterfaceInfo("stick_look_between")
+    info.push_constant("MAT4", "to_clip")
+    info.push_constant("VEC4", "eye")
+    info.push_constant("VEC2", "size")
+    info.push_constant("INT", "number")
+    info.push_constant("BOOL", "stuck")
+    for slot, name in enumerate(("image", "states", "surfaces")):
+        info.sampler(slot, "FLOAT_2D", name)
+    for slot, (kind, name) in enumerate((("VEC3", "seen"), ("VEC3", "normal"), ("VEC2", "uv"))):
+        info.vertex_in(slot, kind, name)
+    between.smooth("VEC3", "place")
+    between.smooth("VEC3", "away")
+    between.smooth("VEC2", "at")
+    info.vertex_out(between)
+    info.fragment_out(0, "VEC4", "colour")
+    info.fragment_out(1, "VEC4", "quality")
+    info.vertex_source(_LOOK_VERTEX)
+    info.fragment_source(_LOOK_FRAGMENT)
+    return gpu.shader.create_from_info(info)
+
+
+_COVER_FRAGMENT = """
+void main()
+{
+  vec4 state = texelFetch(states, ivec2(clamp(at, 0.0, 0.99999) * vec2(textureSize(states, 0))), 0);
+  if (state.r <= 0.0) {
+    colour = vec4(0.8, 0.02, 0.02, 0.6);
+  }
+  else if (state.r < GRAZING) {
+    colour = vec4(0.9, 0.35, 0.02, 0.6);
+  }
+  else if (state.b < STRETCHED) {
+    colour = vec4(0.05, 0.15, 0.9, 0.6);
+  }
+  else {
+    discard;
+  }
+}
+"""
+
+
+def covering() -> gpu.types.GPUShader:
+    """Colours what is empty red, what was seen at a grazing angle orange, and what is stretched blue.
+
+    Inputs as of :func:`projecting`, in the world; ``to_clip`` from there. Drawn a hair nearer than the surface itself.
+    """
+    info, between = gpu.types.GPUShaderCreateInfo(), gpu.types.GPUStageInterfaceInfo("stick_cover_between")
+    info.define("GRAZING", "0.3")
+    info.define("STRETCHED", "0.25")
+    info.push_constant("MAT4", "to_clip")
+    info.sampler(0, "FLOAT_2D", "states")
+    for slot, (kind, name) in enumerate((("VEC3", "seen"), ("VEC3", "normal"), ("VEC2", "uv"))):
+        info.vertex_in(slot, kind, name)
+    between.smooth("VEC2", "at")
+    info.vertex_out(between)
+    info.fragment_out(0, "VEC4", "colour")
+    info.vertex_source(
+        "void main() { at = uv; gl_Position = to_clip * vec4(seen + normal * 0.0, 1.0); "
+        "gl_Position.z -= 0.0002 * gl_Position.w; }"
+    )
+    info.fragment_source(_COVER_FRAGMENT)
     return gpu.shader.create_from_info(info)

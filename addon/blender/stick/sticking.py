@@ -12,7 +12,7 @@ window: ``capture.offscreen.ensure_gpu()`` first.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import bpy
@@ -20,16 +20,21 @@ import numpy as np
 from mathutils import Matrix
 from numpy.typing import NDArray
 
+from ...geometry.spread import spread
 from ...problems import Problem
 from ...problems.errors import ProblemError
 from ...problems.sticking import NothingToStickTo
 from ..capture.view import View
+from .flatten import flattened
 from .materials import NOTE, material_for, noted, put_on
 from .projection import Projector, Scale, Seen, scales
 from .settings import StickSettings
 from .targets import targets
 from .textures import Kept, Texture
 from .unwrap import ATLAS, Place, Unwrapper
+
+COARSE = 256
+"""Texels along a side in which what no picture shows is coloured: it has no detail."""
 
 
 class NothingStuck(ProblemError):
@@ -56,35 +61,37 @@ class Sticker:
     def __init__(self, settings: StickSettings) -> None:
         self.settings = settings
         self._projector = Projector()
+        self._textures: dict[str, tuple[int, Texture]] = {}  # by the name of the image, with what tells that
 
-    def stick(
-        self,
-        view: View,
-        picture: NDArray[np.uint8],
-        only: Collection[bpy.types.Object] | None = None,
-        gate: NDArray[np.uint8] | None = None,
-    ) -> Stuck:
-        """Lay ``picture`` on what ``view`` shows. Raises NothingStuck, and CannotWrite for the textures' folder.
-
-        ``gate``: uint8, H x W, how much of each pixel counts; None: all.
-        """
+    def stick(self, view: View, picture: NDArray[np.uint8], only: Collection[bpy.types.Object] | None = None) -> Stuck:
+        """Lay ``picture`` on what ``view`` shows. Raises NothingStuck, and CannotWrite for the textures' folder."""
         began = time.perf_counter()
-        height, width = picture.shape[:2]
         view.view_layer.update()
-        seen = self._projector.see(view, width, height)
+        picture = self.flat(view, picture)
+        seen = self.see(view, picture.shape[1], picture.shape[0])
         chosen = targets(seen, only)
         if not chosen.things:
             raise NothingStuck(chosen.refusals[0] if chosen.refusals else NothingToStickTo(only is not None))
-        places, refusals = self.places(chosen.things, {seen: width})
+        places, refusals = self.places(chosen.things, {seen: picture.shape[1]})
         if not places:
             raise NothingStuck(refusals[0])
-        self._projector.take(seen, picture, self.settings.band, gate)
-        shares = self._lay(places, seen)
+        shares = self.lay(places, seen, picture)
+        self.keep(places)
         view.view_layer.update()
         things = tuple(place.thing for place in places)
         return Stuck(things, (*chosen.refusals, *refusals), shares, time.perf_counter() - began)
 
-    def places(self, things: Sequence[bpy.types.Object], views: dict[Seen, int]) -> tuple[list[Place], list[Problem]]:
+    def flat(self, view: View, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """``picture`` of ``view`` without the viewport's light, if the settings say so."""
+        return flattened(view, picture) if self.settings.flatten_light else picture
+
+    def see(self, view: View, width: int, height: int) -> Seen:
+        """What ``view`` shows, for pictures of ``width`` x ``height`` pixels."""
+        return self._projector.see(view, width, height)
+
+    def places(
+        self, things: Sequence[bpy.types.Object], views: Mapping[Seen, int]
+    ) -> tuple[list[Place], list[Problem]]:
         """Where each of ``things`` is textured; ``views``: what shows them, and how wide the pictures are."""
         shown: dict[int, Scale] = {}
         for seen, width in views.items():
@@ -95,27 +102,86 @@ class Sticker:
         unwrapper = Unwrapper(self._projector, layer, self.settings)
         return unwrapper.places(things, shown), unwrapper.refusals
 
-    def free(self) -> None:
-        """Give the GPU's memory back."""
-        self._projector.free()
+    def lay(
+        self,
+        places: Sequence[Place],
+        seen: Seen,
+        picture: NDArray[np.uint8],
+        gate: NDArray[np.uint8] | None = None,
+    ) -> dict[str, float]:
+        """Lay ``picture`` of what was ``seen`` on ``places``; nothing in the file changes before :meth:`keep`.
 
-    def _lay(self, places: Sequence[Place], seen: Seen) -> dict[str, float]:
+        ``gate``: uint8, H x W, how much of each pixel counts; None: all. Returns ``Stuck.shares`` of what is in sight.
+        """
+        self._projector.take(seen, picture, self.settings.band, gate)
         shares = {}
-        for group in _by_image(places):
-            old = _kept(group[0])
-            size = max(place.size for place in group)
-            texture = Texture.load(old) if old is not None else None
-            if texture is None:
-                texture, old = Texture.new(size), None
-            elif texture.size < size:
-                texture = texture.grown(size)
+        for group in by_image(places):
+            texture = self.texture(group)
             for place in group:
-                number = seen.numbers[int(place.thing.session_uid)]
-                shares[place.thing.name] = texture.take(self._projector.lay(place.mesh, number, texture.size))
-            texture.fill()
-            kept = texture.save(group[0].name, old, self.settings.folder)
-            self._show(group, kept)
+                number = seen.numbers.get(int(place.thing.session_uid))
+                if number is not None:
+                    shares[place.thing.name] = texture.take(self._projector.lay(place.mesh, number, texture.size))
         return shares
+
+    def texture(self, group: Sequence[Place]) -> Texture:
+        """The texels of the image that ``group`` shares, as they are now."""
+        size, name = max(place.size for place in group), group[0].name
+        known = self._textures.get(name)
+        old = kept_of(group[0].thing)
+        number = old.image.session_uid if old is not None else 0
+        if known is None or known[0] != number:
+            loaded = Texture.load(old) if old is not None else None
+            known = number, loaded or Texture.new(size)
+        if known[1].size < size:
+            known = number, known[1].grown(size)
+        self._textures[name] = known
+        return known[1]
+
+    def set_texture(self, name: str, texture: Texture) -> None:
+        """Have the image ``name`` be this."""
+        self._textures[name] = self._textures[name][0], texture
+
+    def keep(self, places: Sequence[Place]) -> None:
+        """Fill what no picture shows, and show all on the objects. Raises CannotWrite."""
+        for group in by_image(places):
+            texture = self.texture(group)
+            if not texture.changed:
+                continue
+            texture.fill(self._under(texture, group))
+            kept = texture.save(group[0].name, kept_of(group[0].thing), self.settings.folder)
+            self._textures[group[0].name] = kept.image.session_uid, texture
+            self._show(group, kept)
+
+    def _under(self, texture: Texture, group: Sequence[Place]) -> NDArray[np.uint8] | None:
+        """Colours for what no picture shows, from what lies next to it on each mesh."""
+        coarse = min(texture.size, COARSE)
+        result: NDArray[np.uint8] | None = None
+        for place in group:
+            mesh, corners = place.mesh, texture.at_corners(place.mesh)
+            if not corners[:, 3].any() or corners[:, 3].all():
+                continue
+            count = int(mesh.vertex.max()) + 1
+            total = np.stack([np.bincount(mesh.vertex, plane, count) for plane in corners.T], 1)
+            known = total[:, 3] > 0
+            means = (total[:, :3] / np.maximum(total[:, 3:], 1)).astype(np.float32)
+            ends = mesh.vertex.reshape(-1, 3)
+            colours, reached = spread(means, known, ends.reshape(-1), np.roll(ends, -1, 1).reshape(-1))
+            paint = np.concatenate([colours, reached[:, None]], 1).astype(np.float32)[mesh.vertex]
+            drawn = self._projector.coloured(mesh, paint, coarse)
+            result = drawn if result is None else np.where(drawn[..., 3:] > 0, drawn, result)
+        if result is None:
+            return None
+        times = texture.size // coarse
+        return np.repeat(np.repeat(result, times, 0), times, 1)
+
+    def forget(self) -> None:
+        """Let go of the texels, which are loaded again when they are needed."""
+        self._textures.clear()
+
+    def free(self) -> None:
+        """Give all memory back."""
+        self.forget()
+        self._projector.free()
 
     def _show(self, group: Sequence[Place], kept: Kept) -> None:
         material: bpy.types.Material | None = None
@@ -135,15 +201,17 @@ def view_as(view: View, matrix: Sequence[Sequence[float]], projection: Sequence[
     return View(view.scene, view.view_layer, view.space, view.region, Matrix(matrix), Matrix(projection))
 
 
-def _by_image(places: Sequence[Place]) -> list[list[Place]]:
+def by_image(places: Sequence[Place]) -> list[list[Place]]:
+    """``places`` in groups that share an image."""
     groups: dict[str, list[Place]] = {}
     for place in places:
         groups.setdefault(place.name, []).append(place)
     return list(groups.values())
 
 
-def _kept(place: Place) -> Kept | None:
-    note = place.thing.get(NOTE)
+def kept_of(thing: bpy.types.Object) -> Kept | None:
+    """The Images of what is stuck to ``thing``; None where there are none, or one has been deleted."""
+    note = thing.get(NOTE)
     if note is None or note.get("image") is None or note.get("seen") is None:
         return None
     return Kept(note["image"], note["seen"])

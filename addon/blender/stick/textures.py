@@ -14,11 +14,12 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from ...geometry.fill import push_pull
+from ...geometry.fill import extended, push_pull
 from ...keeping import free_path
 from ...keeping.png import encode
 from ...problems.errors import ProblemError
 from ...problems.sticking import TexturesNotWritten
+from .meshes import Triangles
 from .projection import Laid
 
 NEWER = 4.0
@@ -27,6 +28,10 @@ FEATHER = 0.15
 """Of the picture's side, over which it fades into what was there at its border."""
 LEAST_CLEAR = 0.02
 """What a texel beside a depth edge counts: something where nothing else is known, nothing beside its neighbours."""
+UNDER = 0.05
+"""What a colour counts that comes along the mesh from elsewhere: nothing beside what is seen, all far from it."""
+INWARDS = 0.15
+"""Of the way from a triangle's corner to its middle, where the colour is looked up that the corner has."""
 LEVEL = 1
 """Of zlib: the file is a third larger than it could be, and made in a fifth of the time."""
 
@@ -45,6 +50,8 @@ class Texture:
 
     colours: NDArray[np.uint8]
     states: NDArray[np.uint8]
+    changed: bool = False
+    """Whether a picture has been taken in since it was kept."""
 
     @classmethod
     def new(cls, size: int) -> Texture:
@@ -79,6 +86,7 @@ class Texture:
         Returns how much of the surface a picture has shown by now.
         """
         where = np.flatnonzero(laid.colours[..., 3])
+        self.changed |= len(where) > 0
         colours, states = self.colours.reshape(-1, 3), self.states.reshape(-1, 3)
         quality = laid.quality.reshape(-1, 4)[where]
         cosine, before = laid.colours.reshape(-1, 4)[where, 3], states[where]
@@ -96,13 +104,35 @@ class Texture:
         surface = laid.quality[..., 3] > 0
         return float((self.states[..., 0][surface] > 0).mean()) if surface.any() else 0.0
 
-    def fill(self) -> None:
-        """Give what no picture shows, and what lies beside depth edges, the colours of what is around."""
-        weights = _worth((self.states[..., 0] > 0) * np.uint8(255), self.states[..., 1]) ** 2
+    def at_corners(self, mesh: Triangles) -> NDArray[np.float32]:
+        """What is seen at the corners of ``mesh``, float32, 3 T x 4: a colour, and 1 where there is one; else 0."""
+        corners = mesh.uv.reshape(-1, 3, 2)
+        inside = corners + INWARDS * (corners.mean(1, keepdims=True) - corners)
+        texel = np.clip(inside.reshape(-1, 2) * self.size, 0, self.size - 1).astype(np.intp)
+        states = self.states[texel[:, 1], texel[:, 0]]
+        known = (states[:, 0] > 0) & (states[:, 1] >= 128)
+        colours = self.colours[texel[:, 1], texel[:, 0]].astype(np.float32) / 255
+        return np.concatenate([colours, known[:, None]], 1).astype(np.float32) * known[:, None]
+
+    def fill(self, under: NDArray[np.uint8] | None = None) -> None:
+        """Give what no picture shows, and what lies beside depth edges, the colours of what is around.
+
+        ``under``: uint8, S x S x 4, what is known of it from elsewhere on the mesh; alpha 0 where nothing is.
+        """
+        unseen = self.states[..., 0] == 0
+        if unseen.all():
+            return
+        weights = _worth(~unseen * np.uint8(255), self.states[..., 1]) ** 2
+        if under is not None:
+            there = unseen & (under[..., 3] > 127)
+            self.colours[there] = under[there, :3]
+            weights[there] = UNDER
+        extended(self.colours, weights)
         self.colours = push_pull(self.colours, weights)
 
     def save(self, name: str, old: Kept | None, folder: Path | None) -> Kept:
         """Keep it as Images in place of ``old``. Raises CannotWrite."""
+        self.changed = False
         colours = encode(self.colours[::-1], level=LEVEL)
         states = encode(self.states[::-1], level=LEVEL)
         image = _image(name, self.size, colours, old.image if old is not None else None, folder)

@@ -82,7 +82,7 @@ class Unwrapper:
     def _wanted(self, thing: bpy.types.Object, shown: Scale) -> _Wanted:
         """Texels follow pixels: along a line, and in all, so that a wide ground of which little is seen gets little."""
         density = self._settings.density
-        side, most = np.sqrt(SURFACE * shown.pixels) * density, LEAST_SIZE
+        side, most = np.sqrt(SURFACE * shown.pixels) * density + 6 * GUTTER, LEAST_SIZE
         while most < min(side, self._settings.texture_size):
             most *= 2
         return _Wanted(thing, shown.to_a_unit * density, most)
@@ -117,7 +117,8 @@ class Unwrapper:
         world, flat = _area(mesh.places), _area(np.pad(mesh.uv, ((0, 0), (0, 1))).astype(np.float64))
         wanted = one.texels * np.sqrt(world / flat) if flat > 0 else 0.0
         size = LEAST_SIZE
-        while size < min(wanted, one.most):
+        most = min(2 * one.most, self._settings.texture_size)  # whose charts are packed less tightly than ours
+        while size < min(wanted, most):
             size *= 2
         return size
 

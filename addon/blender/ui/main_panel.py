@@ -137,6 +137,12 @@ class DRAFTGLASS_MT_menu(bpy.types.Menu):
         "draftglass.keep",
         "draftglass.record",
         "draftglass.restore_file",
+        "",
+        "draftglass.stick",
+        "draftglass.stick_around",
+        "draftglass.stick_refine",
+        "draftglass.stick_back",
+        "draftglass.stick_coverage",
     ]
     """By name, in their order; an empty one is a line."""
     menus: ClassVar[list[str]] = ["DRAFTGLASS_MT_styles", "DRAFTGLASS_MT_server"]

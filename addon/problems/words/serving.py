@@ -15,13 +15,19 @@ def _out_of_memory(problem: serving.OutOfMemory) -> str:
             f"There is too little memory for {problem.task}: use a smaller size, close other programs or run the "
             "server with --device cpu."
         )
-    on_gpu = problem.device != "cpu"
-    where = f"the GPU {problem.device}" if on_gpu else "the computer"
+    needs, has = (f"{size / _GIB:.1f} GB" for size in (problem.needed, problem.free))
+    if needs == has:
+        needs, has = (f"{size >> 20} MB" for size in (problem.needed, problem.free))
+    where, more = {
+        "cpu": (f"the computer has {has} free", "add memory"),
+        "limit": (f"the limit on the server's memory leaves {has}", "raise that limit"),
+    }.get(problem.device, (f"the GPU {problem.device} has {has} free", "run the server with --device cpu"))
     smaller = "the embedded model (0.1 GB)" if problem.needed < 4 * _GIB else "an SD 1.5 model (about 2.5 GB)"
+    if problem.device in ("cpu", "limit"):
+        smaller += " or a smaller size"
     return (
-        f"{problem.task[:1].upper()}{problem.task[1:]} needs about {problem.needed / _GIB:.1f} GB of memory, but "
-        f"{where} has {problem.free / _GIB:.1f} GB free: use {smaller}, close other programs or "
-        f"{'run the server with --device cpu' if on_gpu else 'add memory'}."
+        f"{problem.task[:1].upper()}{problem.task[1:]} needs about {needs} of memory, but "
+        f"{where}: use {smaller}, close other programs or {more}."
     )
 
 

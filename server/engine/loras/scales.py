@@ -14,9 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from addon.untrusted.regular import read_regular
+from addon.wire.checks import show
 
 CONFIG = "adapter_config.json"
 LONGEST_CONFIG = 1024 * 1024
+LARGEST = 1e9
+MOST_PATTERNS, LONGEST_PATTERN = 8192, 500
+REPEATED = re.compile(r"(?<!\\)[*+{]")
+"""What has a pattern try many ways. With one of them it is quick, whatever is matched; with more it may not be."""
 CHANGED_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 """Ways of peft to begin training that change the model's own weights, too, which the file does not hold."""
 
@@ -39,6 +44,9 @@ class Scales:
         configs: dict[str, dict[str, Any]] = {}
         if "lora_adapter_metadata" in metadata:
             for name, value in _object(metadata["lora_adapter_metadata"], "its lora_adapter_metadata").items():
+                if isinstance(value, dict) and value.keys() & {"r", "lora_alpha", "alpha"}:  # a part's config as one
+                    configs.setdefault(name, {}).update(value)
+                    continue
                 group, _, option = name.rpartition(".")
                 configs.setdefault(group, {})[option] = value
         elif is_pefts and (beside := path.parent / CONFIG).is_file():
@@ -75,31 +83,37 @@ def _object(text: str, what: str) -> dict[str, Any]:
 def _check(config: Mapping[str, Any]) -> None:
     for name in ("r", "lora_alpha", "alpha"):
         if config.get(name) is not None and not _is_number(config[name]):
-            raise Odd(f"its config says that {name} is {config[name]!r}, but it must be a number")
+            raise Odd(f"its config says that {name} is {show(config[name])}, but it must be a number")
     if config.get("r") is not None and config["r"] <= 0:
-        raise Odd(f"its config says that r is {config['r']!r}, but it must be above 0")
+        raise Odd(f"its config says that r is {show(config['r'])}, but it must be above 0")
     for name in ("rank_pattern", "alpha_pattern"):
         pattern = config.get(name) or {}
         if not isinstance(pattern, dict) or not all(_is_number(value) for value in pattern.values()):
-            raise Odd(f"the {name} of its config is {pattern!r}, but must give a number for each layer")
+            raise Odd(f"the {name} of its config is {show(pattern)}, but must give a number for each layer")
+        if len(pattern) > MOST_PATTERNS:
+            raise Odd(f"the {name} of its config has {len(pattern)} entries, but {MOST_PATTERNS} at most are read")
         for key in pattern:
             try:
                 re.compile(key)
-            except re.error as error:
-                raise Odd(f"the {name} of its config has {key!r}, which is no pattern: {error}") from None
+            except (re.error, RecursionError, OverflowError) as error:
+                raise Odd(f"the {name} of its config has {show(key)}, which is no pattern: {error}") from None
+            if len(key) > LONGEST_PATTERN or len(REPEATED.findall(key)) > 1:
+                raise Odd(f"the {name} of its config has {show(key)}, but must have names of layers")
     kind = config.get("peft_type")
-    if kind not in (None, "LORA", "LOHA", "LOKR"):
-        raise Odd(f"its config says that it is {kind!r} of peft, of which LORA, LOHA and LOKR can be used")
+    if not isinstance(kind, str | None) or kind not in (None, "LORA", "LOHA", "LOKR"):
+        raise Odd(f"its config says that it is {show(kind)} of peft, of which LORA, LOHA and LOKR can be used")
     begun = config.get("init_lora_weights")
     if isinstance(begun, str) and begun.lower().startswith(CHANGED_BASE):
         raise Odd(
-            f"it was begun by {begun!r}, which changes the model's own weights, too: have peft convert it to a plain "
-            "LoRA (path_initial_model_for_weight_conversion)"
+            f"it was begun by {show(begun)}, which changes the model's own weights, too: have peft convert it to a "
+            "plain LoRA (path_initial_model_for_weight_conversion)"
         )
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) <= LARGEST  # neither NaN nor infinity is
 
 
 def _by_pattern(patterns: Mapping[str, float] | None, layer: str, otherwise: float) -> float:

@@ -13,8 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from server.engine import EngineError, LoraFile, ModelSpec, StableDiffusionLcm
-from server.engine.loading import memory
+from server.engine import EngineError, LoraFile, ModelSpec, StableDiffusionLcm, limits
 from server.engine.loading.recognise import recognise
 from tests.plain.checkpoints import make_vae
 from tests.plain.checkpoints_lora import write_user_lora
@@ -233,7 +232,7 @@ class _Memory(NamedTuple):
 
 
 def test_too_little_memory_is_told_before_anything_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: _Memory(1_000_000))
+    monkeypatch.setattr(limits.psutil, "virtual_memory", lambda: _Memory(1_000_000))
     refused(
         r"model tiny needs about .* GB of memory, but the computer has 0\.0 GB free: use the embedded model",
         place("SDXL", "tiny"),

@@ -15,6 +15,7 @@ from server.engine import EngineError, LoraFile, ModelSpec, StableDiffusionLcm
 from server.engine.loading.files import find_weights
 from server.engine.loading.inspection import inspect
 from server.engine.loading.memory import parameters
+from server.engine.loras.scales import Odd, Scales
 from tests.plain.checkpoints_lora import write_user_lora
 from tests.plain.engine.conftest import make_request
 from tests.plain.engine.families import FAMILIES, assert_same, engine, place, psnr, stock
@@ -143,8 +144,46 @@ def test_a_layer_without_its_other_half(lora: Callable[..., Path], half: str) ->
         engine("SD1.5").use_loras((LoraFile(lora(halved)),))
 
 
-@pytest.mark.parametrize("facts", ["[]", '"x"', "{", '{"unet.r": "four"}', '{"unet.lora_alpha": 1e999, "unet.r": 4}'])
-def test_odd_facts_about_ranks(lora: Callable[..., Path], facts: str) -> None:
+ODD_FACTS = [
+    *("[]", '"x"', "{", '{"unet.r": "four"}', '{"unet.lora_alpha": 1e999, "unet.r": 4}', '{"unet.r": 1e-999}'),
+    *(
+        f'{{"unet.{name}": {value}}}'
+        for name in ("r", "rank_pattern", "peft_type")
+        for value in ("[" * 900 + "]" * 900,)
+    ),
+    *('{"unet.r": ' + "[" * 50_000, '{"unet.r": 1' + "0" * 400 + "}", '{"unet.lora_alpha": -1' + "0" * 400 + "}"),
+    '{"unet.rank_pattern": {"(a+)+$": 4}, "unet.lora_alpha": 1}',
+    '{"unet.rank_pattern": {".*.*.*.*.*.*x": 4}, "unet.lora_alpha": 1}',
+    '{"unet.rank_pattern": {"' + "(" * 400 + '": 4}}',
+    '{"unet.alpha_pattern": {"to_q": {"to_k": 1}}}',
+]
+
+
+@pytest.mark.parametrize("facts", ODD_FACTS, ids=lambda facts: facts[:50])
+def test_odd_facts_about_ranks(facts: str, tmp_path: Path) -> None:
+    with pytest.raises(Odd) as caught:
+        Scales.read(tmp_path / "odd.safetensors", {"lora_adapter_metadata": facts}, is_pefts=False)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("facts", ODD_FACTS[1:7:5], ids=lambda facts: facts[:50])
+def test_odd_facts_are_told_of_their_file(lora: Callable[..., Path], facts: str) -> None:
     path = lora(lambda state: state, {"format": "pt", "lora_adapter_metadata": facts})
     with pytest.raises(EngineError, match=r"odd\.safetensors"):
         engine("SD1.5").use_loras((LoraFile(path),))
+
+
+def test_facts_about_ranks_as_one_object_for_each_part(lora: Callable[..., Path], tmp_path: Path) -> None:
+    model, request = engine("SD1.5"), make_request(strength=0.5, steps=2, seed=3)
+    flat = '{"unet.r": 4, "unet.lora_alpha": 1}'
+    path = lora(lambda state: state, {"format": "pt", "lora_adapter_metadata": flat})
+    try:
+        model.use_loras((LoraFile(path),))
+        quarter = model.render(request).image
+        model.use_loras(())
+        nested = '{"unet": {"r": 4, "lora_alpha": 1}}'
+        path = lora(lambda state: state, {"format": "pt", "lora_adapter_metadata": nested})
+        model.use_loras((LoraFile(path),))
+        assert_same(model.render(request).image, quarter)
+    finally:
+        model.use_loras(())

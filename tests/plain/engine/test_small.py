@@ -15,8 +15,9 @@ import torch
 from server.engine.acceleration.packed import packs
 from server.engine.acceleration.threads import IN_A_ROW, KNOWN_AFTER, SHORTEST, Threads
 from server.engine.cache import Recent
-from server.engine.devices import Stopwatch, _default_threads, best_dtype, choose, cpu_has_bf16, cpu_threads, quota
+from server.engine.devices import Stopwatch, _default_threads, best_dtype, choose, cpu_has_bf16, cpu_threads
 from server.engine.images import Transfer, from_model, to_model
+from server.engine.limits import free_memory, group_memory, quota
 
 
 def test_the_package_imports_without_torch() -> None:
@@ -85,6 +86,36 @@ def test_a_containers_quota_counts(files: dict[str, str], processors: float, tmp
         (tmp_path / "root" / name).write_text(words)
     assert quota(tmp_path / "groups", tmp_path / "root") == processors
     assert quota(tmp_path / "nowhere", tmp_path / "root") == math.inf
+
+
+@pytest.mark.parametrize(
+    ("files", "left"),
+    [
+        ({"a/memory.max": "max\n"}, math.inf),
+        ({"a/memory.max": "1000", "a/memory.current": "900", "a/memory.stat": "anon 5\ninactive_file 300\n"}, 400),
+        (
+            {"a/memory.max": "1000", "a/memory.current": "100", "a/memory.stat": ""}
+            | {"memory.max": "500", "memory.current": "450", "memory.stat": "inactive_file 0\n"},
+            50,
+        ),
+        ({"a/memory.max": "1000"}, math.inf),
+    ],
+)
+def test_a_containers_memory_counts(files: dict[str, str], left: float, tmp_path: Path) -> None:
+    (tmp_path / "groups").write_text("0::/a\n")
+    for name, text in files.items():
+        (tmp_path / "root" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "root" / name).write_text(text)
+    assert group_memory(tmp_path / "groups", tmp_path / "root") == left
+
+
+def test_a_containers_memory_of_the_first_kind_counts(tmp_path: Path) -> None:
+    (tmp_path / "groups").write_text("4:memory:/a\n0::/\n")
+    (tmp_path / "memory").mkdir()  # as in a container, which sees its own group as the root
+    for name, text in (("limit_in_bytes", "1000"), ("usage_in_bytes", "900"), ("stat", "total_inactive_file 7\n")):
+        (tmp_path / "memory" / f"memory.{name}").write_text(text)
+    assert group_memory(tmp_path / "groups", tmp_path) == 107
+    assert 0 < free_memory()[0] < 1 << 45
 
 
 def test_a_quota_of_the_first_kind_counts(tmp_path: Path) -> None:

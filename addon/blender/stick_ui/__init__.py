@@ -1,0 +1,1 @@
+"""The operators, the panel and the overlay of Stick. Imports bpy."""
