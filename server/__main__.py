@@ -55,6 +55,9 @@ def parse(arguments: Sequence[str] | None) -> tuple[Config, int | None]:
         "--allow-origin", action="append", default=[], metavar="ORIGIN", help="a web page's origin that may connect"
     )
     parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME", help="a name by which others call this machine"
+    )
+    parser.add_argument(
         "--exit-with-parent",
         nargs="?",
         type=int,
@@ -111,6 +114,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[Config, int | None]:
             given.batch,
             given.compile,
             given.log_level,
+            tuple(given.allow_host),
         )
         Catalogue(config.models_dir).check(config.model)
     except ValueError as error:

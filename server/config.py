@@ -42,6 +42,7 @@ class Config:
     without a frame after which the model's memory is given back, 0 for never; the next frame loads it again.
     ``batch``: how many pictures of different clients are computed in one go, at most. ``compile``: whether
     torch.compile is to make frames faster, on CUDA. ``log_level``: one of ``server.net.logs.LEVELS``.
+    ``allow_hosts``: names, beside addresses, by which others may call this machine.
     """
 
     host: str = "127.0.0.1"
@@ -55,6 +56,7 @@ class Config:
     batch: int = 1
     compile: bool = False
     log_level: str = "info"
+    allow_hosts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.host or any(character.isspace() for character in self.host):
@@ -78,6 +80,10 @@ class Config:
                     f"origin is {origin!r}, but must be what browsers send, such as https://example.org or "
                     "http://localhost:5173, with no path"
                 )
+
+        for host in self.allow_hosts:
+            if not re.fullmatch(r"[A-Za-z0-9._-]{1,253}", host):
+                raise ValueError(f"allowed host is {host!r}, but must be a name without a port, such as studio.local")
 
     @property
     def is_loopback(self) -> bool:

@@ -11,19 +11,28 @@ from typing import Any, NoReturn
 
 from ..version import VERSION
 from ..wire import MAX_SIDE
+<<<<<<< HEAD
 from ..wire.style import MAX_SEED, MAX_STEPS, SAMPLERS
 from .values import Move, frame_range, move, number, views_range, whole
+=======
+from ..wire.style import MAX_SEED, MAX_STEPS
+from .values import Move, frame_range, move, number, power_of_two, views_range, whole
+>>>>>>> main
 
 MOST_SHOTS = 10_000
 MOST_PROMPT = 4000
+EXPORTS = (".glb", ".usdz", ".blend")
+"""How files to export to end."""
+MOST_VIEWS = 64
+TEXTURE_SIZES = 32, 4096
 DEVICES = ("auto", "cpu", "cuda", "mps")
 EXAMPLE = "'a sandstone castle town on grass at noon'"
 
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for, checked. Just one of ``orbit`` (a number of views) and ``frames`` is set; ``only`` those of
-    an orbit's views are taken.
+    """What was asked for, checked. Just one of ``orbit`` (a number of views), ``frames`` and ``stick`` is set; ``only``
+    those of an orbit's views are taken. ``views``, ``texture_size`` and ``exports`` are for ``stick``.
 
     ``scene`` is the file; ``scene_name``, ``camera`` and ``view_layer`` say which of those in it, else those that
     its window shows. ``server``: the URL of one that runs already, with its ``token_file``; else one is started with
@@ -51,6 +60,10 @@ class Options:
     animation: bool = False
     video: Path | None = None
     planes: bool = False
+    stick: bool = False
+    views: int = 8
+    texture_size: int = 2048
+    exports: tuple[Path, ...] = ()
     server: str | None = None
     token_file: Path | None = None
     model: str = "embedded"
@@ -62,6 +75,8 @@ class Options:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
     if isinstance(value, range):  # as it is given: the first and the last, and the step where there is one
         return [value[0], value[-1], value.step][: 2 if value.step == 1 else 3]
     return str(value) if isinstance(value, Path) else value
@@ -127,6 +142,17 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     add(
         "--planes", action="store_true", help="write planes_NNN.npz too: depth, matrices, ids and normals of each draft"
     )
+    add("--stick", action="store_true", help="lay the pictures on the scene as its textures, from several views")
+    add("--views", metavar="N", help=f"with --stick: how many views, all round ({defaults.views})")
+    add("--texture-size", metavar="TEXELS", help=f"with --stick: longest side of a texture ({defaults.texture_size})")
+    add(
+        "--export",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help=f"with --stick: write the textured scene to this file, {', '.join(EXPORTS)}; again for another",
+    )
     add("--out", type=Path, metavar="DIR", help="folder for drafts, pictures, sheet.png and report.json")
     add("--server", metavar="URL", help="a server that runs already, such as ws://127.0.0.1:8765/live")
     add("--token-file", type=Path, metavar="PATH", help="where that server's token lies")
@@ -154,6 +180,28 @@ def _joined(arguments: Sequence[str], actions: Sequence[argparse.Action]) -> lis
     return joined
 
 
+def check_stick(given: argparse.Namespace) -> None:
+    """Raise ValueError where --stick and what goes with it does not fit together."""
+    beside = {"--views": given.views, "--texture-size": given.texture_size, "--export": given.export}
+    not_beside = {"--orbit": given.orbit, "--frames": given.frames, "--only": given.only, "--move": given.move}
+    not_beside |= {"--animation": given.animation, "--video": given.video, "--planes": given.planes}
+    not_beside |= {"--steady": given.steady}
+    for name, value in (not_beside if given.stick else beside).items():
+        if value and given.stick:
+            raise ValueError(f"{name} is not for --stick, which chooses its own views: leave one of them out")
+        if value:
+            raise ValueError(f"{name} is for --stick: give that too, or leave it out")
+    if given.stick and len(given.prompt) > 1:
+        raise ValueError(
+            f"--prompt is given {len(given.prompt)} times, but --stick takes one: run it again for another"
+        )
+    for path in given.export:
+        if path.suffix.lower() not in EXPORTS:
+            raise ValueError(f"--export is {str(path)!r}, but must be a file that ends in {', '.join(EXPORTS)}")
+    if len({path.absolute() for path in given.export}) < len(given.export):
+        raise ValueError("--export names one file twice: leave one of them out")
+
+
 def _checked(given: argparse.Namespace, defaults: Options) -> Options:
     if not given.prompt:
         raise ValueError(f"--prompt is missing: say what the pictures should show, such as --prompt {EXAMPLE}")
@@ -170,7 +218,8 @@ def _checked(given: argparse.Namespace, defaults: Options) -> Options:
             raise ValueError(f"{name} is {text[:60]!r}, which is no UTF-8: type it anew") from None
     if given.out is None:
         raise ValueError("--out is missing: name the folder that the pictures should go to")
-    if (given.orbit is None) == (given.frames is None):
+    check_stick(given)
+    if not given.stick and (given.orbit is None) == (given.frames is None):
         words = "neither is" if given.orbit is None else "both are"
         raise ValueError(f"--orbit N or --frames A:B says which views to take, one of them: {words} given")
     if given.server is not None and (given.model is not None or given.device is not None):
@@ -215,6 +264,10 @@ def _checked(given: argparse.Namespace, defaults: Options) -> Options:
         animation=given.animation,
         video=given.video,
         planes=given.planes,
+        stick=given.stick,
+        views=whole("--views", given.views, 1, MOST_VIEWS, defaults.views),
+        texture_size=power_of_two("--texture-size", given.texture_size, *TEXTURE_SIZES, defaults.texture_size),
+        exports=tuple(given.export),
         server=given.server,
         token_file=given.token_file,
         model=given.model or defaults.model,

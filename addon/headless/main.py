@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ..live import Address, LiveLoop
-from ..problems.errors import AddressError
-from ..problems.words import sentence
+from ..live import LiveLoop
 from ..version import VERSION
 from .arguments import Options, parse
 from .errors import HeadlessError
@@ -22,8 +19,9 @@ from .film import Film, write_video
 from .output import UNFINISHED, keep, prepare, write, writing
 from .plan import Shot, shots
 from .report import report
-from .run import Outcome, Run, wait_until_live
-from .server import TemporaryServer
+from .run import Outcome, Run
+from .session import advance, blender_words, open_scene, say, serving, versions, wait_for_model
+from .stick.perform import perform_stick
 from .supervisor import DRAWING, OPENING, end_with_parent, mark
 
 if TYPE_CHECKING:
@@ -31,8 +29,6 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 ENCODE = Path(__file__).parents[1] / "blender" / "pictures" / "encode.py"
-PACKAGES = ("numpy", "websockets", "pillow", "torch", "diffusers", "transformers", "peft")
-"""Libraries whose versions go into the report; those of the server hold when it was started here."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     end_with_parent()
     try:
-        perform(options)
+        (perform_stick if options.stick else perform)(options)
     except HeadlessError as error:
         print(f"python -m addon: {error}", file=sys.stderr)
         return 2
@@ -75,17 +71,17 @@ def perform(options: Options) -> None:
     there = film.there if film is not None else {}
     missing = [shot for shot in planned if shot.index not in there]
     if there:
-        _say(f"{len(there)} of {len(planned)} frames are there already, made with the same settings")
+        say(f"{len(there)} of {len(planned)} frames are there already, made with the same settings")
     outcome = Outcome(keep=film.add if film is not None else None)
     notes: list[str] = []
     try:
         if missing:
             with serving(options) as (address, check):
-                with _blender():
+                with blender_words():
                     scene.ready()
                     notes = scene.begin(options.frames or ())
                 for note in notes:
-                    _say(note)
+                    say(note)
                 mark(DRAWING)
                 loop = LiveLoop(address, client=f"draftglass-headless {VERSION}", settle=False)
                 try:
@@ -97,8 +93,8 @@ def perform(options: Options) -> None:
         keep(folder / UNFINISHED, [*there.values(), *outcome.shown], len(planned))
         raise
     for note in scene.sentences():
-        _say(note)
-    made = report(outcome, options, scene.about() if missing else {}, _versions(), [*notes, *scene.sentences()])
+        say(note)
+    made = report(outcome, options, scene.about() if missing else {}, versions(), [*notes, *scene.sentences()])
     shown = sorted([*there.values(), *outcome.shown], key=lambda one: one.shot.index)
     write(folder, shown, made, options)
     if film is not None:
@@ -112,36 +108,6 @@ def perform(options: Options) -> None:
         print(f"written: {options.video}, {len(shown)} frames at {scene.frames_a_second:g} a second")
 
 
-def open_scene(options: Options) -> OfflineScene:
-    """Open the file in Blender's module. Raises HeadlessError."""
-    if not options.scene.is_file():
-        what = "is a folder" if options.scene.is_dir() else "does not exist"
-        raise HeadlessError(f"{options.scene} {what}: give a .blend file")
-    try:
-        from ..blender.scene_file.choice import Wanted
-        from ..blender.scene_file.scene import OfflineScene
-    except ImportError as error:
-        raise HeadlessError(_lacking(error)) from None
-    with _blender():
-        moving = options.move.name if options.move else None
-        wanted = Wanted(options.scene_name, options.view_layer, options.camera)
-        planes, ids = options.planes, options.steady > 0
-        return OfflineScene(options.scene, options.size, options.frames is None, moving, wanted, planes, ids)
-
-
-@contextlib.contextmanager
-def serving(options: Options) -> Iterator[tuple[Address, Callable[[], None]]]:
-    """The address of the server that was named, or of one that lives as long as this context; and its check."""
-    if options.server is not None:
-        try:
-            yield Address(options.server, token_file=options.token_file), lambda: None
-        except AddressError as error:
-            raise HeadlessError(sentence(error.problem)) from None
-        return
-    with TemporaryServer(options.model, options.device) as own:
-        yield own.address(), own.check
-
-
 def drive(
     loop: LiveLoop,
     planned: Sequence[Shot],
@@ -153,19 +119,7 @@ def drive(
     """Wait for the model, then take ``planned`` into ``outcome``, with a progress bar on standard error for each."""
     from tqdm import tqdm
 
-    bars: list[Any] = []
-
-    def loaded(percent: float) -> None:
-        if not bars and percent > 0:  # a model that is none at all is told in one line, without a bar above it
-            bars.append(tqdm(total=100, desc="loading the model", unit="%", leave=False, bar_format="{l_bar}{bar}|"))
-        for bar in bars:
-            _advance(bar, percent)
-
-    try:
-        wait_until_live(loop, check, loaded)
-    finally:
-        for bar in bars:
-            bar.close()
+    wait_for_model(loop, check)
     offset = options.move.offset if options.move else (0.0, 0.0, 0.0)
 
     def capture(shot: Shot) -> Any:
@@ -173,51 +127,9 @@ def drive(
         return scene.draw()
 
     run = Run(loop, planned, options, capture, scene.show, outcome)
-    with tqdm(total=len(planned), desc="pictures", unit="frame") as bar, _blender():
-        run.finish(check, lambda done: _advance(bar, done))
-
-
-@contextlib.contextmanager
-def _blender() -> Iterator[None]:
-    """Turn Blender's refusals into one line for the user."""
-    try:
-        yield
-    except RuntimeError as error:  # OfflineError is one: its sentence is for the user already
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise HeadlessError(lines[0].removeprefix("Error: ")) from None
-
-
-def _lacking(error: ImportError) -> str:
-    """What to install, for an import of Blender's module that failed."""
-    if isinstance(error, ModuleNotFoundError):
-        return (
-            f"{error.name} is not installed in this Python ({sys.version.split()[0]}): make demo makes an environment "
-            "with all that is needed; Blender's module has wheels for Python 3.11 only"
-        )
-    library = str(error).split(":")[0]
-    return (
-        f"Blender's module can't be loaded, as {library} is missing; on Debian and Ubuntu: apt-get install "
-        "libgl1 libegl1 libgl1-mesa-dri libxrender1 libxi6 libxfixes3 libxkbcommon0 libsm6"
-    )
-
-
-def _say(sentence: str) -> None:
-    print(f"python -m addon: {sentence}", file=sys.stderr)
+    with tqdm(total=len(planned), desc="pictures", unit="frame") as bar, blender_words():
+        run.finish(check, lambda done: advance(bar, done))
 
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
-
-
-def _advance(bar: Any, done: float) -> None:
-    """Update ``bar`` only on news: each update may print."""
-    if done != bar.n:
-        bar.update(done - bar.n)
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found

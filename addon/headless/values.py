@@ -32,6 +32,14 @@ def whole(name: str, text: str | None, low: int, high: int, default: int = 0, mu
     return value
 
 
+def power_of_two(name: str, text: str | None, low: int, high: int, default: int) -> int:
+    """A power of two from ``low`` to ``high``; ``default`` where none was given."""
+    value = default if text is None else int(text) if re.fullmatch(r"[0-9]{1,18}", text) else 0
+    if not low <= value <= high or value & (value - 1):
+        raise ValueError(f"{name} is {text!r}, but must be a power of two from {low} to {high}, such as {default}")
+    return value
+
+
 def number(name: str, text: str | None, low: float, high: float, default: float) -> float:
     """A number from ``low`` to ``high``; ``default`` where none was given."""
     if text is None:

@@ -108,7 +108,7 @@ class Channel:
             self._greeted = True
             self._memory = SharedMemory.create() if self._may_share else None
             name = self._memory.name if self._memory is not None else ""
-            self.send(Hello(PROTOCOL, self._client, name, ENCODINGS))
+            self.send(Hello(PROTOCOL, self._client, name, ENCODINGS, self.connection.proof))
         return self._take(data)
 
     def send(self, message: Message) -> None:

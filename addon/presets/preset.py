@@ -4,7 +4,8 @@
 
     {"draftglass_style": 1, "name": "Snow keep", "prompt": "{prompt}, on snow", "strength": 0.9, "thumbnail": "..."}
 
-``{prompt}`` stands for what the user typed; a style without it comes after that.
+``{prompt}`` stands for what the user typed; a style without it comes after that. ``alone`` is the prompt where nobody
+typed anything.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ LIMITS: dict[str, tuple[float, float]] = {
 SAMPLERS = ("AUTO", "LCM", "TCD")
 """Those of the settings in Blender."""
 _WHOLE = {"steps", "settle_steps", "seed"}
-_TEXTS = {"prompt", "negative_prompt"}
+_TEXTS = {"prompt", "negative_prompt", "alone"}
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,12 @@ class Preset:
     seed: int | None = None
     thumbnail: bytes = b""
     steady: float | None = None
+<<<<<<< HEAD
     sampler: str | None = None
     eta: float | None = None
+=======
+    alone: str | None = None
+>>>>>>> main
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", _checked_name(self.name))
@@ -100,6 +105,8 @@ class Preset:
         before, after = self._ends()
         if subject.strip():
             return before + subject + after
+        if self.alone is not None:
+            return self.alone
         joined = re.sub(r"^[\s,;]+", "", after) if not before.strip() else after
         return (before + joined).strip(" ,;")
 
@@ -126,7 +133,7 @@ class Preset:
         return {name: value for name in SETTINGS if (value := getattr(self, name)) is not None}
 
 
-SETTINGS = tuple(field.name for field in fields(Preset) if field.name not in {"name", "thumbnail"})
+SETTINGS = tuple(field.name for field in fields(Preset) if field.name not in {"name", "thumbnail", "alone"})
 """The names of what a style can set."""
 
 
@@ -145,7 +152,7 @@ def read(data: bytes, where: str = "the file") -> Preset:
         raise PresetError(f"{where} is a style of format {_show(version)}, but this version reads format {FORMAT}")
     if "name" not in told:
         raise PresetError(f"{where} is a style without a name")
-    unknown = sorted(told.keys() - {"name", "thumbnail", *SETTINGS})
+    unknown = sorted(told.keys() - {"name", "thumbnail", "alone", *SETTINGS})
     if unknown:
         raise PresetError(f"{where} sets {_show(unknown[0])}, but a style can set {', '.join(SETTINGS)} only")
     try:
@@ -158,6 +165,8 @@ def read(data: bytes, where: str = "the file") -> Preset:
 def write(preset: Preset) -> bytes:
     """The bytes of the file of ``preset``; :func:`read` gives it back."""
     told: dict[str, Any] = {MARK: FORMAT, "name": preset.name, **preset.values}
+    if preset.alone is not None:
+        told["alone"] = preset.alone
     if preset.thumbnail:
         told["thumbnail"] = base64.b64encode(preset.thumbnail).decode("ascii")
     return (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode("utf-8")

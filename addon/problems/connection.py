@@ -78,6 +78,14 @@ class WrongToken(Problem):
 
 
 @dataclass(frozen=True)
+class UnknownServer(Problem):
+    """What answers does not know the token, so that nothing was said to it. ``file``: as for WrongToken."""
+
+    place: str
+    file: str = ""
+
+
+@dataclass(frozen=True)
 class WrongPath(Problem):
     """HTTP status 404."""
 

@@ -16,6 +16,7 @@ from .connection import (
     ConnectionRefused,
     HttpRefused,
     NotDraftglass,
+    UnknownServer,
     Unreachable,
     WrongPath,
     WrongToken,
@@ -27,6 +28,9 @@ from .words import sentence
 
 _REFUSED = {errno.ECONNREFUSED, 10061}  # the numbers above 10000 are Windows' own
 _UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ETIMEDOUT, 10051, 10060, 10065}
+
+
+_FOR_A_PERSON = (WrongToken, UnknownServer, WrongPath, NotDraftglass, ProtocolVersion)
 
 
 class ProblemError(Exception):
@@ -51,7 +55,7 @@ class NoConnection(ProblemError):
     @property
     def state(self) -> LiveState:
         """FAILED where a person has to do something first, else WAITING."""
-        needs_a_person = isinstance(self.problem, WrongToken | WrongPath | NotDraftglass | ProtocolVersion)
+        needs_a_person = isinstance(self.problem, _FOR_A_PERSON)
         return LiveState.FAILED if needs_a_person else LiveState.WAITING
 
 

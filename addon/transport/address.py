@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from ..problems.connection import BadAddress, BadToken, TokenFileEmpty, TokenFileMissing, TokenFileUnreadable
 from ..problems.errors import AddressError, NoConnection
-from ..untrusted.regular import read_regular
+from ..untrusted.regular import TooLong, read_regular
 
 DEFAULT_PATH = "/live"
 LONGEST_TOKEN = 4096
@@ -92,6 +92,8 @@ class Address:
             return self.token
         try:
             raw = read_regular(self.token_file, LONGEST_TOKEN)
+        except TooLong:
+            raise NoConnection(TokenFileEmpty(str(self.token_file))) from None
         except FileNotFoundError:
             raise NoConnection(TokenFileMissing(str(self.token_file))) from None
         except OSError as error:

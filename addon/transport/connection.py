@@ -16,19 +16,19 @@ from collections.abc import Callable
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidStatus
 from websockets.frames import Frame, Opcode
+from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from ..problems.connection import ConnectionLost, NoAnswer, NotDraftglass
+from ..problems.connection import ConnectionLost, NoAnswer, NotDraftglass, UnknownServer
 from ..problems.errors import NoConnection, from_connect, from_status
 from . import masking
 from .address import Address
+from .challenge import CHALLENGE, PROOF, answer, new_number
 from .liveness import LOST_AFTER, Liveness
 
-CHUNK = 64 * 1024
-"""Bytes read at once."""
-PIECE = 2 * 1024
-"""Bytes parsed at once. Small, so that a flood of tiny frames is noticed after little work."""
+CHUNK, PIECE = 64 * 1024, 2 * 1024
+"""Bytes read and parsed at once. The latter small, so that a flood of tiny frames is noticed after little work."""
 FLOOD = 256
 """More events than this from one piece are no picture and no progress."""
 MOST_FRAGMENTS = 16 * 1024
@@ -71,7 +71,8 @@ class Connection:
         """Seconds since it began, long pauses between polls left out."""
         _, port, self._path = address.split()
         self._address, self._clock = address, clock
-        self._token = address.read_token()
+        self._token, self._number = address.read_token(), new_number()
+        self.proof = ""  # for the hello, once the server has shown its own
         self._protocol = ClientProtocol(parse_uri(f"ws://{self.place}{self._path}"), max_size=max_size)
         self._outgoing: deque[memoryview] = deque()
         self._fragments: list[bytes | bytearray] = []
@@ -177,7 +178,7 @@ class Connection:
         self._connected = True
         request = self._protocol.connect()
         if self._token:
-            request.headers["Authorization"] = f"Bearer {self._token}"
+            request.headers[CHALLENGE] = self._number
         self._protocol.send_request(request)
         return True
 
@@ -215,8 +216,10 @@ class Connection:
             self._ended = self._foreign(f"it sent {len(events)} frames at once")
             return
         for event in events:
-            if not isinstance(event, Frame):
-                self.open = self._protocol.handshake_exc is None
+            if isinstance(event, Response):
+                self.open = self._protocol.handshake_exc is None and self._is_known(event)
+            elif not isinstance(event, Frame):
+                continue
             elif event.opcode in (Opcode.BINARY, Opcode.CONT):
                 self._fragments.append(event.data)  # type: ignore[arg-type]  # never a memoryview when received
                 if event.fin:
@@ -241,6 +244,16 @@ class Connection:
             self._ended = self._explain(self._protocol.handshake_exc)
         elif self._protocol.parser_exc is not None and not isinstance(self._protocol.parser_exc, EOFError):
             self._ended = self._foreign(str(self._protocol.parser_exc))
+
+    def _is_known(self, response: Response) -> bool:
+        """Whether the server knows the token: before it has shown that, nothing is said to it, not even the token."""
+        if self._token:
+            theirs, proofs = response.headers.get_all(CHALLENGE), response.headers.get_all(PROOF)
+            self.proof = answer(self._token, self._number, theirs, proofs)
+            if not self.proof:
+                file = self._address.token_file
+                self._ended = NoConnection(UnknownServer(self.place, str(file) if file else ""))
+        return self._ended is None
 
     def _lost(self, detail: str = "") -> NoConnection:
         return NoConnection(ConnectionLost(self.place, detail))

@@ -9,6 +9,7 @@ its arrays are read-only views of the bytes that came in.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import struct
 from collections import Counter
@@ -248,10 +249,17 @@ def _build_each(kind: Callable[..., T], name: str, field: str, listed: Any, most
 
 def _build(kind: Callable[..., T], name: str, values: dict[str, Any], given: Mapping[str, Any] = _NOTHING) -> T:
     """A ``kind`` of ``given`` and those of ``values`` that it has fields for: what newer peers add is skipped."""
-    fields = dataclasses.fields(kind)  # type: ignore[arg-type]
-    known = {f.name: values[f.name] for f in fields if f.name in values} | dict(given)
-    for f in fields:
-        needed = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-        if f.name not in known and (needed or f.name in _ALWAYS):
-            raise ProtocolError(f"a {name} message has no {f.name!r}, but must have one")
+    fields, needed = _fields_of(kind)
+    known = {name: values[name] for name in fields if name in values} | dict(given)
+    for name_of in needed:
+        if name_of not in known:
+            raise ProtocolError(f"a {name} message has no {name_of!r}, but must have one")
     return kind(**known)
+
+
+@functools.cache
+def _fields_of(kind: Callable[..., Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of all fields of a ``kind``, and of those that a message must say."""
+    fields = dataclasses.fields(kind)  # type: ignore[arg-type]
+    needed = [f for f in fields if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING]
+    return tuple(f.name for f in fields), tuple(f.name for f in fields if f in needed or f.name in _ALWAYS)

@@ -36,10 +36,13 @@ class Hello:
     """Name of the memory that the client offers to share; "" for none."""
     encodings: tuple[str, ...] = ()
     """Of planes, beside the plain ones: what the client can write and read."""
+    proof: str = ""
+    """That the client knows the token, where it has not sent it."""
 
     def __post_init__(self) -> None:
         check_whole("protocol", self.protocol, 0, 2**31)
         check_text("client", self.client, 200)
+        check_text("proof", self.proof, 64)
         object.__setattr__(self, "encodings", check_words("encodings", self.encodings))
         check_text("memory", self.memory, 32)
         if self.memory and re.fullmatch(MEMORY_NAME, self.memory) is None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+from addon.problems import Problem
 from addon.wire.models import MAX_NAME
 
 from ..engine import EngineError, ModelSpec
@@ -186,12 +187,19 @@ def _facts(path: Path) -> _Facts:
     if not path.is_file():
         recognise(path)  # says why not
     there = path.stat()
-    return _read_once(path, there.st_mtime_ns, there.st_size)
+    found = _read_once(path, there.st_mtime_ns, there.st_size)
+    if isinstance(found, Problem):
+        raise EngineError(found)
+    return found
 
 
 @lru_cache(maxsize=4096)
-def _read_once(path: Path, changed: int, size: int) -> _Facts:
-    found, shapes = recognise(path)
+def _read_once(path: Path, changed: int, size: int) -> _Facts | Problem:
+    """The facts, or why there are none; not the error itself, which would hold on to what was read."""
+    try:
+        found, shapes = recognise(path)
+    except EngineError as error:
+        return error.problem
     return _Facts(
         found,
         any(name.startswith(OWN_VAE) for name in shapes),

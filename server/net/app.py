@@ -25,7 +25,9 @@ from ..serving.model_service import ModelService
 from ..serving.worker import Worker
 from .auth import Guard
 from .client_session import ClientSession
+from .identity import Identity
 
+MOST_CLIENTS = 64
 STOP_SECONDS = 0.4
 """How long the end of the app waits for a frame under way; after that its process ends without it."""
 
@@ -70,7 +72,9 @@ def create_app(config: Config, token: str, load: Load) -> FastAPI:
     """Return the app for ``config``, guarded by ``token``; it loads its engine by ``load`` when it starts.
 
     ``app.state.worker`` is its :class:`~server.serving.worker.Worker`. ``app.state.cut`` may be set by what serves it:
-    called with host and port of a client, it ends that connection at once, unsent bytes or not.
+    called with host and port of a client, it ends that connection at once, unsent bytes or not. So may
+    ``app.state.trust``: called in the same way, it takes note that the client knows the token; and
+    ``app.state.holds``, called with what and how many bytes besides, that so much is held for it.
     """
     metrics = Metrics()
     sessions: set[ClientSession] = set()
@@ -103,8 +107,16 @@ def create_app(config: Config, token: str, load: Load) -> FastAPI:
     # no pages of documentation: they would fetch scripts from elsewhere; /openapi.json is there for any viewer
     app = FastAPI(title="Draftglass", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.worker = worker
-    app.state.cut = lambda client: None
-    app.add_middleware(Guard, token=token, allow_origins=config.allow_origins, on_refused=metrics.refuse)
+    app.state.cut = app.state.trust = lambda client: None
+    app.state.holds = lambda client, what, count: None
+    app.add_middleware(
+        Guard,
+        token=token,
+        allow_origins=config.allow_origins,
+        allow_hosts=(config.host, *config.allow_hosts),
+        on_refused=metrics.refuse,
+        on_trusted=lambda scope: app.state.trust(scope["client"]),
+    )
     # the guard has checked the token already; this tells readers of openapi.json how to send it
     routes = APIRouter(dependencies=[Security(HTTPBearer(auto_error=False))])
 
@@ -139,7 +151,14 @@ def create_app(config: Config, token: str, load: Load) -> FastAPI:
     @app.websocket("/live")
     async def live(socket: WebSocket) -> None:
         name = f"draftglass-server {VERSION}"
-        session = ClientSession(socket, worker, metrics, name, model_service, lambda: app.state.cut(socket.client))
+        if len(sessions) >= MOST_CLIENTS:
+            words = f"{len(sessions)} clients are connected, and the server takes no more: end one of them"
+            await socket.send_denial_response(JSONResponse({"detail": words}, 503))
+            return
+        identity = Identity(socket.scope, token)
+        session = ClientSession(socket, worker, metrics, name, model_service, identity)
+        session.holds = lambda what, count: app.state.holds(socket.client, what, count)
+        session.on_trusted, session.cut = (lambda: app.state.trust(socket.client)), lambda: app.state.cut(socket.client)
         try:
             with metrics.clients.track_inprogress():
                 await session.run(lambda: sessions.add(session))

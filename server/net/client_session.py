@@ -41,6 +41,7 @@ from ..serving.metrics import Metrics
 from ..serving.model_service import Ask, ModelService
 from ..serving.reports import failure_of, line, problem_of_message
 from ..serving.worker import Answer, Worker
+from .identity import Identity
 from .outbox import Outbox
 
 log = logging.getLogger(__name__)
@@ -69,16 +70,21 @@ class ClientSession:
         metrics: Metrics,
         server: str,
         models: ModelService,
-        cut: Callable[[], None] = lambda: None,
+        identity: Identity,
     ) -> None:
-        """``cut`` ends the connection of a client that doesn't read: a farewell would never leave."""
         self.gone = False
+        self.on_trusted: Callable[[], None] = lambda: None
+        """Called when the client has shown that it knows the token."""
+        self.cut: Callable[[], None] = lambda: None
+        """Ends the connection of a client that doesn't read: a farewell would never leave."""
+        self.holds: Callable[[str, int], None] = lambda what, count: None
+        """Called with what, and how many bytes of it, are held for the client."""
+        self._identity = identity
         self._socket = socket
         self._worker = worker
         self._metrics = metrics
         self._server = server
         self._models = models
-        self._cut = cut
         self._outbox = Outbox()
         self._upload = Upload("0" * 64, np.zeros((8, 8, 3), np.uint8))  # the style picture; no request asks for this
         self._client = ""  # as it calls itself
@@ -98,7 +104,7 @@ class ClientSession:
         """Serve the client until it leaves; call ``joined`` once it has been welcomed."""
         tasks: list[asyncio.Task[None]] = []
         try:
-            await self._socket.accept()
+            await self._socket.accept(headers=self._identity.headers)
             if not await self._greet():
                 return
             host = self._socket.client.host if self._socket.client is not None else "unknown"
@@ -112,7 +118,7 @@ class ClientSession:
         except WebSocketDisconnect:
             pass
         except TimeoutError:
-            self._cut()
+            self.cut()
         finally:
             self.gone = True
             self._worker.leave(self)
@@ -139,6 +145,10 @@ class ClientSession:
             kind = type(hello).__name__.lower()
             await self._refuse(BadMessage(f"the first message is a {kind}, but must be a hello"))
             return False
+        if not self._identity.learn(hello.proof):
+            await self._refuse(BadMessage("the hello's proof is wrong: it must be made with the server's token"))
+            return False
+        self.on_trusted()
         if hello.protocol != PROTOCOL:
             await self._refuse(ProtocolVersion(hello.protocol, PROTOCOL))
             return False
@@ -200,6 +210,7 @@ class ClientSession:
                 f"the style picture's bytes have the sha256 {found}, not {upload.sha256}: send it again", "bad_request"
             )
         self._upload = upload
+        self.holds("upload", upload.image.nbytes)
 
     def _check_encoding(self, request: Request) -> None:
         if request.picture_as != "rgb8" and request.picture_as not in self._encodings:
@@ -225,12 +236,14 @@ class ClientSession:
     async def _write(self) -> None:
         while True:
             message = await self._outbox.take()
+            self.holds("to send", self._outbox.nbytes)
             async with asyncio.timeout(STALL_SECONDS):
                 await self._send(message)
 
     def _post(self, message: Answer | Probe) -> None:
         if self._outbox.put(message) is not None:
             self._metrics.dropped.inc()
+        self.holds("to send", self._outbox.nbytes)
 
     async def _receive(self) -> bytes:
         event = await self._socket.receive()

@@ -59,6 +59,11 @@ class Outbox:
         self._filled.set()
         return displaced
 
+    @property
+    def nbytes(self) -> int:
+        """Of the pictures that wait."""
+        return sum(picture.image.nbytes for picture in self._pictures)
+
     async def room(self) -> None:
         """Wait until few enough answers wait that another request may be read."""
         await self._roomy.wait()

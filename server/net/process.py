@@ -13,11 +13,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, TextIO
 
 import uvicorn
 
 from addon.wire import MAX_MESSAGE_BYTES
+
+from .protocols import WatchedHttp, WatchedWebSocket
+from .watch import Watch
 
 STOP_SECONDS = 1.6
 """After this long an end that was asked for comes, whatever still runs."""
@@ -54,10 +58,12 @@ class Process(uvicorn.Server):
 
     def __init__(self, app: Any, on_end: Callable[[], None]) -> None:
         """``on_end`` is called, once at least, before the process ends; from any thread."""
+        self._watch = Watch()
         super().__init__(
             uvicorn.Config(
                 app,
-                ws="websockets-sansio",
+                http=partial(WatchedHttp, self._watch),  # type: ignore[arg-type]  # it is only called
+                ws=partial(WatchedWebSocket, self._watch),  # type: ignore[arg-type]
                 ws_max_size=MAX_MESSAGE_BYTES,  # a longer frame is refused by its header alone
                 ws_per_message_deflate=False,  # it costs 59 ms a frame
                 ws_ping_interval=20,
@@ -73,7 +79,8 @@ class Process(uvicorn.Server):
         )
         self._on_end = on_end
         if hasattr(app, "state"):
-            app.state.cut = self._cut
+            app.state.cut, app.state.trust = self._watch.cut, self._watch.trust
+            app.state.holds = self._watch.held_for
         self._announce: Callable[[], None] = lambda: None
 
     def announce(self, stream: TextIO, **line: object) -> None:
@@ -121,14 +128,9 @@ class Process(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close as uvicorn does, but cut off clients that don't read their last bytes."""
+        self._watch.stop()
         asyncio.get_running_loop().call_later(CUT_SECONDS, self._cut_off)
         await super().shutdown(sockets)
-
-    def _cut(self, client: Any) -> None:
-        """End the connection of ``client``, host and port, at once."""
-        for connection in list(self.server_state.connections):
-            if connection.transport.get_extra_info("peername")[:2] == tuple(client):
-                connection.transport.abort()
 
     def _cut_off(self) -> None:
         for connection in list(self.server_state.connections):

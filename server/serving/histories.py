@@ -10,6 +10,8 @@ from addon.wire import Request
 
 IDLE_SECONDS = 600.0
 """Without a picture, until a client's kept pictures are given back; its next one is a fresh one."""
+MOST_BYTES = 512 * 2**20
+"""Of all clients' together: whoever has had no picture for longest begins afresh."""
 
 
 class Leaving(Protocol):
@@ -42,7 +44,10 @@ class Histories(Generic[Client]):
             self._kept.pop(client, None)
             return None
         history = self._kept[client][0] if client in self._kept else make()
-        self._kept[client] = history, self._clock()
+        self._kept.pop(client, None)
+        self._kept[client] = history, self._clock()  # the newest last
+        while len(self._kept) > 1 and self.nbytes > MOST_BYTES:
+            self._kept.pop(next(iter(self._kept)))
         return history
 
     def tidy(self) -> None:

@@ -15,6 +15,8 @@ from typing import Generic, TypeVar
 
 CREDITS = 2
 """Requests that a client may have under way: sent, and not yet answered."""
+MOST_BYTES = 64 * 2**20
+"""Of requests that wait, of all clients."""
 
 Client = TypeVar("Client")  # told apart by hash and equality
 Letter = TypeVar("Letter")
@@ -33,11 +35,14 @@ class Mailboxes(Generic[Client, Letter]):
     """Letters of clients, as many of each as it has credits left. Safe between threads.
 
     A client that writes more than its credits has the older ones displaced, and keeps its turn: who writes often is
-    served as often as one who writes rarely, everybody once a round.
+    served as often as one who writes rarely, everybody once a round. All that waits has ``most`` bytes at most, as
+    ``weigh`` tells them of a letter: with more, who has most waiting loses it.
     """
 
-    def __init__(self, credits: int = CREDITS) -> None:
-        self._credits = credits
+    def __init__(
+        self, credits: int = CREDITS, weigh: Callable[[Letter], int] = lambda _: 0, most: int = MOST_BYTES
+    ) -> None:
+        self._credits, self._weigh, self._most = credits, weigh, most
         self._waiting: OrderedDict[Client, list[Letter]] = OrderedDict()
         self._taken: Counter[Client] = Counter()  # by the engine, and not yet answered
         self._next: Turn[Client, Letter] | None = None
@@ -50,6 +55,15 @@ class Mailboxes(Generic[Client, Letter]):
     def closed(self) -> bool:
         """Whether :meth:`close` was called."""
         return self._closed
+
+    def crowded_out(self) -> list[tuple[Client, Letter]]:
+        """Take what there is no room for, the largest clients' first; the one that is next stays."""
+        lost = []
+        with self._changed:
+            while sum(self._weight(client) for client in self._waiting) > self._most:
+                fattest = max(self._waiting, key=self._weight)
+                lost += [(fattest, letter) for letter in self._waiting.pop(fattest)]
+        return lost
 
     def put(self, client: Client, letter: Letter) -> list[Letter]:
         """Add ``letter``; return those of the client that it displaced."""
@@ -118,6 +132,9 @@ class Mailboxes(Generic[Client, Letter]):
         """The number of clients that have something waiting."""
         with self._changed:
             return len(self._waiting) + (self._next is not None and self._next.client not in self._waiting)
+
+    def _weight(self, client: Client) -> int:
+        return sum(map(self._weigh, self._waiting[client]))
 
     def _choose(self) -> None:
         if self._next is None and self._waiting and not self._closed:

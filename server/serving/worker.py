@@ -47,6 +47,11 @@ class Letter:
     arrived: float
     picture: NDArray[np.uint8] | None = None
 
+    @property
+    def nbytes(self) -> int:
+        """Of its planes; the style picture is kept anyway."""
+        return sum(plane.nbytes for plane in self.request.frame.planes.values())
+
 
 class Worker:
     """Renders what the mailboxes give out with the model that its :class:`ModelInUse` holds.
@@ -69,7 +74,7 @@ class Worker:
         adapters: Adapters | None = None,
         batch: int = 1,
     ) -> None:
-        self.mailboxes: Mailboxes[Client, Letter] = Mailboxes()
+        self.mailboxes: Mailboxes[Client, Letter] = Mailboxes(weigh=lambda letter: letter.nbytes)
         self._metrics = metrics
         self._in_use = ModelInUse(load, model, metrics, on_status, lambda: self.mailboxes.wake())
         self._adapters = adapters or Adapters()
@@ -120,7 +125,10 @@ class Worker:
     def accept(self, client: Client, request: Request, picture: NDArray[np.uint8] | None = None) -> list[Dropped]:
         """Let ``request`` wait for its turn; return the answers to those that it displaced."""
         self._metrics.frames.inc()
-        return self._drop(self.mailboxes.put(client, Letter(request, time.perf_counter(), picture)))
+        dropped = self._drop(self.mailboxes.put(client, Letter(request, time.perf_counter(), picture)))
+        for other, letter in self.mailboxes.crowded_out():
+            other.deliver(*self._drop([letter]))
+        return dropped
 
     def leave(self, client: Client) -> None:
         """``client`` is gone: give back all that is kept for it. From any thread."""

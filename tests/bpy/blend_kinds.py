@@ -106,6 +106,17 @@ def wires(make: Maker) -> None:
     make.box("Keep", (0, 0, 0)).display_type = "WIRE"
 
 
+def curve_of_wire(make: Maker) -> None:
+    """Without bevel, extrusion and fill: drawn as an overlay."""
+    curve = make.bpy.data.curves.new("Path", "CURVE")
+    curve.dimensions = "3D"
+    spline = curve.splines.new("POLY")
+    spline.points.add(3)
+    for number, point in enumerate(spline.points):
+        point.co = (number * 20, number**2, 0, 1)
+    make.scene.collection.objects.link(make.bpy.data.objects.new("Path", curve))
+
+
 def types_off(make: Maker) -> None:
     make.town()
     for screen in make.bpy.data.screens:

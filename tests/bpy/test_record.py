@@ -197,3 +197,52 @@ def test_what_fails_while_making_is_said(recorder: Any, scene: Any, monkeypatch:
     monkeypatch.setattr(record, "command", lambda told: ["false"])
     with pytest.raises(AssertionError, match="its pictures and log are in"):
         play(recorder, scene, "VIDEO")
+
+
+def test_a_full_disk_ends_it_with_whole_pictures_and_their_list(recorder: Any, scene: Any, tmp_path: Path) -> None:
+    import json
+
+    from addon.blender.live import switch as live
+    from addon.live.shown import ShownPicture
+
+    resource = pytest.importorskip("resource")  # not on Windows
+    request = Request(Frame(1, np.zeros((32, 32, 3), np.uint8)), Style("a castle", width=96, height=64))
+    recorder.start(scene)
+    clock[0] = 100.0
+    live._tell(ShownPicture(np.full((64, 96, 3), 80, np.uint8), request))
+    noise = np.random.default_rng(1).integers(0, 256, (64, 96, 3), np.uint8)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, limits[1]))
+    try:
+        clock[0] = 100.5
+        live._tell(ShownPicture(noise, request))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert recorder.failed and not recorder.recording
+    assert "File too large. What was recorded before (1) is there, with its list." in recorder.sentence
+    (spool,) = tmp_path.iterdir()
+    told = json.loads((spool / "recording.json").read_text())
+    assert sorted(path.name for path in spool.iterdir()) == ["picture_000001.png", "recording.json"]
+    assert int(np.asarray(Image.open(spool / told["files"][0])).mean()) == 80
+
+
+def test_a_video_that_the_disk_cut_off_costs_no_pictures(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    from addon.keeping import Recording
+
+    resource = pytest.importorskip("resource")  # not on Windows
+    recording, random = Recording(tmp_path / "spool", 10), np.random.default_rng(1)
+    for number in range(10):
+        recording.add(random.integers(0, 256, (128, 128, 3), np.uint8), number / 10)
+    told = recording.finish(1.0, "video", tmp_path / "a.mp4")
+    encode = Path(__file__).parents[2] / "addon" / "blender" / "pictures" / "encode.py"
+    done = subprocess.run(
+        [sys.executable, str(encode), str(told)],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
+    )
+    assert done.returncode and "was not written whole" in done.stderr
+    assert not (tmp_path / "a.mp4").exists() and len(list(told.parent.glob("*.png"))) == 10

@@ -12,6 +12,7 @@ import pytest
 
 from tests.bpy.blend_kinds import (
     Maker,
+    curve_of_wire,
     disabled,
     excluded,
     hidden_collection,
@@ -159,6 +160,7 @@ def test_a_camera_that_sees_nothing_is_told_and_the_orbit_looks_at_everything(
         (excluded, "'Keep' and 'Tower' are in collections that the view layer leaves out"),
         (disabled, "'Keep' is disabled in viewports"),
         (wires, "'Keep' is displayed as wire or bounds"),
+        (curve_of_wire, "is empty: there is nothing in it to be seen, as 'Path' is without any faces"),
         (types_off, "'Keep' and 'Tower' are of a type that the 3D View leaves out"),
         (library, "kit.blend' can't be found"),
     ],

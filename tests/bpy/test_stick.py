@@ -67,7 +67,7 @@ def interior(draft: Any, reach: int = 4) -> np.ndarray:
 
 def likeness(first: np.ndarray, second: np.ndarray) -> float:
     """Peak signal to noise, in dB."""
-    return float(10 * np.log10(255**2 / np.mean((first.astype(float) - second.astype(float)) ** 2)))
+    return float(10 * np.log10(255**2 / max(np.mean((first.astype(float) - second.astype(float)) ** 2), 1e-6)))
 
 
 def test_from_where_it_was_stuck_the_scene_looks_like_the_picture(scene: Any, stick: Any) -> None:

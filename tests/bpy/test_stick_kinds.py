@@ -172,3 +172,32 @@ def test_light_is_divided_out_as_far_as_the_picture_follows_it(scene: Any, stick
     assert spread[0] > 12 and spread[1] < spread[0] / 4
     unlit = np.full_like(lit.image, 90)
     assert likeness(flattened(view, unlit)[inside], unlit[inside]) > 50, "a picture without shading stays"
+
+
+def test_coverage_colours_what_no_picture_shows(scene: Any, stick: Any) -> None:
+    import bpy
+    import gpu
+    from mathutils import Matrix
+
+    from addon.blender.stick_ui import overlay
+
+    box = cube(scene, (0, 0, 0), size=2)
+    stick(waves())
+
+    def seen(turn: float) -> np.ndarray:
+        box.rotation_euler[2] = turn
+        view = stick.view()
+        offscreen = gpu.types.GPUOffScreen(SIZE, SIZE)
+        pixels = np.empty((SIZE, SIZE, 4), np.uint8)
+        with offscreen.bind():
+            frame = gpu.state.active_framebuffer_get()
+            frame.clear(color=(0.0, 0.0, 0.0, 0.0), depth=1.0)
+            overlay.draw_over(bpy.context, Matrix(view.projection_matrix) @ Matrix(view.view_matrix))
+            frame.read_color(0, 0, SIZE, SIZE, 4, 0, "UBYTE", data=gpu.types.Buffer("UBYTE", pixels.shape, pixels))
+        offscreen.free()
+        return pixels[SIZE // 2, SIZE // 2]
+
+    # The front was seen well, so nothing is over it; through it, the back is not tested for depth here.
+    back = seen(np.pi)
+    assert back[0] > 100 and back[1] < 30 and back[2] < 30, "what is empty is red"
+    overlay.hide()

@@ -99,6 +99,15 @@ def test_a_style_saved_from_another_keeps_its_place_for_the_words(addon: Any, sc
     assert saved.prompt == addon.library().named("Neon night").preset.prompt and saved.strength == 0.61
 
 
+@pytest.mark.parametrize("name", ["Neon night", "Snowy dawn"])
+def test_a_text_that_has_the_style_already_is_not_read_twice(addon: Any, scene: Any, name: str) -> None:
+    """In a file of before, or from a kept picture, a style's text is there and none is noted as chosen."""
+    settings, style = scene.draftglass, addon.library().named("Neon night")
+    settings.prompt = style.preset.around("a lighthouse")
+    addon.apply(scene, addon.library().named(name))
+    assert settings.prompt == addon.library().named(name).preset.around("a lighthouse")
+
+
 def test_styles_by_operators(addon: Any, scene: Any, tmp_path: Path) -> None:
     import bpy
 

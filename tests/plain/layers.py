@@ -140,7 +140,7 @@ NEIGHBOURS = {
     "addon/blender/export": {"capture"},
     "addon/blender/live": {"capture", "display", "server"},
     "addon/blender/pictures": {"capture", "live", "server"},
-    "addon/blender/scene_file": {"capture", "display"},
+    "addon/blender/scene_file": {"capture", "display", "export", "stick"},
     "addon/blender/server": set(),
     "addon/blender/stick": {"capture"},
     "addon/blender/stick_ui": {"capture", "live", "stick"},

@@ -147,6 +147,8 @@ def _drop_unused_layers(mesh: bpy.types.Mesh) -> None:
     """Leave the UV layers that the materials read: many players know but the first."""
     active = next((layer.name for layer in mesh.uv_layers if layer.active_render), "")
     wanted = {name or active for material in mesh.materials if material is not None for name in uv_layers(material)}
+    if wanted and not wanted & set(mesh.uv_layers.keys()):  # the material's own is gone: the active one is shown
+        wanted.add(active)
     for name in [layer.name for layer in mesh.uv_layers if layer.name not in wanted]:
         mesh.uv_layers.remove(mesh.uv_layers[name])
     for layer in mesh.uv_layers:

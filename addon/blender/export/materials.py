@@ -24,7 +24,8 @@ class Glow:
 
 def glow_of(material: bpy.types.Material) -> Glow | None:
     """What ``material`` gives off, where that is an image's colours as they are, and all there is to it."""
-    output = material.node_tree.get_output_node("ALL") if material.node_tree is not None else None
+    has_nodes = material.node_tree is not None and (bpy.app.version >= (5, 0, 0) or material.use_nodes)
+    output = material.node_tree.get_output_node("ALL") if has_nodes else None
     surface = _feeding(output.inputs["Surface"]) if output is not None else None
     if surface is None:
         return None

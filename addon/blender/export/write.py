@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import addon_utils
 import bpy
 
 from ...problems import Problem
@@ -87,7 +86,7 @@ def export(path: Path, view_layer: bpy.types.ViewLayer, space: bpy.types.SpaceVi
     write = FORMATS.get(path.suffix.lower())
     if write is None:
         raise ExportError(UnknownFormat(path.name, ", ".join(FORMATS)))
-    with _beside(path) as unfinished:
+    with _beside(path.absolute()) as unfinished:
         write(unfinished, view_layer, space)
 
 
@@ -147,6 +146,8 @@ def _showing(scene: bpy.types.Scene) -> Iterator[None]:
 @contextlib.contextmanager
 def _gltf_exporter(path: Path) -> Iterator[None]:
     """Enable Blender's add-on for glTF, which a person may have switched off."""
+    import addon_utils  # Blender's own, which is there once bpy is
+
     was_on = addon_utils.check(GLTF)[1]
     if not was_on:
         addon_utils.enable(GLTF)
@@ -167,8 +168,9 @@ def _beside(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise ExportError(_not_writable(path, error)) from None
     try:
-        yield folder / path.name
-        os.replace(folder / path.name, path)
+        unfinished = folder / f"{path.stem}{path.suffix.lower()}"  # exporters add the ending that they know
+        yield unfinished
+        os.replace(unfinished, path)
     except OSError as error:
         raise ExportError(_not_writable(path, error)) from None
     finally:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 import bpy
+import numpy as np
+from numpy.typing import NDArray
 
 from ...live import Address, LiveLoop
 from ...live.budget import OWN_SHARE, SHARE, Budget
@@ -156,6 +158,10 @@ class LiveSession:
     def show_picture(self) -> None:
         """Open an Image Editor for the picture on the screen that is shown now, at the next heartbeat."""
         self._opened_for = -1
+
+    def show(self, image: NDArray[np.uint8]) -> None:
+        """Show a picture that live did not ask for, such as one of a view that is being stuck (uint8, H x W x 3)."""
+        self._display.show(image)
 
     @property
     def stuck(self) -> bool:

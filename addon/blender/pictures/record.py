@@ -141,7 +141,7 @@ class Recorder:
         with contextlib.suppress(OSError, ValueError):
             suffix = ".mp4" if self._kind == "video" else ""
             recording.finish(time.perf_counter(), self._kind, free_path(self._folder, self._stem, suffix))
-            kept = f" The {len(recording)} pictures before that are there, with their list."
+            kept = f" What was recorded before ({len(recording)}) is there, with its list."
         self.failed = True
         self.sentence = f"Recording stopped, because {folder} cannot be written to: {error.strerror or error}.{kept}"
 

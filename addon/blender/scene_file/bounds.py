@@ -57,10 +57,8 @@ def has_surface(shown: bpy.types.Object) -> bool:
     """Whether an evaluated object has anything to fill pixels with: a mesh of edges alone has not."""
     if isinstance(shown.data, bpy.types.Mesh):
         return len(shown.data.polygons) > 0
-    if isinstance(shown.data, bpy.types.TextCurve):
-        return bool(shown.data.body.strip())
-    if isinstance(shown.data, bpy.types.Curve):
-        return len(shown.data.splines) > 0
+    if isinstance(shown.data, bpy.types.Curve):  # texts and NURBS, too: what is filled of them is a mesh beside
+        return False
     if isinstance(shown.data, bpy.types.Volume):
         shown.data.grids.load()
         return len(shown.data.grids) > 0

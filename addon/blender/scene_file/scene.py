@@ -126,6 +126,12 @@ class OfflineScene:
         return self._capture(replace(self._view, view_matrix=motion.inverted() @ self._view.view_matrix))
 
     @property
+    def view(self) -> View:
+        """The view that was drawn last."""
+        assert self._view is not None, "draw() comes first"
+        return self._view
+
+    @property
     def own_size(self) -> tuple[float, float, float]:
         """How far along x the object that :meth:`place` moves has to be moved to clear its place."""
         assert self._moving is not None, "an object was named"

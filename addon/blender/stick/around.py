@@ -29,7 +29,7 @@ from ..capture.offscreen import Capturer
 from ..capture.view import View
 from .choice import AroundSettings, Chooser
 from .looking import Look, Looker
-from .materials import material_name
+from .materials import back_to_own, material_name
 from .projection import Seen, away_from
 from .sticking import NothingStuck, Sticker, by_image, view_as
 from .targets import targets
@@ -112,7 +112,7 @@ class Around:
             yield from self._begin()
         assert self._chooser is not None
         view: View | None = self.view
-        while view is not None and len(self.done) < self.settings.views:
+        while view is not None:
             made = self._prepared(view)
             if made is not None:
                 draft, new, seconds = made
@@ -125,8 +125,11 @@ class Around:
                 number = self.done[-1].number + 1 if self.done else 0
                 self.done.append(ViewDone(number, view, draft, picture, new, rendered, seconds))
                 yield None
+            if len(self.done) >= self.settings.views:
+                break
             view = yield from self._chooser.next(self._gain)
-        self._paint_rest()
+        if self.settings.views > 1:
+            self._paint_rest()
 
     def take_back(self, number: int) -> None:
         """Let the scene be as if the view ``number`` had never been stuck."""
@@ -139,6 +142,12 @@ class Around:
         for one in self.done:
             seen = self.sticker.see(one.view, *self.size)
             self.sticker.lay(self._places, seen, one.picture, one.draft.strength)
+        for group in by_image(self._places):
+            texture = self.sticker.texture(group)
+            if not texture.states[..., 0].any():  # no view shows these any more
+                texture.changed = False
+                for place in group:
+                    back_to_own(place.thing)
         self.sticker.keep(self._places)
 
     def covered(self, directions: int = 64) -> tuple[float, float]:

@@ -26,11 +26,14 @@ BLOCKED = 0.25
 
 
 class Way(Enum):
-    """Where the views are: a ring at the first one's height, a dome, or whichever next shows most that is empty."""
+    """Where the views are: a ring at the first one's height, a dome, those of the scene's cameras, by name, or
+    whichever next shows most that is empty.
+    """
 
     AUTO = "AUTO"
     RING = "RING"
     DOME = "DOME"
+    CAMERAS = "CAMERAS"
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,17 @@ class Chooser:
     def planned(self) -> Iterator[View]:
         """The views of a ring or a dome; of a choice, all that it is made from."""
         count = self._settings.views - 1
+        if not count:
+            return
         if self._settings.way is Way.RING:
             for number in range(1, count + 1):
                 yield self._as(turned(self._matrix, self._middle, number / (count + 1)))
         elif self._settings.way is Way.DOME:
             yield from self.views(dome(count))
+        elif self._settings.way is Way.CAMERAS:
+            for thing in sorted(self._first.scene.objects, key=lambda one: one.name):
+                if thing.type == "CAMERA":
+                    yield replace(self._first, view_matrix=thing.matrix_world.normalized().inverted())
         else:
             yield from self.views(dome(CANDIDATES))
 

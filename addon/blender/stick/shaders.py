@@ -202,21 +202,20 @@ void main()
 def covering() -> gpu.types.GPUShader:
     """Colours what is empty red, what was seen at a grazing angle orange, and what is stretched blue.
 
-    Inputs as of :func:`projecting`, in the world; ``to_clip`` from there. Drawn a hair nearer than the surface itself.
+    Inputs: ``place``, in the world, and ``uv``; ``to_clip`` leads from there. Drawn a hair nearer than the surface.
     """
     info, between = gpu.types.GPUShaderCreateInfo(), gpu.types.GPUStageInterfaceInfo("stick_cover_between")
     info.define("GRAZING", "0.3")
     info.define("STRETCHED", "0.25")
     info.push_constant("MAT4", "to_clip")
     info.sampler(0, "FLOAT_2D", "states")
-    for slot, (kind, name) in enumerate((("VEC3", "seen"), ("VEC3", "normal"), ("VEC2", "uv"))):
+    for slot, (kind, name) in enumerate((("VEC3", "place"), ("VEC2", "uv"))):
         info.vertex_in(slot, kind, name)
     between.smooth("VEC2", "at")
     info.vertex_out(between)
     info.fragment_out(0, "VEC4", "colour")
     info.vertex_source(
-        "void main() { at = uv; gl_Position = to_clip * vec4(seen + normal * 0.0, 1.0); "
-        "gl_Position.z -= 0.0002 * gl_Position.w; }"
+        "void main() { at = uv; gl_Position = to_clip * vec4(place, 1.0); gl_Position.z -= 0.0002 * gl_Position.w; }"
     )
     info.fragment_source(_COVER_FRAGMENT)
     return gpu.shader.create_from_info(info)

@@ -40,6 +40,7 @@ class Job:
     style: Style
     around: Around | None = None
     stuck: Stuck | None = None
+    _shown: int = 0
 
     @property
     def refusals(self) -> tuple[Problem, ...]:
@@ -55,6 +56,13 @@ class Job:
         count, views = len(self.around.done), self.around.settings.views
         last = f", the last one {self.around.done[-1].new:.0%} new" if count else ""
         return f"{count} of {views} views{last}"
+
+    def show_newest(self) -> None:
+        """Show the picture of the newest view where live shows its own."""
+        session = live.session()
+        if self.around is not None and session is not None and len(self.around.done) > self._shown:
+            self._shown = len(self.around.done)
+            session.show(self.around.done[-1].picture)
 
     def finish(self, context: bpy.types.Context) -> bool:
         """Show what was done; whether anything was."""

@@ -55,6 +55,7 @@ class _Modal(bpy.types.Operator):
         except (RuntimeError, ReferenceError, ValueError) as error:
             self.report({"ERROR"}, str(error))
             return self._end(context)
+        self._job.show_newest()
         context.workspace.status_text_set(f"{self._job.progress()}   Esc: stop here, and keep what is done")
         return {"RUNNING_MODAL"} if goes_on else self._end(context)
 

@@ -7,11 +7,11 @@ from typing import Any
 import bpy
 import gpu
 import numpy as np
+from gpu_extras.batch import batch_for_shader
 
 from ..capture.surfaces import depsgraph_edits
 from ..stick.materials import NOTE, is_stuck
 from ..stick.meshes import triangles
-from ..stick.projection import batch_in
 from ..stick.shaders import covering
 
 _handle: Any = None
@@ -85,7 +85,8 @@ def _batch(
         mesh = triangles(thing, depsgraph, thing[NOTE]["layer"])
         if mesh is None or not len(mesh.places):
             return None
-        known = key, batch_in(shader, mesh, np.eye(4))
+        inputs: dict[str, Any] = {"place": mesh.places.astype(np.float32), "uv": mesh.uv}
+        known = key, batch_for_shader(shader, "TRIS", inputs)
         _drawn[thing.name] = known
     return known[1]
 

@@ -40,6 +40,7 @@ class DRAFTGLASS_PT_stick(bpy.types.Panel):
                 icon="LOOP_BACK" if shown else "TEXTURE",
             )
             row.operator("draftglass.stick_coverage", text="", icon="OVERLAY", depress=overlay.is_shown())
+            layout.operator("draftglass.stick_export", icon="EXPORT")
         column = layout.column()
         column.use_property_split = True
         column.use_property_decorate = False

@@ -19,6 +19,7 @@ WAYS = (
     (Way.AUTO.value, "Automatic", "Whichever view next shows most that is empty"),
     (Way.RING.value, "Ring", "Round what this view shows, at its height"),
     (Way.DOME.value, "Dome", "From all sides and from above"),
+    (Way.CAMERAS.value, "Cameras", "From where each of the scene's cameras stands, in the order of their names"),
 )
 
 

@@ -80,8 +80,11 @@ def subject_of(scene: bpy.types.Scene) -> str:
     found = last.preset.subject_in(prompt) if last is not None and last.preset.prompt is not None else None
     if found is not None:
         return found
-    untouched = scene.draftglass.bl_rna.properties["prompt"].default
-    return "" if prompt == untouched or any(one.preset.around("") == prompt for one in library().styles) else prompt
+    if prompt == scene.draftglass.bl_rna.properties["prompt"].default:
+        return ""
+    # a style's text may be there though none is noted as chosen: in a file of before, or from a kept picture
+    inside = (one.preset.subject_in(prompt) for one in library().styles if one.preset.prompt)
+    return next((words for words in inside if words is not None and words != prompt), prompt)
 
 
 def prompt_of(scene: bpy.types.Scene) -> str:
@@ -131,9 +134,9 @@ def preset_of(scene: bpy.types.Scene, name: str, with_seed: bool, shown: ShownPi
     Where the prompt is another style's around the user's own words, it is that style's without them.
     """
     settings, last = scene.draftglass, applied(scene)
-    prompt = settings.prompt
+    prompt, alone = settings.prompt, None
     if last is not None and last.preset.prompt is not None and last.preset.subject_in(prompt) is not None:
-        prompt = last.preset.prompt
+        prompt, alone = last.preset.prompt, last.preset.alone
     values = {
         key: round(getattr(settings, key), 4)
         for key in ("strength", "steps", "settle_steps", "guidance", "depth_weight", "steady")
@@ -144,7 +147,7 @@ def preset_of(scene: bpy.types.Scene, name: str, with_seed: bool, shown: ShownPi
     if with_seed:
         values["seed"] = settings.seed
     picture = thumbnail(shown.image) if shown is not None else b""
-    return Preset(name, prompt, settings.negative_prompt, thumbnail=picture, **values)
+    return Preset(name, prompt, settings.negative_prompt, thumbnail=picture, alone=alone, **values)
 
 
 def thumbnail(image: NDArray[np.uint8]) -> bytes:

@@ -71,6 +71,16 @@ CONNECTION = (
         Action.CONNECT_NOW,
     ),
     says(
+        connection.UnknownServer,
+        lambda p: (
+            f"What answers at {p.place} does not know the token{f' in {p.file}' if p.file else ''}, so nothing was "
+            "sent to it: it is another program, or a server that was started anew and has a new token."
+        ),
+        "Start the server, or copy the token of the one that is running now.",
+        Action.OPEN_PREFERENCES,
+        Action.CONNECT_NOW,
+    ),
+    says(
         connection.WrongPath,
         lambda p: f"{p.place} answers, but has no {p.path} (HTTP 404): the path should be /live.",
         "The address must end in /live.",

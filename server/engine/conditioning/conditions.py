@@ -22,6 +22,10 @@ KEPT_WORDS = 8
 Made = TypeVar("Made")
 
 
+MOST_KEPT = 256 * 2**20
+"""Bytes; the keys of a usual prompt in all layers of SDXL take 40 million."""
+
+
 class KeptFor(Generic[Made]):
     """Values kept for the very same objects that they were made of: the engine hands in the same ones each frame.
 
@@ -29,7 +33,7 @@ class KeptFor(Generic[Made]):
     """
 
     def __init__(self, size: int) -> None:
-        self._kept: Recent[tuple[Sequence[Any], Made]] = Recent(size)
+        self._kept: Recent[tuple[Sequence[Any], Made]] = Recent(size, MOST_KEPT)
 
     def get(self, of: Sequence[Any], make: Callable[[], Made], *more: Hashable) -> Made:
         """The value for the objects ``of`` and the plain values ``more``; what is not there is made."""

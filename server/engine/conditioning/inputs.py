@@ -7,7 +7,7 @@ import torch
 
 from addon.wire import Style
 
-from ..cache import Recent
+from ..cache import MOST_BYTES, Recent
 from ..sampling.pipeline import Call
 from ..sampling.recipe import Recipe
 from ..sampling.schedule import Schedule
@@ -35,7 +35,7 @@ class Inputs:
         """``sampler``: what suits the model."""
         self._schedule, self._channels, self._scale, self._sampler = schedule, channels, latent_scale, sampler
         self._device, self._dtype = device, dtype
-        self._recipes: Recent[Recipe] = Recent(KEPT_RECIPES)
+        self._recipes: Recent[Recipe] = Recent(KEPT_RECIPES, MOST_BYTES)
         self._numbers: Recent[torch.Tensor] = Recent(KEPT_NUMBERS)
 
     def clear(self) -> None:

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from addon.untrusted.regular import read_regular
-from addon.wire.checks import has_more_values
+from addon.wire.checks import has_more_values, show
 
 from ..errors import EngineError
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 SCALES = (".scale_weight", ".weight_scale", ".weight_scale_inv")
 """Ends of the names under which tools write by what a weight in fp8 is to be multiplied."""
-LONGEST_HEADER, MOST_VALUES = 16 * 1024 * 1024, 400_000
+LONGEST_HEADER, MOST_VALUES = 8 * 1024 * 1024, 400_000
 """Of a safetensors file, in bytes, and the numbers and names in it: ten times those of SDXL with all its metadata."""
 LONGEST_CONFIG = 1024 * 1024
 LONGEST_TEXT = 16 * 1024 * 1024
@@ -33,6 +33,8 @@ BITS = {
 }
 """Of one number, by safetensors' name of its kind."""
 MOST_SIDES = 16
+MOST_LAYERS = 1000
+"""In a config, of one kind: ten times those of any model here."""
 CHUNK = 1 << 24
 OTHER_FILES = {
     b"<": "a web page, as a download that needs an account or a licence leaves it",
@@ -80,10 +82,26 @@ def check_texts(folder: Path) -> None:
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in (".json", ".txt", ".model") and not path.is_dir():
             try:
-                _text(path, LONGEST_TEXT)
-            except (OSError, ValueError) as error:
+                text = _text(path, LONGEST_CONFIG if path.name == "config.json" else LONGEST_TEXT)
+                if path.name == "config.json":
+                    _check_counts(json.loads(text.decode("utf-8")))
+            except (OSError, ValueError, RecursionError) as error:
                 reason = getattr(error, "strerror", None) or error
                 raise EngineError(f"{path} cannot be read ({reason}); copy the model again") from None
+
+
+def _check_counts(value: Any, name: str = "") -> None:
+    """Raise ValueError where a config asks for so many layers that to build them would take hours and all memory."""
+    if isinstance(value, dict):
+        for key, one in value.items():
+            _check_counts(one, key)
+    elif isinstance(value, list):
+        if len(value) > MOST_LAYERS:
+            raise ValueError(f"{name} has {len(value)} entries")
+        for one in value:
+            _check_counts(one, name)
+    elif isinstance(value, (int, float)) and "layers" in name and value > MOST_LAYERS:
+        raise ValueError(f"{name} is {show(value)}, but {MOST_LAYERS} at most can be")
 
 
 def _text(path: Path, most: int) -> bytes:

@@ -98,6 +98,20 @@ def test_only_some_of_an_orbits_views_are_taken_where_the_orbit_has_them() -> No
         ([*SCENE, "--orbit", "8", "--device", "tpu"], "--device is 'tpu', but must be one of auto, cpu, cuda, mps"),
         ([*SCENE, "--orbit", "8", "--server", "ws://127.0.0.1:1", "--model", "m"], "leave them out with --server"),
         ([*SCENE, "--orbit", "8", "--token-file", "t"], "give its --server URL too"),
+        ([*SCENE, "--orbit", "8", "--views", "3"], "--views is for --stick: give that too"),
+        ([*SCENE, "--orbit", "8", "--texture-size", "64"], "--texture-size is for --stick"),
+        ([*SCENE, "--orbit", "8", "--export", "a.glb"], "--export is for --stick"),
+        ([*SCENE, "--stick", "--orbit", "8"], "--orbit is not for --stick, which chooses its own views"),
+        ([*SCENE, "--stick", "--frames", "1:2"], "--frames is not for --stick"),
+        ([*SCENE, "--stick", "--planes"], "--planes is not for --stick"),
+        ([*SCENE, "--stick", "--prompt", "b"], "--prompt is given 2 times, but --stick takes one"),
+        ([*SCENE, "--stick", "--views", "0"], "--views is '0', but must be a whole number from 1 to 64"),
+        ([*SCENE, "--stick", "--texture-size", "1000"], "--texture-size is '1000', but must be a power of two from 32"),
+        ([*SCENE, "--stick", "--texture-size", "-64"], "--texture-size is '-64'"),
+        ([*SCENE, "--stick", "--texture-size", "8192"], "from 32 to 4096"),
+        ([*SCENE, "--stick", "--export", "a.fbx"], "--export is 'a.fbx', but must be a file that ends in .glb, .usdz,"),
+        ([*SCENE, "--stick", "--export", "glb"], "--export is 'glb'"),
+        ([*SCENE, "--stick", "--export", "a.glb", "--export", "./a.glb"], "names one file twice"),
         ([*SCENE, "--orbit", "8", "--colour", "red"], "unrecognized arguments: --colour red"),
         ([], "SCENE.blend"),
     ],
@@ -111,6 +125,16 @@ def test_a_bad_value_is_one_line_and_exit_2(
     said = capsys.readouterr()
     assert said.out == "" and said.err.count("\n") == 1 and said.err.startswith("python -m addon: ")
     assert words in said.err
+
+
+def test_sticking_chooses_its_own_views() -> None:
+    options = parse([*SCENE, "--stick"])
+    assert (options.orbit, options.frames, options.views, options.texture_size) == (None, None, 8, 2048)
+    options = parse(
+        [*SCENE, "--stick", "--views", "3", "--texture-size", "64", "--export", "a.GLB", "--export", "b/c.blend"]
+    )
+    assert (options.views, options.texture_size) == (3, 64)
+    assert options.settings()["exports"] == ["a.GLB", "b/c.blend"]
 
 
 def test_the_settings_of_a_report_are_plain_values() -> None:

@@ -13,14 +13,17 @@ from typing import Any, Literal
 import numpy as np
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request as Handshake
+from websockets.http11 import Response
 from websockets.server import ServerProtocol
 from websockets.sync.server import ServerConnection, serve
 
 from addon.live import Address, LiveLoop, PlainDraft, build_request
 from addon.problems import Problem, Report, fields_of
 from addon.problems.words import sentence
+from addon.transport.challenge import CHALLENGE, PROOF, new_number, prove
 from addon.wire import Control, Failure, Hello, Picture, Request, Shown, Status, Style, Welcome, pack, unpack
 
+TOKEN = "abc"
 READY = Status("ready", 100, "simulated")
 
 
@@ -34,6 +37,12 @@ class Clock:
         return time.perf_counter() + self.ahead
 
 
+def proof(request: Handshake, token: str) -> dict[str, str]:
+    """The headers that show whoever opens a WebSocket by ``request`` that the server knows ``token``."""
+    theirs, ours = request.headers.get(CHALLENGE, ""), new_number()
+    return {CHALLENGE: ours, PROOF: prove(token, "server", theirs, ours)}
+
+
 @contextlib.contextmanager
 def script(handler: Callable[[ServerConnection], None], host: str = "127.0.0.1", **options: Any) -> Iterator[Address]:
     """A WebSocket server that runs ``handler`` for each connection, in threads of its own."""
@@ -42,11 +51,15 @@ def script(handler: Callable[[ServerConnection], None], host: str = "127.0.0.1",
         with contextlib.suppress(ConnectionClosed):
             handler(connection)
 
+    def prove_token(_: ServerConnection, request: Handshake, response: Response) -> None:
+        response.headers.update(proof(request, TOKEN))
+
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, 0), family=family)
+    options = {"process_response": prove_token, **options}
     with serve(run, sock=listener, compression=None, max_size=None, **options) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield Address(f"ws://127.0.0.1:{listener.getsockname()[1]}/live", "abc")
+        yield Address(f"ws://127.0.0.1:{listener.getsockname()[1]}/live", TOKEN)
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from addon.problems.serving import ProtocolVersion
 from addon.transport.connection import FLOOD, PATIENCE
 from addon.wire import MAX_MESSAGE_BYTES, PROTOCOL, Failure, Fields, Hello, Status, Welcome, pack, unpack
 from tests.plain.live.servers import (
+    TOKEN,
     Clock,
     Viewer,
     free_port,
@@ -65,25 +66,24 @@ def test_a_server_that_starts_later_is_found() -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_wrong_token_is_told_and_the_new_one_is_read_from_its_file(status: int, tmp_path: Path) -> None:
+def test_a_refused_token_is_told_and_the_new_one_is_read_from_its_file(status: int, tmp_path: Path) -> None:
     file = tmp_path / "token"
-    file.write_text("old")
+    file.write_text(TOKEN)
+    refuses = [True]
 
     def check(connection: ServerConnection, request: Handshake) -> Response | None:
-        if request.headers.get("Authorization") == "Bearer new":
-            return None
-        return connection.respond(http.HTTPStatus(status), "no\n")
+        return connection.respond(http.HTTPStatus(status), "no\n") if refuses else None
 
     with script(inverter(), process_request=check) as address:
         clock = Clock()
         viewer = Viewer(LiveLoop(Address(address.url, token_file=file), clock=clock))
         viewer.until(lambda: viewer.loop.state == LiveState.FAILED)
         assert f"does not accept the token in {file} (HTTP {status})" in said(viewer.loop)
-        assert "old" not in said(viewer.loop).replace(str(file), "")
+        assert TOKEN not in said(viewer.loop).replace(str(file), "")
         attempts = viewer.loop.statistics.attempts
         viewer.during(0.5)
         assert viewer.loop.statistics.attempts == attempts, "a wrong token is not tried many times a second"
-        file.write_text("new")
+        refuses.clear()
         clock.ahead += 4
         viewer.until(lambda: viewer.pictures)
         viewer.loop.stop()
@@ -94,7 +94,7 @@ def test_a_missing_token_file_is_told_and_waited_for(tmp_path: Path) -> None:
         viewer = Viewer(LiveLoop(Address(address.url, token_file=tmp_path / "token")))
         viewer.until(lambda: viewer.loop.state == LiveState.WAITING)
         assert f"The token file {tmp_path / 'token'} does not exist: start the server." in said(viewer.loop)
-        (tmp_path / "token").write_text("new")
+        (tmp_path / "token").write_text(TOKEN)
         viewer.until(lambda: viewer.pictures)
         viewer.loop.stop()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ texts = st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=1
         name=st.from_regex(r"[A-Za-zäß漢]{1,20}( [0-9a-z]{1,10})?", fullmatch=True),
         prompt=texts,
         negative_prompt=texts,
+        alone=texts,
         thumbnail=st.sampled_from([b"", THUMBNAIL]),
         **{name: st.none() | values for name, values in numbers.items()},
     )
@@ -212,6 +214,15 @@ def test_each_shipped_style_has_a_place_for_the_users_words() -> None:
     for listed in Library(SHIPPED / "none").styles:
         whole = listed.preset.around("a red boat")
         assert "a red boat" in whole and "{" not in whole and not listed.preset.around("").startswith((",", " "))
+        things = re.findall(r"\b(castle|town|city|village|fortress|temple|ruins|towers?|harbour|boat)\b", whole)
+        assert things == ["boat"], "the user's words alone say what is there"
+
+
+def test_a_style_has_a_prompt_of_its_own_where_nobody_typed_any() -> None:
+    style = Preset("Snow", prompt="{prompt}, on snow", alone="a castle on snow")
+    assert style.around(" ") == "a castle on snow" and style.subject_in("a castle on snow") == ""
+    assert style.around("a boat") == "a boat, on snow" and style.subject_in("a boat, on snow") == "a boat"
+    assert read(write(style)) == style and "alone" not in style.values
 
 
 @pytest.mark.parametrize(

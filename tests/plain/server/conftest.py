@@ -28,5 +28,8 @@ def engine(checkpoint: Path) -> Iterator[StableDiffusionLcm]:
 @pytest.fixture(scope="module")
 def address(engine: StableDiffusionLcm) -> Iterator[Address]:
     """A server with the real engine, for the tests of one file."""
-    with serving(Lent(engine).load, allow_origins=("https://studio.example",)) as (address, _):
+    with serving(Lent(engine).load, allow_origins=("https://studio.example",), allow_hosts=("studio.local",)) as (
+        address,
+        _,
+    ):
         yield address

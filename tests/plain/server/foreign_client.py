@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import array
+import hashlib
+import hmac
 import json
 import re
+import secrets
 import struct
 import zlib
 from pathlib import Path
 from typing import Any
 
-from websockets.sync.client import ClientConnection
+from websockets.sync.client import ClientConnection, connect
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "protocol.md"
 IDENTITY = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
@@ -74,6 +77,21 @@ def packed(values: bytes, row: int, size: int) -> bytes:
     )
     data = steps.tobytes()
     return zlib.compress(b"".join(data[byte::size] for byte in range(size)))
+
+
+def proof(token: str, role: str, yours: str, theirs: str) -> str:
+    """What shows that the one in ``role`` knows the token."""
+    return hmac.new(token.encode(), f"draftglass {role} {yours} {theirs}".encode(), hashlib.sha256).hexdigest()
+
+
+def open_by_challenge(url: str, token: str) -> tuple[ClientConnection, str]:
+    """A connection to a server that has shown that it knows the token, and the proof for the hello."""
+    yours = secrets.token_hex(32)
+    socket = connect(url, additional_headers={"Draftglass-Challenge": yours}, compression=None, max_size=None)
+    assert socket.response is not None
+    theirs = socket.response.headers["Draftglass-Challenge"]
+    assert hmac.compare_digest(socket.response.headers["Draftglass-Proof"], proof(token, "server", yours, theirs))
+    return socket, proof(token, "client", yours, theirs)
 
 
 class ForeignClient:

@@ -60,11 +60,16 @@ class Address:
             return error.code, error.read().decode()
 
     def connect(
-        self, token: str | None = None, query: str = "", path: str = "/live", **options: Any
+        self,
+        token: str | None = None,
+        query: str = "",
+        path: str = "/live",
+        headers: dict[str, str] | None = None,
+        **options: Any,
     ) -> ClientConnection:
         """Open a WebSocket; ``token`` "" sends none."""
         given = self.token if token is None else token
-        headers = {"Authorization": f"Bearer {given}"} if given else {}
+        headers = (headers or {}) | ({"Authorization": f"Bearer {given}"} if given else {})
         url = f"ws://127.0.0.1:{self.port}{path}{query}"
         return connect(url, additional_headers=headers, max_size=None, max_queue=None, open_timeout=PATIENCE, **options)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 
 import pytest
 from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
-from addon.wire import Hello, Welcome
+from addon.transport.challenge import CHALLENGE, new_number
+from addon.wire import Failure, Hello, Welcome, pack, unpack
 from tests.plain.server.rig import Address, Client
 
 ROUTES = ("/health", "/models", "/metrics", "/openapi.json", "/live", "/nothing-here")
@@ -83,6 +86,61 @@ def test_an_allowed_page_may_connect_with_the_token_in_the_query(address: Addres
         client = Client(connection)
         client.send(Hello())
         assert isinstance(client.receive(), Welcome)
+
+
+FOREIGN_HOSTS = (
+    "evil.example",
+    "127.0.0.1.evil.example",
+    "localhost.evil.example:8765",
+    "127.1",
+    "[::1",
+    "::1",
+    "",
+    "a b",
+)
+OWN_HOSTS = ("127.0.0.1", "127.0.0.1:1", "LocalHost:8765", "[::1]:8765", "192.168.0.7", "studio.local:8765")
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_a_foreign_host_name_is_refused_token_or_not(address: Address, path: str) -> None:
+    for host in FOREIGN_HOSTS:
+        for headers in ({}, {"Authorization": f"Bearer {address.token}"}):
+            status, body = address.get(path, Host=host, **headers)
+            assert status == 403 and "--allow-host" in json.loads(body)["detail"], host
+
+
+def test_addresses_and_allowed_names_are_taken(address: Address) -> None:
+    for host in OWN_HOSTS:
+        assert address.get("/health", Host=host, Authorization=f"Bearer {address.token}")[0] == 200, host
+
+
+def test_a_websocket_by_a_foreign_host_name_is_refused(address: Address) -> None:
+    url = f"ws://evil.example:{address.port}/live?token={address.token}"
+    for more in ({}, {CHALLENGE: new_number()}):
+        with socket.create_connection(("127.0.0.1", address.port)) as raw, pytest.raises(InvalidStatus) as caught:
+            connect(url, sock=raw, additional_headers=more)
+        assert caught.value.response.status_code == 403
+
+
+@pytest.mark.parametrize("number", ["", "0" * 63, "0" * 65, "G" * 64, "é" * 64])
+def test_a_challenge_must_be_one(address: Address, number: str) -> None:
+    for path in ("/live", "/live?token="):
+        status = refusal_of(address, token="", path=path, headers={CHALLENGE: number})[0]
+        assert status == 401
+
+
+def test_a_challenge_opens_nothing_else(address: Address) -> None:
+    assert address.get("/health", **{CHALLENGE: new_number()})[0] == 401
+    assert refusal_of(address, token="", path="/elsewhere", headers={CHALLENGE: new_number()})[0] == 401
+    assert refusal_of(address, token="wrong", headers={CHALLENGE: new_number()})[0] == 401
+    assert refusal_of(address, token="", query="?token=wrong", headers={CHALLENGE: new_number()})[0] == 401
+
+
+@pytest.mark.parametrize("query", ["", "?token=", "?token=&a=token="])
+def test_a_challenge_alone_makes_nobody_known(address: Address, query: str) -> None:
+    with address.connect(token="", query=query, headers={CHALLENGE: new_number()}) as connection:
+        connection.send(pack(Hello()))
+        assert isinstance(unpack(connection.recv(60)), Failure)
 
 
 def test_refusals_are_counted(address: Address) -> None:

@@ -16,7 +16,16 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from tests.plain.server.foreign_client import ForeignClient, filled, message, packed, parts, plane, planes_table
+from tests.plain.server.foreign_client import (
+    ForeignClient,
+    filled,
+    message,
+    open_by_challenge,
+    packed,
+    parts,
+    plane,
+    planes_table,
+)
 from tests.plain.server.rig import Address
 
 SIDE = 64
@@ -49,6 +58,29 @@ def test_it_gets_a_picture_at_the_first_try(address: Address) -> None:
     assert picture["planes"] == [plane("image", SIDE, SIDE)]
     assert len(picture["data"]) == SIDE * SIDE * 3 and len(set(picture["data"])) > 20
     assert picture["after"] is None, "without a steady style it is made afresh"
+
+
+def test_it_makes_sure_of_the_server_before_it_says_anything(address: Address) -> None:
+    socket, proof = open_by_challenge(f"ws://127.0.0.1:{address.port}/live", address.token)
+    with socket:
+        client = ForeignClient(socket, proof=proof)
+        client.ready()
+        client.ask(1, WITH_DEPTH, FOLLOW)
+        assert client.answer()["type"] == "picture"
+
+
+@pytest.mark.parametrize("proof", ["", "0" * 64, "known"])
+def test_without_its_own_proof_it_is_refused(address: Address, proof: str) -> None:
+    socket, right = open_by_challenge(f"ws://127.0.0.1:{address.port}/live", address.token)
+    with socket:
+        socket.send(
+            message(filled("Hello", type="hello", protocol=3, proof=right[::-1] if proof == "known" else proof))
+        )
+        header, _ = parts(socket.recv(60))
+        assert (header["type"], header["code"]) == ("failure", "bad_message") and "proof" in header["sentence"]
+        with pytest.raises(ConnectionClosed) as caught:
+            socket.recv(60)
+    assert caught.value.rcvd is not None and caught.value.rcvd.code == 4400
 
 
 def test_its_planes_arrive_as_they_are_and_small(address: Address) -> None:

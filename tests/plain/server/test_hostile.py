@@ -136,7 +136,8 @@ def test_hostile_messages_are_answered_one_by_one(attacker: Client, data: bytes)
     failures = []
     while not failures or failures[-1].id != LAST:
         answer = attacker.receive()
-        if isinstance(answer, Failure):
+        # a wish about models that came out valid is answered in its own time, perhaps in the next example's
+        if isinstance(answer, Failure) and "model" not in answer.fields:
             failures.append(answer)
     # a message that is valid after all has an answer of its own kind, or, as a thing that is not there, a failure
     assert len(failures) > 1 or is_message(data)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from addon.transport.challenge import is_proof
 from addon.wire import (
     MAX_MESSAGE_BYTES,
     PLANES,
@@ -117,6 +118,12 @@ def test_the_matrices_example_is_right() -> None:
     assert -in_view[2] == pytest.approx(example["distance"]) == pytest.approx(distance, rel=1e-5)
     assert round(65535 * example["near"] / example["distance"]) == example["inverse_depth"]
     assert example["view"] == [list(row) for row in examples()["request"].frame.view]  # type: ignore[union-attr]
+
+
+def test_the_example_of_a_challenge_is_right() -> None:
+    example = json.loads(block("example: challenge"))
+    for role in ("server", "client"):
+        assert is_proof(example[f"{role}'s proof"], example["token"], role, example["yours"], example["theirs"])
 
 
 def test_the_limits_are_the_codes() -> None:

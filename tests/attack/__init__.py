@@ -1,0 +1,1 @@
+"""Attacks of all kinds on a real server and a real client, over real connections: ``python -m tests.attack``."""
