@@ -11,13 +11,8 @@ from typing import Any, NoReturn
 
 from ..version import VERSION
 from ..wire import MAX_SIDE
-<<<<<<< HEAD
 from ..wire.style import MAX_SEED, MAX_STEPS, SAMPLERS
-from .values import Move, frame_range, move, number, views_range, whole
-=======
-from ..wire.style import MAX_SEED, MAX_STEPS
 from .values import Move, frame_range, move, number, power_of_two, views_range, whole
->>>>>>> main
 
 MOST_SHOTS = 10_000
 MOST_PROMPT = 4000

@@ -68,12 +68,9 @@ class Preset:
     seed: int | None = None
     thumbnail: bytes = b""
     steady: float | None = None
-<<<<<<< HEAD
     sampler: str | None = None
     eta: float | None = None
-=======
     alone: str | None = None
->>>>>>> main
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", _checked_name(self.name))

@@ -13,14 +13,9 @@ from typing import Any
 
 import torch
 
-<<<<<<< HEAD
-from ..cache import Recent
+from ..cache import MOST_BYTES, Recent
 from ..quiet_libraries import quiet
 from .inversions import Inversions
-=======
-from ..cache import MOST_BYTES, Recent
-from ..loading.quiet_libraries import quiet
->>>>>>> main
 from .prompt_weights import Segment, segments
 
 with quiet():  # it imports all of diffusers' pipelines, some of which miss libraries that nothing here needs
@@ -64,12 +59,8 @@ class PromptEncoder:
             )
             for tokenizer, encoder in texts
         ]
-<<<<<<< HEAD
-        self._kept: Recent[Prompt] = Recent(KEPT_PROMPTS)
-        self.inversions = Inversions(texts)
-=======
         self._kept: Recent[Prompt] = Recent(KEPT_PROMPTS, MOST_BYTES)
->>>>>>> main
+        self.inversions = Inversions(texts)
 
     def encode(self, prompt: str) -> Prompt:
         """The embedding of ``prompt``, B = 1."""
