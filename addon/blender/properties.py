@@ -62,6 +62,45 @@ class DraftglassModels(bpy.types.PropertyGroup):
     )
 
 
+class DraftglassFilm(bpy.types.PropertyGroup):
+    """How films of an animation are made; ``bpy.context.scene.draftglass.film``."""
+
+    title: StringProperty(
+        name="Name", description="Of the film's folder, in the folder for kept pictures", default="film", maxlen=200
+    )
+    view: EnumProperty(
+        name="View",
+        description="What the film shows",
+        items=(
+            ("CAMERA", "Camera", "What the scene's camera sees; where markers hand over to another, the film cuts"),
+            ("VIEWPORT", "3D View", "What the 3D View shows now, through all frames"),
+        ),
+    )
+    makes: EnumProperty(
+        name="Output",
+        description="What is made of the frames",
+        items=(
+            ("VIDEO", "Video", "An MPEG-4 file, by Blender's own FFmpeg, beside the folder of frames"),
+            ("SEQUENCE", "Image Sequence", "A folder with one PNG per frame"),
+        ),
+    )
+    steady: FloatProperty(
+        name="Steady",
+        description="How firmly surfaces keep their picture from frame to frame; 0 makes each frame anew",
+        default=1.0,
+        min=0.0,
+        max=1.0,
+        step=5,
+        subtype="FACTOR",
+    )
+    goes_on: BoolProperty(
+        name="Keep Frames",
+        description="Take frames as they are that were made with the same settings; switch it off after a change to "
+        "the scene",
+        default=True,
+    )
+
+
 class DraftglassSettings(bpy.types.PropertyGroup):
     """The style of the scene's pictures; ``bpy.context.scene.draftglass``."""
 
@@ -187,9 +226,10 @@ class DraftglassSettings(bpy.types.PropertyGroup):
         description="The model and the LoRAs that the picture is made with",
         type=DraftglassModels,
     )
+    film: PointerProperty(name="Film", description="How films of the animation are made", type=DraftglassFilm)
 
 
-CLASSES = (DraftglassLora, DraftglassModels, DraftglassSettings)
+CLASSES = (DraftglassLora, DraftglassModels, DraftglassFilm, DraftglassSettings)
 
 
 def attach() -> None:

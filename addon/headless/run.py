@@ -157,7 +157,10 @@ class Run:
     def beat(self) -> bool:
         """One heartbeat. Returns whether anything was done."""
         # Each shot is a view of its own, one that is drawn anew too: the key changes as soon as one is on its way.
-        want = self._loop.poll(self._loop.statistics.frames_sent if self._waiting else None)
+        # Steady, each builds on the one before it, so that the same film comes out every time: one after the other.
+        alone = self._options.steady > 0 and bool(self._under_way)
+        key = self._loop.statistics.frames_sent if self._waiting else None
+        want = self._loop.poll(key, can_capture=not alone)
         asked = self._clock()
         self._check(asked)
         picture = self._loop.take_picture()
@@ -188,7 +191,8 @@ class Run:
             sampler=options.sampler,
             eta=options.eta,
         )
-        request = build_request(want.id, draft, style, captured=self._clock(), after=self._loop.newest)
+        after = None if shot.cut else self._loop.newest
+        request = build_request(want.id, draft, style, captured=self._clock(), after=after)
         captured = self._clock()
         self._loop.send(request)
         self._under_way[want.id] = _UnderWay(shot, draft, asked, captured)

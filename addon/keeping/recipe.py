@@ -17,10 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..untrusted.png import MOST_TEXT, NotAPng, inflate, read_chunks
+from ..untrusted.values import has_more_values
 from ..wire import MAX_MESSAGE_BYTES, ProtocolError, Request, pack, unpack
 from .png import encode, read_text
 
 FORMAT = 1
+MAX_VALUES = 20_000
 KEYWORD = "draftglass"
 REQUEST = b"dgRq"
 """Ancillary, private, safe to copy, by the case of its letters."""
@@ -92,7 +94,8 @@ def read_recipe(data: bytes) -> Recipe:
     if text is None:
         raise KeepError("The picture cannot be restored: it does not say how it was made, as those that are kept do.")
     try:
-        told = json.loads(text) if len(text) <= MOST_TEXT else None
+        is_short = len(text) <= MOST_TEXT and not has_more_values(text.encode("utf-8", "replace"), MAX_VALUES)
+        told = json.loads(text) if is_short else None
     except (ValueError, RecursionError):
         told = None
     if not isinstance(told, dict) or not isinstance(told.get("style"), dict):

@@ -19,6 +19,7 @@ from typing import Any
 
 from ..untrusted.jpeg import NotBaseline, baseline_size
 from ..untrusted.png import NotAPng, decode_size, drawn_only
+from ..untrusted.values import has_more_values
 from .errors import PresetError
 
 FORMAT = 1
@@ -27,6 +28,8 @@ MAX_NAME = 60
 MAX_TEXT = 1000
 MAX_BYTES = 1024 * 1024
 """Of a file."""
+MAX_VALUES = 1000
+"""In a file: to read a megabyte of brackets takes a fifth of a second."""
 MAX_THUMBNAIL = 512 * 1024
 MAX_SIDE = 512
 """Of a thumbnail, in pixels: few bytes may unpack to gigabytes."""
@@ -138,6 +141,8 @@ def read(data: bytes, where: str = "the file") -> Preset:
     """The style in a file's bytes. ``where`` names it in errors. Raises PresetError."""
     if len(data) > MAX_BYTES:
         raise PresetError(f"{where} has {len(data)} bytes, but a style has {MAX_BYTES} at most")
+    if has_more_values(data, MAX_VALUES):
+        raise PresetError(f"{where} is no style: it is not JSON of {MAX_VALUES} values at most")
     try:
         told = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError):

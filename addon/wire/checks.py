@@ -31,20 +31,6 @@ def show(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def has_more_values(text: bytes, most: int) -> bool:
-    """Whether the JSON ``text`` has more than ``most`` values; what stands within strings does not count.
-
-    It takes milliseconds, where to build a million values takes seconds.
-    """
-    if len(text) < 2 * most:
-        return False
-    plain = text.replace(b"\\\\", b"").replace(b'\\"', b"")
-    if plain.count(b'"') > 4 * most:  # a value has a name and may be a string
-        return True
-    between = b"".join(plain.split(b'"')[::2])
-    return sum(between.count(mark) for mark in (b",", b"[", b"{")) > most
-
-
 def check_text(name: str, value: object, longest: int) -> None:
     """Raise ProtocolError unless ``value`` is a str of at most ``longest`` characters that UTF-8 can hold."""
     if not isinstance(value, str):

@@ -18,7 +18,8 @@ from typing import Any, Literal, TypeVar
 
 from numpy.typing import NDArray
 
-from .checks import check_choice, check_whole, has_more_values, show
+from ..untrusted.values import has_more_values
+from .checks import check_choice, check_whole, show
 from .errors import ProtocolError
 from .frame import MAX_ID, Frame
 from .greeting import MAX_SIDE, Hello, Probe, Welcome

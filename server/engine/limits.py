@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +15,26 @@ GROUPS, ROOT = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 """Linux' list of the control groups that this process is in, as of a container, and where they are mounted."""
 MAPPED = 64 << 20
 """Bytes of address space that the C library maps for a thread, beyond what is computed with."""
+
+
+LOOK_SECONDS = 1.0
+
+
+class MemoryWatch:
+    """:func:`free_memory`, for who asks often: it takes milliseconds, so what was found holds for a second.
+
+    Where more than half of that is needed, it is looked at anew. ``clock``: monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._at, self._found = clock, -math.inf, (0, "cpu")
+
+    def free(self, needed: int) -> tuple[int, str]:
+        """Bytes that this process can still use, as far as it matters for ``needed``, and whose they are."""
+        now = self._clock()
+        if now - self._at > LOOK_SECONDS or needed > self._found[0] / 2:
+            self._at, self._found = now, free_memory()
+        return self._found
 
 
 def quota(groups: Path = GROUPS, root: Path = ROOT) -> float:

@@ -38,7 +38,7 @@ def viewport(scene: Any, width: int = 1000, height: int = 500, perspective: str 
 
 
 def test_every_setting_has_a_tooltip_and_limits(addon: Any, scene: Any) -> None:
-    for group in (scene.draftglass, scene.draftglass_styles, scene.draftglass.models):
+    for group in (scene.draftglass, scene.draftglass_styles, scene.draftglass.models, scene.draftglass.film):
         for prop in group.bl_rna.properties:
             if prop.identifier in {"rna_type", "name"}:
                 continue

@@ -32,7 +32,9 @@ LAYERS = (
     Layer("addon/__init__.py", frozenset(), ("addon.blender",), THREADS | SOCKETS | FILES | PICKLES),
     Layer("addon/version.py", frozenset(), ()),
     Layer("addon/untrusted", frozenset(), ("addon.untrusted",), THREADS | SOCKETS | PICKLES),
-    Layer("addon/wire", NUMPY, ("addon.wire",), THREADS | SOCKETS | FILES | PICKLES | {"time", "urllib"}),
+    Layer(
+        "addon/wire", NUMPY, ("addon.untrusted", "addon.wire"), THREADS | SOCKETS | FILES | PICKLES | {"time", "urllib"}
+    ),
     Layer("addon/geometry", NUMPY, ("addon.geometry",), THREADS | SOCKETS | FILES | PICKLES),
     Layer("addon/problems", frozenset(), ("addon.problems",), THREADS | SOCKETS | PICKLES),
     Layer(
@@ -138,6 +140,7 @@ NEIGHBOURS = {
     "addon/blender/capture": {"display"},  # which of the images are our own
     "addon/blender/display": {"capture", "live"},
     "addon/blender/export": {"capture"},
+    "addon/blender/film": {"capture", "live", "pictures", "server", "ui"},
     "addon/blender/live": {"capture", "display", "server"},
     "addon/blender/pictures": {"capture", "live", "server"},
     "addon/blender/scene_file": {"capture", "display", "export", "stick"},

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from addon.untrusted.regular import read_regular
-from addon.wire.checks import has_more_values, show
+from addon.untrusted.values import has_more_values
+from addon.wire.checks import show
 
 from ..errors import EngineError
 

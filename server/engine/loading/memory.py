@@ -15,7 +15,7 @@ from addon.wire import Style
 
 from ..devices import Place
 from ..errors import EngineError, ran_out_of_memory
-from ..limits import free_memory
+from ..limits import MemoryWatch, free_memory
 from .files import check_safetensors
 from .inspection import Files
 
@@ -68,6 +68,9 @@ def _check(files: Files, needed: int, free: int, device: str) -> None:
         raise EngineError(OutOfMemory(f"the model {files.spec.name or files.base.name}", needed, free, device))
 
 
+_watch = MemoryWatch()
+
+
 def picture_bytes(style: Style, count: int, pipeline: Any) -> int:
     """About how many bytes ``count`` pictures of ``style`` take while ``pipeline`` makes them in one go.
 
@@ -85,8 +88,11 @@ def check_picture(style: Style, count: int, pipeline: Any, device: torch.device,
 
     A GPU says itself that it has no more; the system would end this process.
     """
-    needed, (free, whose) = picture_bytes(style, count, pipeline), free_memory()
-    if device.type == "cpu" and needed > free:
+    if device.type != "cpu":
+        return
+    needed = picture_bytes(style, count, pipeline)
+    free, whose = _watch.free(needed)
+    if needed > free:
         raise EngineError(OutOfMemory(task, needed, free, whose))
 
 

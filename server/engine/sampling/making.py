@@ -49,7 +49,7 @@ class Making:
         if self.scene is None:
             return
         if self.recalled is None or self.over is None:
-            unsettled, new = torch.full_like(self.scene.draft[:, 0], not self.request.settle).float(), 1.0
+            unsettled, new = torch.full_like(self.scene.draft[0], not self.request.settle).float(), 1.0
         else:
             unsettled = rough(self.recalled, self.over, self.request.settle)
             new = 1 - float(self.recalled.known.float().mean())

@@ -17,7 +17,7 @@ from server.engine.acceleration.threads import IN_A_ROW, KNOWN_AFTER, SHORTEST, 
 from server.engine.cache import Recent
 from server.engine.devices import Stopwatch, _default_threads, best_dtype, choose, cpu_has_bf16, cpu_threads
 from server.engine.images import Transfer, from_model, to_model
-from server.engine.limits import free_memory, group_memory, quota
+from server.engine.limits import MemoryWatch, free_memory, group_memory, quota
 
 
 def test_the_package_imports_without_torch() -> None:
@@ -203,3 +203,15 @@ def test_depth_becomes_0_to_1() -> None:
 def test_values_beyond_the_picture_are_clamped() -> None:
     decoded = torch.tensor([-3.0, -1.0, 0.0, 1.0, 3.0]).expand(1, 3, 1, 5)
     assert from_model(decoded)[0, :, 0].tolist() == [0, 0, 128, 255, 255]
+
+
+def test_memory_is_looked_at_each_second_and_where_it_is_scarce(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, left = [0.0], [100]
+    monkeypatch.setattr("server.engine.limits.free_memory", lambda: (left[0], "cpu"))
+    watch = MemoryWatch(lambda: now[0])
+    assert watch.free(10) == (100, "cpu")
+    left[0] = 30
+    assert watch.free(40) == (100, "cpu"), "much less than there was a moment ago"
+    assert watch.free(60) == (30, "cpu")
+    left[0], now[0] = 80, 1.5
+    assert watch.free(10) == (80, "cpu")

@@ -134,7 +134,10 @@ def test_a_file_cut_short_gives_a_sentence(at: int) -> None:
         list(read_chunks(data[: at % len(data)]))
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"style": 3}', "{" * 5000, '{"format": 1, "style": [1]}', "nul"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"style": 3}', "{" * 5000, "[" + "{}," * 100_000 + "{}]", '{"format": 1, "style": [1]}', "nul"],
+)
 def test_a_damaged_recipe_gives_a_sentence(text: str) -> None:
     with pytest.raises(KeepError, match="damaged"):
         read_recipe(encode(picture(), {KEYWORD: text}))

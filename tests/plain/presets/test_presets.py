@@ -70,6 +70,7 @@ def test_other_bytes_are_refused_with_a_sentence(data: bytes) -> None:
         (as_file(name=" "), "name is ' '"),
         (as_file(name="a\x00b"), "name is"),
         (as_file(thumbnail="%%"), "thumbnail is not base64"),
+        (b"[" + b"{}," * 300_000 + b"{}]", "not JSON of 1000 values at most"),
         (as_file(thumbnail="YWJj"), "thumbnail is no PNG and no JPEG"),
         (as_file(strenght=0.5), "sets 'strenght', but a style can set prompt"),
         (b'{"draftglass_style": 2, "name": "A"}', "format 2, but this version reads format 1"),
