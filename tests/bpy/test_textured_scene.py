@@ -36,7 +36,9 @@ def textured(scene: Any, tmp_path: Path) -> Any:
 def test_pictures_become_textures_and_go_into_the_files(textured: Any, tmp_path: Path) -> None:
     def paint(number: int, draft: Any) -> np.ndarray:
         assert draft.image.shape == (SIZE, SIZE, 3) and number == len(made)
-        return np.full((SIZE, SIZE, 3), RED, np.uint8)
+        picture = np.full((SIZE, SIZE, 3), RED, np.uint8)
+        picture[:, SIZE // 2 :] = RED[::-1]
+        return picture
 
     made: list[Any] = []
     for laid in textured.around(2, paint):
