@@ -20,6 +20,11 @@ ASPECTS = (
     ("SQUARE", "Square", "The picture is square and shows the middle of the 3D View"),
     ("CAMERA", "Camera", "The picture has the proportions of the scene's render; in camera view, the camera's frame"),
 )
+SAMPLERS = (
+    ("AUTO", "As the Model Was Made", "What the model, or its LoRA for few steps, was trained for"),
+    ("LCM", "LCM", "Latent consistency models: each step clears the picture and draws new noise"),
+    ("TCD", "TCD", "Trajectory consistency distillation: each step keeps as much of the noise as Eta leaves"),
+)
 LARGEST_SEED = min(2**31 - 1, MAX_SEED)
 """Blender's whole numbers end there."""
 
@@ -153,6 +158,16 @@ class DraftglassSettings(bpy.types.PropertyGroup):
         step=10,
         precision=1,
     )
+    sampler: EnumProperty(name="Sampler", description="How each step takes the noise away", items=SAMPLERS)
+    eta: FloatProperty(
+        name="Eta",
+        description="How much of the noise TCD draws anew at each step: 0 none, 1 all of it",
+        default=0.3,
+        min=0.0,
+        max=1.0,
+        step=5,
+        subtype="FACTOR",
+    )
     seed: IntProperty(
         name="Seed",
         description="The same seed gives the same picture of the same view",
@@ -242,6 +257,8 @@ def style_of(settings: DraftglassSettings, size: tuple[int, int]) -> Style:
         controls=controls,
         loras=loras_of(settings.models),
         steady=settings.steady,
+        sampler="" if settings.sampler == "AUTO" else settings.sampler.lower(),
+        eta=settings.eta if settings.sampler == "TCD" else None,
     )
 
 

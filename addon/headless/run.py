@@ -71,6 +71,8 @@ class Outcome:
     sent: int = 0
     dropped: int = 0
     model: str = ""
+    control: str = ""
+    """The file by which the pictures follow depth, "" where they do not."""
     server: str = ""
     bytes_sent: int = 0
     bytes_received: int = 0
@@ -149,7 +151,7 @@ class Run:
         statistics, outcome = self._loop.statistics, self.outcome
         outcome.sent, outcome.dropped = statistics.frames_sent, statistics.dropped
         outcome.bytes_sent, outcome.bytes_received = statistics.bytes_sent, statistics.bytes_received
-        outcome.model, outcome.server = self._loop.model, self._loop.server
+        outcome.model, outcome.control, outcome.server = self._loop.model, self._loop.control, self._loop.server
         outcome.shown.sort(key=lambda shown: shown.shot.index)
 
     def beat(self) -> bool:
@@ -186,6 +188,8 @@ class Run:
             height=options.size,
             controls=controls,
             steady=options.steady,
+            sampler=options.sampler,
+            eta=options.eta,
         )
         after = None if shot.cut else self._loop.newest
         request = build_request(want.id, draft, style, captured=self._clock(), after=after)

@@ -184,6 +184,17 @@ def test_loras_go_with_the_style(addon: Any, scene: Any) -> None:
         bpy.ops.draftglass.remove_lora(index=9)
 
 
+def test_the_sampler_goes_with_the_style(addon: Any, scene: Any) -> None:
+    from addon.blender.properties import style_of
+
+    settings, sent = scene.draftglass, []
+    settings.eta = 0.5
+    for settings.sampler in ("AUTO", "LCM", "TCD"):
+        style = style_of(settings, (256, 256))
+        sent.append((style.sampler, style.eta))
+    assert sent == [("", None), ("lcm", None), ("tcd", 0.5)]
+
+
 def test_a_model_brings_what_suits_it(addon: Any, scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import bpy
 

@@ -60,6 +60,6 @@ def look_of(request: Request) -> object:
     """All of a request that its picture's look depends on, but for what is seen and how carefully it is made."""
     style = request.style
     return (
-        (style.prompt, style.negative_prompt, style.strength, style.guidance, style.seed),
+        (style.prompt, style.negative_prompt, style.strength, style.guidance, style.seed, style.sampler, style.eta),
         (style.controls, style.loras, style.reference, request.regions, request.panorama),
     )
