@@ -10,9 +10,12 @@ from tests.blender.serving import STAND_IN, Server
 from tests.blender.window import Window
 
 BEGIN = """
+import importlib
+operators = importlib.import_module("bl_ext.user_default.draftglass.addon.blender.film.operators")
 scene = bpy.context.scene
 settings, film = scene.draftglass, scene.draftglass.film
 settings.size, settings.settle_size, film.makes, scene.frame_current = 128, 0, "SEQUENCE", 7
+film.steady = 0  # the stand-in for a server has no memory
 def under_way():
     return any(one.bl_idname == "DRAFTGLASS_OT_animation" for w in bpy.context.window_manager.windows
                for one in w.modal_operators)
@@ -33,6 +36,7 @@ def test_a_film_ends_by_itself_and_by_escape(live: Live, tmp_path: Path) -> None
     window, folder = live.window, tmp_path / "kept" / "film"
     window.run("scene.frame_end = 4; bpy.ops.draftglass.animation()")
     window.until("not under_way()")
+    assert window.run("operators.newest.state.value") == "done", window.run("operators.newest.sentence")
     assert sorted(path.name for path in folder.iterdir()) == [*(f"000{n}.png" for n in range(1, 5)), "film.json"]
     assert window.run("scene.frame_current") == 7
 

@@ -20,6 +20,9 @@ from .film import ENDED, Film, FilmState
 
 BEAT_SECONDS = 0.01
 
+newest: Film | None = None
+"""The film that was begun last, for whoever asks how it stands."""
+
 
 class DRAFTGLASS_OT_animation(bpy.types.Operator):
     """Paint every frame of the animation; surfaces keep their picture from one to the next. Esc cancels"""
@@ -51,8 +54,9 @@ class DRAFTGLASS_OT_animation(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Begin."""
+        global newest
         try:
-            self._film = begin(context)
+            newest = self._film = begin(context)
         except (ProblemError, KeepError) as error:
             self.report({"ERROR"}, sentence(error.problem) if isinstance(error, ProblemError) else str(error))
             return {"CANCELLED"}
