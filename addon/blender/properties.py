@@ -20,6 +20,11 @@ ASPECTS = (
     ("SQUARE", "Square", "The picture is square and shows the middle of the 3D View"),
     ("CAMERA", "Camera", "The picture has the proportions of the scene's render; in camera view, the camera's frame"),
 )
+SAMPLERS = (
+    ("AUTO", "As the Model Was Made", "What the model, or its LoRA for few steps, was trained for"),
+    ("LCM", "LCM", "Latent consistency models: each step clears the picture and draws new noise"),
+    ("TCD", "TCD", "Trajectory consistency distillation: each step keeps as much of the noise as Eta leaves"),
+)
 LARGEST_SEED = min(2**31 - 1, MAX_SEED)
 """Blender's whole numbers end there."""
 
@@ -54,6 +59,45 @@ class DraftglassModels(bpy.types.PropertyGroup):
     )
     loras: CollectionProperty(
         name="LoRAs", description="LoRAs that shape the picture in addition to the model's own", type=DraftglassLora
+    )
+
+
+class DraftglassFilm(bpy.types.PropertyGroup):
+    """How films of an animation are made; ``bpy.context.scene.draftglass.film``."""
+
+    title: StringProperty(
+        name="Name", description="Of the film's folder, in the folder for kept pictures", default="film", maxlen=200
+    )
+    view: EnumProperty(
+        name="View",
+        description="What the film shows",
+        items=(
+            ("CAMERA", "Camera", "What the scene's camera sees; where markers hand over to another, the film cuts"),
+            ("VIEWPORT", "3D View", "What the 3D View shows now, through all frames"),
+        ),
+    )
+    makes: EnumProperty(
+        name="Output",
+        description="What is made of the frames",
+        items=(
+            ("VIDEO", "Video", "An MPEG-4 file, by Blender's own FFmpeg, beside the folder of frames"),
+            ("SEQUENCE", "Image Sequence", "A folder with one PNG per frame"),
+        ),
+    )
+    steady: FloatProperty(
+        name="Steady",
+        description="How firmly surfaces keep their picture from frame to frame; 0 makes each frame anew",
+        default=1.0,
+        min=0.0,
+        max=1.0,
+        step=5,
+        subtype="FACTOR",
+    )
+    goes_on: BoolProperty(
+        name="Keep Frames",
+        description="Take frames as they are that were made with the same settings; switch it off after a change to "
+        "the scene",
+        default=True,
     )
 
 
@@ -114,6 +158,16 @@ class DraftglassSettings(bpy.types.PropertyGroup):
         step=10,
         precision=1,
     )
+    sampler: EnumProperty(name="Sampler", description="How each step takes the noise away", items=SAMPLERS)
+    eta: FloatProperty(
+        name="Eta",
+        description="How much of the noise TCD draws anew at each step: 0 none, 1 all of it",
+        default=0.3,
+        min=0.0,
+        max=1.0,
+        step=5,
+        subtype="FACTOR",
+    )
     seed: IntProperty(
         name="Seed",
         description="The same seed gives the same picture of the same view",
@@ -172,9 +226,10 @@ class DraftglassSettings(bpy.types.PropertyGroup):
         description="The model and the LoRAs that the picture is made with",
         type=DraftglassModels,
     )
+    film: PointerProperty(name="Film", description="How films of the animation are made", type=DraftglassFilm)
 
 
-CLASSES = (DraftglassLora, DraftglassModels, DraftglassSettings)
+CLASSES = (DraftglassLora, DraftglassModels, DraftglassFilm, DraftglassSettings)
 
 
 def attach() -> None:
@@ -202,6 +257,8 @@ def style_of(settings: DraftglassSettings, size: tuple[int, int]) -> Style:
         controls=controls,
         loras=loras_of(settings.models),
         steady=settings.steady,
+        sampler="" if settings.sampler == "AUTO" else settings.sampler.lower(),
+        eta=settings.eta if settings.sampler == "TCD" else None,
     )
 
 

@@ -5,6 +5,7 @@ import bpy
 from . import keymap, properties
 from .display import hud, overlay
 from .export import operator as export_operator
+from .film import operators as film_operators
 from .live import models
 from .live import switch as live
 from .pictures import folders
@@ -45,6 +46,7 @@ CLASSES = (
     *overlay.CLASSES,
     *overlay_tools.CLASSES,
     *keep_panel.CLASSES,
+    *film_operators.CLASSES,
     *stick_operators.CLASSES,
     *stick_panel.CLASSES,
     *export_operator.CLASSES,
@@ -66,12 +68,14 @@ def register() -> None:
     keymap.attach()
     keep_operators.attach()
     folders.attach()
+    film_operators.attach()
     export_operator.attach()
 
 
 def unregister() -> None:
     """Stop live and take everything back."""
     live.stop()
+    film_operators.detach()
     stick_operators.detach()
     export_operator.detach()
     folders.detach()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+STEEPEST = 12.0
+"""Of 255: no more does a colour change from texel to texel beyond a rim, where a stray one would become a speck."""
 KNOWN = 0.25
 """The weight above which a colour is believed to be the surface's own."""
 
@@ -77,7 +79,8 @@ def extended(colours: NDArray[np.uint8], weights: NDArray[np.float32], rings: in
             near, far = flat_known[ring + step], flat_known[ring + 2 * step]
             here = flat[ring + step].astype(np.float32)
             beyond = flat[ring + 2 * step].astype(np.float32)
-            total += np.where(near[:, None], np.where(far[:, None], 2 * here - beyond, here), 0)
+            slope = np.where(far[:, None], np.clip(here - beyond, -STEEPEST, STEEPEST), 0)
+            total += np.where(near[:, None], here + slope, 0)
             count += near
         flat[ring] = np.clip(total / np.maximum(count, 1)[:, None] + 0.5, 0, 255).astype(np.uint8)
         flat_known[ring] = True

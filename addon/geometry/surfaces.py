@@ -12,7 +12,7 @@ from .camera import Camera, numbers
 
 EDGE = 0.01
 """Of its distance, that a surface has to lie behind its neighbour for an edge to be between them."""
-REACH = 3
+REACH = 8
 """Pixels from a depth edge as of which a pixel's colour is its own surface's, and counted up to."""
 
 

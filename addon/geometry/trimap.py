@@ -9,28 +9,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 BETTER = 0.2
-"""By how much the cosine at which a surface is seen must be larger for it to be seen better."""
+"""By how much the measure of how well a surface is seen must be larger for it to be refined."""
 REFINE = 140
 """Of 255: the strength of what is refined."""
 MAKE = 255
 
 
 def trimap(
+    full: NDArray[np.bool_],
     target: NDArray[np.bool_],
-    cosine: NDArray[np.uint8],
+    well: NDArray[np.uint8],
     clear: NDArray[np.uint8],
     now: NDArray[np.uint8],
     clear_now: NDArray[np.bool_],
 ) -> NDArray[np.uint8]:
     """0 to keep, ``REFINE`` or ``MAKE`` for each pixel, uint8, H x W; 0 for what is no target.
 
-    ``target``: where textures can be. ``cosine``: at which each texel was seen, of 255, 0 for empty; ``clear``: how
-    far that was from depth edges. ``now``: the cosine in this view; ``clear_now``: whether depth edges are far.
+    ``full``: where a texture is; ``target``: where one can be. ``well``: how well it was seen, of 255, such as the
+    cosine; ``clear``: how far that was from depth edges. ``now``: how well this view sees it; ``clear_now``: whether
+    depth edges are far.
     """
-    better = now.astype(np.int16) > cosine.astype(np.int16) + int(BETTER * 255)
-    better |= (clear < 128) & (now >= cosine // 2)
+    better = now.astype(np.int16) > well.astype(np.int16) + int(BETTER * 255)
+    better |= (clear < 128) & (now >= well // 2)
     result = np.where(better & clear_now, np.uint8(REFINE), np.uint8(0))
-    result[cosine == 0] = MAKE
+    result[~full] = MAKE
     result[~target] = 0
     return result
 

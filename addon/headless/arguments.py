@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from ..version import VERSION
 from ..wire import MAX_SIDE
-from ..wire.style import MAX_SEED, MAX_STEPS
+from ..wire.style import MAX_SEED, MAX_STEPS, SAMPLERS
 from .values import Move, frame_range, move, number, power_of_two, views_range, whole
 
 MOST_SHOTS = 10_000
@@ -49,6 +49,8 @@ class Options:
     seed: int = 0
     depth_weight: float = 1.0
     steady: float = 0.0
+    sampler: str = ""
+    eta: float | None = None
     move: Move | None = None
     animation: bool = False
     video: Path | None = None
@@ -127,6 +129,8 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         metavar="X",
         help=f"how firmly surfaces keep their picture from one view to the next, up to 1 ({defaults.steady})",
     )
+    add("--sampler", metavar="NAME", help=f"{' or '.join(SAMPLERS)} (what the model was made for)")
+    add("--eta", metavar="X", help="how much of the noise tcd draws anew at each step, up to 1 (what suits the model)")
     add("--move", metavar="NAME=X,Y,Z", help="move this object by so much half way through each round")
     add("--animation", action="store_true", help="write animation.webp too")
     add("--video", type=Path, metavar="FILE.mp4", help="write the pictures as a video too, at the scene's frame rate")
@@ -219,6 +223,10 @@ def _checked(given: argparse.Namespace, defaults: Options) -> Options:
         raise ValueError("--token-file is for a server that runs already: give its --server URL too, or leave it out")
     if given.device is not None and given.device not in DEVICES:
         raise ValueError(f"--device is {given.device!r}, but must be one of {', '.join(DEVICES)}")
+    if given.sampler is not None and given.sampler not in SAMPLERS:
+        raise ValueError(f"--sampler is {given.sampler!r}, but must be one of {', '.join(SAMPLERS)}")
+    if given.eta is not None and given.sampler == "lcm":
+        raise ValueError(f"--eta is {given.eta!r}, which lcm has no use for: give --sampler tcd, or leave it out")
     if given.video is not None and given.video.suffix.lower() != ".mp4":
         raise ValueError(f"--video is {str(given.video)!r}, but must be a file that ends in .mp4")
     orbit = None if given.orbit is None else whole("--orbit", given.orbit, 1, MOST_SHOTS)
@@ -245,6 +253,8 @@ def _checked(given: argparse.Namespace, defaults: Options) -> Options:
         seed=whole("--seed", given.seed, 0, MAX_SEED, defaults.seed),
         depth_weight=number("--depth-weight", given.depth_weight, 0, 2, defaults.depth_weight),
         steady=number("--steady", given.steady, 0, 1, defaults.steady),
+        sampler=given.sampler or "",
+        eta=None if given.eta is None else number("--eta", given.eta, 0, 1, 0),
         move=None if given.move is None else move(given.move),
         animation=given.animation,
         video=given.video,

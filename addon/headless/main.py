@@ -17,7 +17,7 @@ from .arguments import Options, parse
 from .errors import HeadlessError
 from .film import Film, write_video
 from .output import UNFINISHED, keep, prepare, write, writing
-from .plan import Shot, shots
+from .plan import Shot, shots, with_cuts
 from .report import report
 from .run import Outcome, Run
 from .session import advance, blender_words, open_scene, say, serving, versions, wait_for_model
@@ -66,6 +66,7 @@ def perform(options: Options) -> None:
     planned = shots(options)
     mark(OPENING)
     scene = open_scene(options)
+    planned = with_cuts(planned, scene.cuts(options.frames)) if options.frames is not None else planned
     with writing(folder):
         film = Film(folder, folder / UNFINISHED, options, planned) if options.frames is not None else None
     there = film.there if film is not None else {}

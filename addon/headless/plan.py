@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 
 from .arguments import Options
 
@@ -11,6 +12,7 @@ from .arguments import Options
 class Shot:
     """One view under one prompt. ``turn``: part of a full turn round the scene, 0 to 1, or None. ``frame``: of the
     animation, or None for the file's current one. ``moved``: whether the object to be moved stands elsewhere by now.
+    ``cut``: whether it is another camera's than the frame before, so that a steady film starts anew.
     """
 
     index: int
@@ -19,6 +21,7 @@ class Shot:
     turn: float | None = None
     frame: int | None = None
     moved: bool = False
+    cut: bool = False
 
 
 def shots(options: Options) -> tuple[Shot, ...]:
@@ -32,6 +35,11 @@ def shots(options: Options) -> tuple[Shot, ...]:
             turn, frame = (None, frames[view]) if frames is not None else (view / count, None)
             planned.append(Shot(len(planned), prompt, number, turn, frame, moved))
     return tuple(planned)
+
+
+def with_cuts(planned: Iterable[Shot], cuts: Collection[int]) -> tuple[Shot, ...]:
+    """``planned``, marked as cut where their frame is one of ``cuts``."""
+    return tuple(replace(shot, cut=shot.frame in cuts) for shot in planned)
 
 
 def evenly(count: int, most: int) -> list[int]:

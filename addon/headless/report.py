@@ -94,6 +94,7 @@ def report(
         "pacing": PACING,
         "heartbeat_ms": HEARTBEAT * 1e3,
         "model": outcome.model,
+        "control": outcome.control,
         "device": {
             "engine": options.device,
             "drawing": blender.get("renderer", ""),

@@ -71,6 +71,8 @@ class Outcome:
     sent: int = 0
     dropped: int = 0
     model: str = ""
+    control: str = ""
+    """The file by which the pictures follow depth, "" where they do not."""
     server: str = ""
     bytes_sent: int = 0
     bytes_received: int = 0
@@ -149,13 +151,16 @@ class Run:
         statistics, outcome = self._loop.statistics, self.outcome
         outcome.sent, outcome.dropped = statistics.frames_sent, statistics.dropped
         outcome.bytes_sent, outcome.bytes_received = statistics.bytes_sent, statistics.bytes_received
-        outcome.model, outcome.server = self._loop.model, self._loop.server
+        outcome.model, outcome.control, outcome.server = self._loop.model, self._loop.control, self._loop.server
         outcome.shown.sort(key=lambda shown: shown.shot.index)
 
     def beat(self) -> bool:
         """One heartbeat. Returns whether anything was done."""
         # Each shot is a view of its own, one that is drawn anew too: the key changes as soon as one is on its way.
-        want = self._loop.poll(self._loop.statistics.frames_sent if self._waiting else None)
+        # Steady, each builds on the one before it, so that the same film comes out every time: one after the other.
+        alone = self._options.steady > 0 and bool(self._under_way)
+        key = self._loop.statistics.frames_sent if self._waiting else None
+        want = self._loop.poll(key, can_capture=not alone)
         asked = self._clock()
         self._check(asked)
         picture = self._loop.take_picture()
@@ -183,8 +188,11 @@ class Run:
             height=options.size,
             controls=controls,
             steady=options.steady,
+            sampler=options.sampler,
+            eta=options.eta,
         )
-        request = build_request(want.id, draft, style, captured=self._clock(), after=self._loop.newest)
+        after = None if shot.cut else self._loop.newest
+        request = build_request(want.id, draft, style, captured=self._clock(), after=after)
         captured = self._clock()
         self._loop.send(request)
         self._under_way[want.id] = _UnderWay(shot, draft, asked, captured)

@@ -61,7 +61,7 @@ class Recipe:
             lines.append(f"Negative prompt: {style['negative_prompt']}")
         pairs = {
             "Steps": style.get("steps"),
-            "Sampler": "LCM",
+            "Sampler": str(style.get("sampler") or "LCM").upper(),
             "CFG scale": style.get("guidance"),
             "Seed": style.get("seed"),
             "Size": f"{style.get('width')}x{style.get('height')}",

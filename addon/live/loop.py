@@ -56,7 +56,8 @@ class LiveLoop:
         """The id of the newest picture of this connection, on which a later one may build."""
         self.server = ""
         """Name and version of the server, once it has said so."""
-        self.model = ""
+        self.model = self.control = ""
+        """The model in use, and the file by which its pictures follow depth, "" where they do not."""
         self._client = client
         self._wishes = ModelWishes()
         self._clock = clock
@@ -259,7 +260,7 @@ class LiveLoop:
             raise NoConnection(NotDraftglass(self._link.place, what))
 
     def _take_status(self, status: Status) -> None:
-        was, before, self.model = self.state, self.model, status.model
+        was, before, self.model, self.control = self.state, self.model, status.model, status.control
         self._reports.take_status(status)
         self.state = _STATES[status.state]
         if (

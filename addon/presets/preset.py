@@ -43,9 +43,12 @@ LIMITS: dict[str, tuple[float, float]] = {
     "guidance": (1.0, 15.0),
     "depth_weight": (0.0, 2.0),
     "steady": (0.0, 1.0),
+    "eta": (0.0, 1.0),
     "seed": (0, 2**31 - 1),
 }
 """Least and greatest of each number: those of the settings in Blender."""
+SAMPLERS = ("AUTO", "LCM", "TCD")
+"""Those of the settings in Blender."""
 _WHOLE = {"steps", "settle_steps", "seed"}
 _TEXTS = {"prompt", "negative_prompt", "alone"}
 
@@ -68,6 +71,8 @@ class Preset:
     seed: int | None = None
     thumbnail: bytes = b""
     steady: float | None = None
+    sampler: str | None = None
+    eta: float | None = None
     alone: str | None = None
 
     def __post_init__(self) -> None:
@@ -78,6 +83,8 @@ class Preset:
                 raise PresetError(f"{name} is {_show(value)}, but must be a text of at most {MAX_TEXT} characters")
             if value is not None and any("\ud800" <= letter <= "\udfff" for letter in value):
                 raise PresetError(f"{name} is {_show(value)}, but has half a character in it")  # JSON can say that
+        if self.sampler is not None and self.sampler not in SAMPLERS:
+            raise PresetError(f"sampler is {_show(self.sampler)}, but must be one of {', '.join(SAMPLERS)}")
         for name, (least, greatest) in LIMITS.items():
             value = getattr(self, name)
             if value is None:

@@ -42,6 +42,28 @@ class NoViewport(Problem):
 
 
 @dataclass(frozen=True)
+class FilmWithoutCamera(Problem):
+    """A film through the scene's camera, of a scene that has none."""
+
+    scene: str
+
+
+@dataclass(frozen=True)
+class FilmNotWritten(Problem):
+    """A film's ``folder`` cannot be written to; ``detail``: the system's own words."""
+
+    folder: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class FilmNotEncoded(Problem):
+    """Blender's encoder made no video of the frames in ``folder``, where its log is, too."""
+
+    folder: str
+
+
+@dataclass(frozen=True)
 class LiveCrashed(Problem):
     """A mistake in the add-on: an exception that nobody foresaw."""
 

@@ -33,16 +33,14 @@ FLOOD = 256
 """More events than this from one piece are no picture and no progress."""
 MOST_FRAGMENTS = 16 * 1024
 """Of one message: the longest, in frames of 3 kB."""
-MOST_PINGS = 1024
-"""That may wait for their pongs to be read."""
-LARGEST_READ = 8 * 1024 * 1024
-"""Bytes read in one poll at most; the rest stays in the kernel until the next."""
-LONGEST_READ = 0.004
-"""Seconds after which a poll reads no further chunk."""
+MOST_PINGS, MANY = 1024, 4
+"""Pings that may wait for their pongs to be read; pieces that go one by one, as each costs a call of the system."""
+LARGEST_READ, LONGEST_READ = 8 * 1024 * 1024, 0.004
+"""Bytes and seconds of reading in one poll at most; the rest stays in the kernel until the next."""
 BUFFER = 4 * 1024 * 1024
 """Asked of the system for each direction: a 512 x 512 frame with depth has 1.3 MB and should go in one call."""
 PATIENCE = 10.0
-"""Seconds in which the connection must be made and answered."""
+"""Seconds in which it must be made and answered."""
 WINDOWS_IN_PROGRESS = 10035
 NO_SIGPIPE = getattr(socket, "MSG_NOSIGNAL", 0)
 """Blender 4.3 leaves SIGPIPE on, unlike 5.2 and Python: sending to a server that has just died would end Blender."""
@@ -271,7 +269,9 @@ class Connection:
     def _flush(self) -> None:
         """Hand over to the system what it takes now. A memoryview is moved along, so nothing is copied again."""
         waited = bool(self._outgoing)
-        self._outgoing.extend(memoryview(data) for data in self._protocol.data_to_send() if data)
+        pieces = self._protocol.data_to_send()
+        pieces = [b"".join(pieces)] if len(pieces) > MANY else pieces
+        self._outgoing.extend(memoryview(data) for data in pieces if data)
         try:
             while self._outgoing and self._connected:
                 view = self._outgoing[0]

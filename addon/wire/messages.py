@@ -49,11 +49,14 @@ class Status:
     fields: Fields = field(default_factory=dict)
     sentence: str = ""
     """The same in English, for display alone."""
+    control: str = ""
+    """The file by which the model's pictures follow depth, by its name; "" where they do not."""
 
     def __post_init__(self) -> None:
         check_choice("state", self.state, STATES)
         check_number("percent", self.percent, 0, 100)
         check_text("model", self.model, 400)
+        check_text("control", self.control, 400)
         _check_told(self.code, self.fields, self.sentence)
 
 

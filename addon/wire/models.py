@@ -16,7 +16,7 @@ from .checks import check_choice, check_flag, check_image, check_number, check_t
 from .errors import ProtocolError
 
 MAX_NAME = 200
-MAX_ENTRIES = 1000
+MAX_ENTRIES = 1200
 MAX_LORAS = 8
 MAX_REFERENCE_SIDE = 1024
 """The longest side of a style picture, in pixels: the models that read it look at 224 x 224."""
@@ -87,8 +87,8 @@ class Entry:
     """A model, LoRA or control that the server has or can get.
 
     ``download_bytes``: what getting it takes, 0 when nothing is left to get. ``memory_bytes``: of the device, 0 when
-    unknown. ``steps``, ``guidance``, ``strength``: what suits it. ``sentence``: what to know of it, such as a licence
-    that forbids commercial use.
+    unknown. ``steps``, ``guidance``, ``strength``, ``sampler``: what suits it. ``sentence``: what to know of it, such
+    as a licence that forbids commercial use.
     """
 
     name: str
@@ -104,6 +104,7 @@ class Entry:
     guidance: float = 1.0
     strength: float = 0.8
     sentence: str = ""
+    sampler: str = "lcm"
 
     def __post_init__(self) -> None:
         _check_name("name of a model", self.name)
@@ -118,6 +119,7 @@ class Entry:
         check_number("guidance", self.guidance, 0, 30)
         check_number("strength", self.strength, 0.01, 1)
         check_text("sentence", self.sentence, 1000)
+        check_text("sampler", self.sampler, 40)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ CONTROLS: Mapping[str, tuple[str, ...]] = {
     "lines": ("image", "inverse_depth", "normals"),
 }
 """The kinds of controls, and the planes that each may read, its usual one first."""
+SAMPLERS = ("lcm", "tcd")
+"""How a picture is denoised: as latent consistency models are, or by trajectory consistency distillation."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ class Style:
     ``steps`` are the UNet calls really made, whatever the strength. ``strength`` 1 ignores the draft's colours;
     lower keeps more of them. ``guidance`` at or below 1 is off. ``width`` and ``height`` of the picture in
     pixels, multiples of 8. ``loras`` act beside the model's own; ``reference`` is a picture to take the style from.
+    ``sampler``: one of :data:`SAMPLERS`; "" is what the model was made for. ``eta``: of tcd alone, how much of the
+    noise each step draws anew: 0 none, 1 all; None is what suits the model.
     ``steady``: how firmly the picture keeps what earlier ones showed of the same surfaces, 0 not at all, 1 fully.
     """
 
@@ -77,6 +81,8 @@ class Style:
     loras: tuple[Lora, ...] = ()
     reference: Reference | None = None
     steady: float = 0.0
+    sampler: str = ""
+    eta: float | None = None
 
     def __post_init__(self) -> None:
         check_text("prompt", self.prompt, MAX_PROMPT)
@@ -95,3 +101,6 @@ class Style:
         if self.reference is not None and not isinstance(self.reference, Reference):
             raise ProtocolError(f"reference is {show(self.reference)}, but must be a style picture's sha256 and weight")
         check_number("steady", self.steady, 0, 1)
+        check_choice("sampler", self.sampler, ("", *SAMPLERS))
+        if self.eta is not None:
+            check_number("eta", self.eta, 0, 1)

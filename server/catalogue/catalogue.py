@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from addon.problems.serving import LoraMissing, ModelMissing, ModelNotDownloaded
 from addon.wire import Entry
-from addon.wire.models import Kind
 
 from ..config import EMBEDDED, MODELS, expanded
 from ..engine import EngineError, LoraFile, ModelSpec
 from ..engine.loading.files import read_json
 from ..engine.loading.inspection import OPTIONAL
-from .file_names import named_lcm
+from ..engine.spec import LCM
+from .entries import entry_of
+from .few_steps import FewSteps, few_steps_lora
 from .folders import Purpose
-from .own import UserFile, for_depth, own_files
+from .own import UserFile, for_depth, own_embeddings, own_files
 from .presets import ModelPreset, read_presets
 from .records import Records
 
 NAMED = 20
 """How many names a sentence gives."""
-LONGEST = 1000
-"""Characters of an entry's sentence."""
 
 
 class UnknownModel(EngineError):
     """No model of that name, or not one that can be used; its problem says what there is."""
+
+
+@dataclass(frozen=True)
+class _FewStepsLora:
+    path: Path
+    few: FewSteps
 
 
 class Catalogue:
@@ -95,9 +100,13 @@ class Catalogue:
         if path is None:
             raise UnknownModel(LoraMissing(name, _some(loras)))
         try:
-            return LoraFile(path, weight)
+            return LoraFile(path, weight, name)
         except ValueError as error:
             raise UnknownModel(str(error), "bad_request") from None
+
+    def embeddings(self) -> dict[str, Path]:
+        """The textual inversions that prompts may name; whether one can be used, its file says when it is."""
+        return own_embeddings(self.folder)
 
     def _own(self) -> dict[str, UserFile]:
         return own_files(self.folder, self.presets)
@@ -130,6 +139,7 @@ class Catalogue:
                 control=places.get("control") or self._depth_for(preset.family),
                 ip_adapter=places.get("ip_adapter"),
                 name=preset.name,
+                sampler=preset.suits,
                 optional=frozenset(own),
             ),
             preset.family,
@@ -145,18 +155,35 @@ class Catalogue:
         if wrong or not family:
             return ModelSpec(path, name=own.name)
         pulled = self._pulled_for(family)
-        lcm = next((one.path for one in self._fitting("lora", family) if named_lcm(one.name)), None)
-        lora = None if own.is_fast else lcm or pulled.get("lora")
+        few = own.few_steps
+        lora = self._few_steps_lora(family, self._fitting("lora", family)) if few is None else None
         spec = ModelSpec(
             path,
-            loras=() if lora is None else (LoraFile(lora),),
+            loras=() if lora is None else (LoraFile(lora.path),),
             vae=None if _has_tiny_vae(path) else pulled.get("vae") or own.own_vae,
             control=None if (path / "adapter").is_dir() else self._depth_for(family),
             name=own.name,
+            sampler=lora.few.sampler if lora else few.sampler if few else LCM,
             # without its only VAE it could not be loaded
             optional=frozenset(OPTIONAL) - ({"vae"} if own.own_vae else set()),
         )
         return self._with_style(spec, family)
+
+    def _few_steps_lora(self, family: str, fitting: Iterable[UserFile]) -> _FewStepsLora | None:
+        """What checkpoints of ``family`` are made fast by: an LCM-LoRA before any other, the user's own first.
+
+        ``fitting``: what the user has for the family and can be used.
+        """
+        found = [
+            _FewStepsLora(one.path, few)
+            for one in fitting
+            if one.purpose == "lora" and (few := few_steps_lora(one.name)) is not None
+        ]
+        for preset in self.presets.values():
+            if preset.family == family and (lora := self._places(preset).get("lora")) is not None:
+                title = "LCM" if preset.suits == LCM else preset.name
+                found.append(_FewStepsLora(lora, FewSteps(title, preset.suits, preset.steps)))
+        return min(found, key=lambda each: each.few.title != "LCM", default=None)
 
     def _depth_for(self, family: str) -> Path | None:
         """The user's own control for depth, or one that was pulled with another model of ``family``."""
@@ -179,7 +206,7 @@ class Catalogue:
         places: dict[str, Path] = {}
         for preset in self.presets.values():
             if preset.family == family:
-                places |= self._places(preset)
+                places = self._places(preset) | places
         return places
 
     def borrowers(self, name: str, used: Iterable[str]) -> list[str]:
@@ -210,19 +237,16 @@ class Catalogue:
     def _own_entries(self) -> list[Entry]:
         own = self._own().values()
         looked = {one.name: one.examine() for one in own}
-        lcm = {preset.family for preset in self.presets.values() if "lora" in self._places(preset)}
-        lcm |= {looked[one.name][0] for one in own if one.purpose == "lora" and named_lcm(one.name)}
-        depth = {
-            family: for_depth([one for one in own if one.purpose == "control" and looked[one.name] == (family, "")])
-            for family, _ in looked.values()
-        }
+        families = {family for family, _ in looked.values()}
+        fitting = {family: [one for one in own if looked[one.name] == (family, "")] for family in families}
+        loras = {family: self._few_steps_lora(family, fitting[family]) for family in families}
+        depth = {family: for_depth([one for one in fitting[family] if one.purpose == "control"]) for family in families}
         entries = []
         for one in own:
             family, wrong = looked[one.name]
-            usable, words = (False, wrong) if wrong else _said(one, family, family in lcm, depth[family])
-            where = "of your folder, in diffusers' layout" if one.path.is_dir() else "of your folder"
-            kind: Kind = "control" if one.purpose == "style" else one.purpose
-            entries.append(Entry(one.name, one.name, kind, family, where, usable, sentence=words[:LONGEST]))
+            lora = loras[family]
+            few = one.few_steps if one.purpose == "model" and not wrong else None
+            entries.append(entry_of(one, family, wrong, few or (lora.few if lora else None), depth[family]))
         return entries
 
     def _preset_entry(self, preset: ModelPreset) -> Entry:
@@ -243,27 +267,8 @@ class Catalogue:
             guidance=preset.guidance,
             strength=preset.strength,
             sentence=preset.sentence,
+            sampler=preset.sampler,
         )
-
-
-def _said(one: UserFile, family: str, has_lcm: bool, depth: UserFile | None) -> tuple[bool, str]:
-    """Whether the file ``one``, in which nothing is wrong, is of use, and what to know of it.
-
-    ``has_lcm``: whether an LCM-LoRA for its ``family`` is here; ``depth``: the control that its models use.
-    """
-    if one.purpose == "style":
-        return True, "An IP-Adapter: models of its family follow style pictures with it."
-    if one.purpose == "vae":
-        return True, "A VAE: checkpoints that have none of their own are loaded with it."
-    if one.purpose == "control":
-        if depth is not None and depth.name == one.name:
-            return True, f"Models of {family or 'its family'} follow the draft's depth by it."
-        if depth is None or not for_depth([one]):
-            return False, "Its name does not say that it takes depth and nothing else, so it is not used."
-        return True, f"{depth.name} is used for depth in its place."
-    if one.purpose == "model" and not has_lcm and not one.is_fast:
-        return True, f"No LCM-LoRA for {family or 'it'} is here, so it takes 20 steps or more: put one into loras."
-    return True, ""
 
 
 def _existing(given: str) -> Path | None:

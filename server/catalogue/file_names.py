@@ -1,4 +1,4 @@
-"""What the names of people's files say: made for few steps, an LCM-LoRA, for depth. Standard library only."""
+"""What the names of people's files say: made for few steps, for depth, for SDXL. Standard library only."""
 
 from __future__ import annotations
 
@@ -38,11 +38,6 @@ def named_fast(name: str) -> bool:
     words = [word.lower() for word in WORDS.findall(name)]
     fast = any(word.startswith(FAST) or word.endswith(FAST) or word in FAST_WORDS for word in words)
     return fast or bool(HYPER.search(name))
-
-
-def named_lcm(name: str) -> bool:
-    """Whether ``name`` is that of an LCM-LoRA."""
-    return any(word.lower().startswith("lcm") or word.lower().endswith("lcm") for word in WORDS.findall(name))
 
 
 def named_depth(name: str) -> bool:

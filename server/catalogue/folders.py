@@ -10,9 +10,9 @@ from typing import Any, Literal
 from ..engine.loading.files import PICKLES
 from ..engine.yaml_files import read_yaml
 
-Purpose = Literal["model", "lora", "control", "style", "vae", "other"]
+Purpose = Literal["model", "lora", "control", "style", "vae", "embedding", "other"]
 """What a file is for; "style" is an IP-Adapter, which follows a style picture."""
-PURPOSES: tuple[Purpose, ...] = ("model", "lora", "control", "style", "vae", "other")
+PURPOSES: tuple[Purpose, ...] = ("model", "lora", "control", "style", "vae", "embedding", "other")
 
 FOLDERS: dict[str, Purpose] = {
     "checkpoints": "model",
@@ -33,7 +33,7 @@ FOLDERS: dict[str, Purpose] = {
     "vae-approx": "other",
     "unet": "other",
     "diffusion_models": "other",
-    "embeddings": "other",
+    "embeddings": "embedding",
     "hypernetworks": "other",
     "upscale_models": "other",
     "esrgan": "other",

@@ -13,10 +13,12 @@ from addon.wire.models import MAX_NAME
 
 from ..engine import EngineError, ModelSpec
 from ..engine.loading.control_files import control_weights, ip_adapter_weights
-from ..engine.loading.files import read_json, read_metadata
+from ..engine.loading.files import PICKLES, read_json, read_metadata
 from ..engine.loading.inspection import LORA_NAMES, inspect
 from ..engine.loading.recognise import FAMILIES, Found, recognise
-from .file_names import depth_rank, named_depth, named_fast, named_sdxl
+from ..engine.spec import Sampler
+from .few_steps import FewSteps, few_steps
+from .file_names import depth_rank, named_depth, named_sdxl
 from .folders import PURPOSES, Purpose, roots, walk
 
 KINDS: dict[Purpose, tuple[str, ...]] = {
@@ -25,6 +27,7 @@ KINDS: dict[Purpose, tuple[str, ...]] = {
     "control": ("controlnet", "t2i_adapter"),
     "style": ("ip_adapter",),
     "vae": ("vae",),
+    "embedding": ("embedding",),
     "other": (),
 }
 ELSEWHERE: dict[str, Purpose] = {"ip_adapter": "style", "vae": "vae"}
@@ -82,20 +85,28 @@ class UserFile:
         return next(iter([*beside, *(vae for vae in self.vaes if named_sdxl(vae.name) == sdxl)]), None)
 
     @property
-    def is_fast(self) -> bool:
-        """Whether it needs no LCM-LoRA, as its name, its metadata or its UNet say, or has its own."""
-        if named_fast(self.path.name) or any((self.path / name).is_file() for name in LORA_NAMES):
-            return True
-        if self.path.is_dir():
-            unet = self.path / "unet" / "config.json"
-            scheduler = self.path / "scheduler" / "scheduler_config.json"
-            # LCM's own fine-tunes take the guidance as an input; Turbo and Lightning begin at the very last step
-            return bool(read_json(unet, "the config of the UNet").get("time_cond_proj_dim")) or (
-                scheduler.is_file()
-                and read_json(scheduler, "the scheduler config").get("timestep_spacing") == "trailing"
-            )
-        metadata = read_metadata(self.path)
-        return _facts(self.path).takes_guidance or any(named_fast(metadata.get(name, "")) for name in TELLING)
+    def few_steps(self) -> FewSteps | None:
+        """What it wants where it needs no LoRA for few steps, as its name, its metadata or its UNet say, or it has its
+        own; None where it needs one. Raises EngineError, OSError.
+        """
+        of_folder = self.path.is_dir()
+        told = [] if of_folder else [read_metadata(self.path).get(name, "") for name in TELLING]
+        named = next((found for name in (self.path.name, *told) if (found := few_steps(name)) is not None), None)
+        if named is not None or not of_folder:
+            return named or (FewSteps("LCM") if _facts(self.path).takes_guidance else None)
+        if any((self.path / name).is_file() for name in LORA_NAMES):
+            return FewSteps("its own LoRA")
+        unet = read_json(self.path / "unet" / "config.json", "the config of the UNet")
+        path = self.path / "scheduler" / "scheduler_config.json"
+        scheduler = read_json(path, "the scheduler config") if path.is_file() else {}
+        if scheduler.get("_class_name") == "TCDScheduler":
+            return FewSteps("TCD", Sampler("tcd"))
+        # LCM's own fine-tunes take the guidance as an input; Turbo and Lightning begin at the very last step
+        return (
+            FewSteps("LCM")
+            if unet.get("time_cond_proj_dim") or scheduler.get("timestep_spacing") == "trailing"
+            else None
+        )
 
 
 def own_files(folder: Path, taken: Collection[str] = ()) -> dict[str, UserFile]:
@@ -118,6 +129,19 @@ def own_files(folder: Path, taken: Collection[str] = ()) -> dict[str, UserFile]:
         shown = _free(name, purpose, {*found, *taken})
         found[shown] = UserFile(shown, purpose, path, vaes if purpose == "model" else ())
     return dict(sorted(found.items(), key=lambda item: (PURPOSES.index(item[1].purpose), item[0].lower())))
+
+
+def own_embeddings(folder: Path) -> dict[str, Path]:
+    """The textual inversions in ``folder`` by the names that prompts give them: those of the files, without ends.
+
+    A pickle is among them, unless the same is there in a form that can be opened.
+    """
+    found: dict[str, Path] = {}
+    for root, purpose in roots(folder):
+        for path in walk(root) if purpose == "embedding" else ():
+            if path.is_file() and (path.stem not in found or found[path.stem].suffix.lower() in PICKLES):
+                found[path.stem] = path
+    return found
 
 
 def _free(name: str, purpose: Purpose, taken: Collection[str]) -> str:

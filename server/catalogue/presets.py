@@ -1,4 +1,4 @@
-"""presets.toml as dataclasses. Standard library only."""
+"""presets.toml as dataclasses. No torch."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..engine.spec import Sampler
 from .records import COMMIT, SHA256, is_plain, is_repo
 
 FILE = Path(os.environ.get("DRAFTGLASS_PRESETS") or Path(__file__).with_name("presets.toml"))
@@ -55,11 +56,19 @@ class ModelPreset:
     steps: int = 4
     guidance: float = 1.0
     strength: float = 0.8
+    sampler: str = "lcm"
+    eta: float = 0.3
     parts: tuple[Part, ...] = ()
 
     def __post_init__(self) -> None:
         if self.parts and [part.role for part in self.parts].count("base") != 1:
             raise ValueError(f"preset {self.name!r} must have exactly one part with the role 'base'")
+        Sampler(self.sampler, self.eta)
+
+    @property
+    def suits(self) -> Sampler:
+        """The sampler that it is made for."""
+        return Sampler(self.sampler, self.eta)
 
     @property
     def download_bytes(self) -> int:

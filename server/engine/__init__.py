@@ -12,7 +12,8 @@ from .errors import EngineError
 from .spec import LoraFile, ModelSpec
 
 if TYPE_CHECKING:
-    from .engine import Rendered, StableDiffusionLcm
+    from .engine import StableDiffusionLcm
+    from .rendered import Rendered
 
 __all__ = ["EngineError", "LoraFile", "ModelSpec", "Rendered", "StableDiffusionLcm", "default_model"]
 
@@ -23,8 +24,12 @@ def default_model() -> Path:
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Rendered", "StableDiffusionLcm"):
-        from . import engine
+    if name == "StableDiffusionLcm":
+        from .engine import StableDiffusionLcm
 
-        return getattr(engine, name)
+        return StableDiffusionLcm
+    if name == "Rendered":
+        from .rendered import Rendered
+
+        return Rendered
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

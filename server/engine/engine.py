@@ -6,8 +6,7 @@ A frame goes: upload, draft to latent (encode), depth to features (once a frame)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,28 +35,14 @@ from .loading.inspection import inspect
 from .loading.load import Progress, load_parts
 from .loading.memory import check_memory, check_picture, loading_dtype, shortage_told
 from .loading.parts import Parts
-from .loading.quiet_libraries import quiet
+from .quiet_libraries import quiet
+from .rendered import STAGES, Rendered
 from .sampling.batching import join_calls, join_depths
 from .sampling.history import History
 from .sampling.pipeline import Call, Pipeline
 from .spec import LoraFile, ModelSpec
 
 OnStep = Callable[[int, int], None]
-
-STAGES = ("upload", "text", "recall", "encode", "depth", "unet", "decode", "download")
-
-
-@dataclass(frozen=True, eq=False)
-class Rendered:
-    """A picture, uint8 height x width x 3 (sRGB, top row first), and the milliseconds of each stage.
-
-    ``timings`` has the keys upload, text, recall, encode, depth, unet, decode, download, ``step 1`` and so on for each
-    of the unet's steps, and engine for the whole. ``after``: the earlier picture that it builds on, None for none.
-    """
-
-    image: NDArray[np.uint8]
-    timings: dict[str, float]
-    after: int | None = None
 
 
 class StableDiffusionLcm:
@@ -80,7 +65,7 @@ class StableDiffusionLcm:
         self._device, self._dtype = place.device, place.dtype
         self._threads = Threads(cpu_threads() if self._device.type == "cpu" else None)
         self.name, self.left_out = parts.name, " ".join(parts.left_out)
-        self.device = str(place.device)
+        self.device, self.control = str(place.device), parts.control_name
         self._schedule = parts.schedule
         self._loras = parts.loras
         quicken_autoencoder(parts.vae, fold=self._device.type == "cpu")
@@ -108,11 +93,12 @@ class StableDiffusionLcm:
         self._size_step = parts.size_step
         texts = [(tokenizer, self._place(encoder)) for tokenizer, encoder in parts.texts]
         self._text = PromptEncoder(texts, self._device, self._dtype, parts.blank_negative)
+        self._text.inversions.use_bundled(parts.loras.bundled)
         self._style = None if parts.pictures is None else StylePicture(parts.pictures, self._pipeline, self._place)
         self._modules = [module for _, module in texts]
         self._transfer, self._watch = Transfer(self._device), Stopwatch(self._device)
         channels = self._pipeline.unet.config.in_channels
-        self._inputs = Inputs(parts.schedule, channels, parts.latent_scale, self._device, self._dtype)
+        self._inputs = Inputs(parts.schedule, channels, parts.latent_scale, self._device, self._dtype, parts.sampler)
         self._beginning = Beginning(self._inputs, self._transfer, self._watch)
         width = self._pipeline.unet.config.time_cond_proj_dim
         self._guides = Guides(self._text, self._inputs, width, self._style)
@@ -168,10 +154,18 @@ class StableDiffusionLcm:
         """
         with quiet(), shortage_told("the LoRAs", self._free):
             changed = self._loras.use(loras)
+            self._text.inversions.use_bundled(self._loras.bundled)
         if changed - {"unet"}:
             self._text.forget()
         if "unet" in changed:
             self._conditions.forget()
+
+    def use_embeddings(self, files: Mapping[str, Path]) -> None:
+        """Have the textual inversions ``files``, .safetensors by the names that prompts give them, in the next picture.
+
+        Raises EngineError where one cannot be read; one for another family of models is plain words.
+        """
+        self._text.inversions.use(files)
 
     def use_reference(self, image: NDArray[np.uint8] | None, weight: float = 1.0) -> None:
         """Have the next pictures follow the style picture ``image``, uint8 H x W x 3, or none.
@@ -283,7 +277,7 @@ class StableDiffusionLcm:
 
     def _warm_up(self) -> None:
         """One small picture, so that the first one asked for does not pay for setting up the libraries."""
-        side = 32 * self._size_step
+        side = 8 * self._size_step
         frame = Frame(0, np.zeros((side, side, 3), np.uint8))
         style = Style(strength=0.5, steps=1, width=side, height=side)
         self._render([Request(frame, style)], lambda step, steps: None)

@@ -18,6 +18,7 @@ from addon.wire import Status
 from ..catalogue import Catalogue
 from ..config import Config
 from ..engine import ModelSpec
+from ..serving.adapters import Adapters
 from ..serving.metrics import Metrics
 from ..serving.model_in_use import Engine, Load, OnProgress
 from ..serving.model_service import ModelService
@@ -88,7 +89,8 @@ def create_app(config: Config, token: str, load: Load) -> FastAPI:
             loops[0].call_soon_threadsafe(tell)
 
     catalogue = Catalogue(config.models_dir)
-    worker = Worker(load, config.model, metrics, broadcast, config.idle_release, catalogue.lora, config.batch)
+    adapters = Adapters(catalogue.lora, catalogue.embeddings)
+    worker = Worker(load, config.model, metrics, broadcast, config.idle_release, adapters, config.batch)
     metrics.compiling.set_function(lambda: worker.compiling)
     model_service = ModelService(catalogue, worker, lambda spec: load_spec(spec, config))
 

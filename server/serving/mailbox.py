@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 CREDITS = 2
 """Requests that a client may have under way: sent, and not yet answered."""
-MOST_BYTES = 64 * 2**20
+MOST_BYTES = 40 * 2**20
 """Of requests that wait, of all clients."""
 
 Client = TypeVar("Client")  # told apart by hash and equality
@@ -57,12 +57,16 @@ class Mailboxes(Generic[Client, Letter]):
         return self._closed
 
     def crowded_out(self) -> list[tuple[Client, Letter]]:
-        """Take what there is no room for, the largest clients' first; the one that is next stays."""
+        """Take what there is no room for: of who has most waiting, the older ones first. One is always kept."""
         lost = []
         with self._changed:
-            while sum(self._weight(client) for client in self._waiting) > self._most:
+            while sum(map(self._weight, self._waiting)) > self._most:
                 fattest = max(self._waiting, key=self._weight)
-                lost += [(fattest, letter) for letter in self._waiting.pop(fattest)]
+                if len(self._waiting) == len(self._waiting[fattest]) == 1:
+                    break
+                lost.append((fattest, self._waiting[fattest].pop(0)))
+                if not self._waiting[fattest]:
+                    del self._waiting[fattest]
         return lost
 
     def put(self, client: Client, letter: Letter) -> list[Letter]:

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,7 +30,7 @@ from addon.wire.messages import State
 from ..engine import EngineError
 from .adapters import TakesAdapters
 from .metrics import Metrics
-from .reports import problem_of, status_of
+from .reports import line, problem_of, status_of
 
 OnStep = Callable[[int, int], None]
 
@@ -264,13 +264,16 @@ class ModelInUse:
         self.used = time.perf_counter()
         log.info("the model %s is loaded", engine.name)
         left_out = getattr(engine, "left_out", "")  # an engine of few words leaves nothing out
+        if control := getattr(engine, "control", ""):
+            log.info("its pictures follow depth by %s", control)
         self._ready(engine, LoadedWithout(left_out) if left_out else None)
 
     def _ready(self, engine: Engine, report: Report | None = None) -> None:
         self._set("ready", 100, engine.name, report)
 
     def _set(self, state: State, percent: float, model: str, report: Report | None) -> None:
-        status = status_of(state, percent, model, report)
+        control = line(getattr(self._engine, "control", ""), 400)
+        status = replace(status_of(state, percent, model, report), control=control)
         if status == self.status:
             return
         self.status = status

@@ -110,7 +110,7 @@ class ModelService:
                 return models
             except ProtocolError:  # more than a message holds: what is known of each is shortened first, then the list
                 short = tuple(replace(entry, sentence=entry.sentence[:100], title=entry.title[:60]) for entry in shown)
-                shown = short if short != shown else shown[: len(shown) * 3 // 4]
+                shown = short if short != shown else shown[: len(shown) * 9 // 10]
 
     async def _start(self, verb: str, name: str) -> None:
         await asyncio.to_thread(self._catalogue.preset, name)

@@ -15,7 +15,8 @@ from addon.problems import Problem
 from addon.problems.serving import ModelFailed
 from addon.wire import Dropped, Failure, Picture, Progress, Request, Status
 
-from .adapters import Adapters, FindLora
+from ..engine.conditioning.prompt_weights import networks_named
+from .adapters import Adapters
 from .histories import Histories
 from .mailbox import Mailboxes, Turn
 from .metrics import Metrics
@@ -70,13 +71,13 @@ class Worker:
         metrics: Metrics,
         on_status: Callable[[Status], None],
         idle_release: float = 0.0,
-        find_lora: FindLora | None = None,
+        adapters: Adapters | None = None,
         batch: int = 1,
     ) -> None:
         self.mailboxes: Mailboxes[Client, Letter] = Mailboxes(weigh=lambda letter: letter.nbytes)
         self._metrics = metrics
         self._in_use = ModelInUse(load, model, metrics, on_status, lambda: self.mailboxes.wake())
-        self._adapters = Adapters(find_lora)
+        self._adapters = adapters or Adapters()
         self._histories: Histories[Client] = Histories()
         self._idle_release = idle_release
         self._batch = batch
@@ -218,7 +219,7 @@ class Worker:
 
         if all(client.gone for client, _ in taken):
             raise Abandoned
-        self._adapters.apply(engine, requests[0].style, taken[0][1].picture)
+        self._adapters.apply(engine, [request.style for request in requests], taken[0][1].picture)
         if len(taken) == 1:
             history = self._histories.of(taken[0][0], requests[0], lambda: engine.history())
             kept = () if history is None else (history,)
@@ -241,6 +242,8 @@ def alike(one: Request, other: Request) -> bool:
         return False
     if one.style.steady or one.frame.strength is not None:
         return False
+    if networks_named(one.style.prompt) != networks_named(other.style.prompt):
+        return False  # LoRAs, which act on all that is made in one go
     same = replace(other.style, prompt=one.style.prompt, negative_prompt=one.style.negative_prompt, seed=one.style.seed)
     return same == one.style and one.frame.planes.keys() == other.frame.planes.keys()
 

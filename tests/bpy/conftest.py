@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.blender.serving import SERVER, Server
+
+ROOT = Path(__file__).resolve().parents[2]
 
 _status = 0
 
@@ -36,6 +42,20 @@ def blender() -> Any:
     bpy.ops.wm.read_factory_settings(use_empty=True)
     ensure_gpu()
     return bpy
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The server with a small random model, made in a process of its own: torch stays out of Blender's."""
+    folder = tmp_path_factory.mktemp("server")
+    make = "import sys, pathlib; from tests.plain.checkpoints import make_sd15; make_sd15(pathlib.Path(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", make, str(folder / "model")], cwd=ROOT, check=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(
+            "OMP_NUM_THREADS", "1"
+        )  # so small a model gains nothing by more, and waits for them on a busy machine
+        with Server(folder, (*SERVER, "--model", str(folder / "model"))) as running:
+            yield running
 
 
 @pytest.fixture

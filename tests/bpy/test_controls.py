@@ -38,7 +38,7 @@ def viewport(scene: Any, width: int = 1000, height: int = 500, perspective: str 
 
 
 def test_every_setting_has_a_tooltip_and_limits(addon: Any, scene: Any) -> None:
-    for group in (scene.draftglass, scene.draftglass_styles, scene.draftglass.models):
+    for group in (scene.draftglass, scene.draftglass_styles, scene.draftglass.models, scene.draftglass.film):
         for prop in group.bl_rna.properties:
             if prop.identifier in {"rna_type", "name"}:
                 continue
@@ -182,6 +182,17 @@ def test_loras_go_with_the_style(addon: Any, scene: Any) -> None:
     assert style_of(settings, (256, 256)).loras == (Lora("ink", 1.0), Lora("clay", -0.5))
     with pytest.raises(RuntimeError, match="There is no LoRA 9"):
         bpy.ops.draftglass.remove_lora(index=9)
+
+
+def test_the_sampler_goes_with_the_style(addon: Any, scene: Any) -> None:
+    from addon.blender.properties import style_of
+
+    settings, sent = scene.draftglass, []
+    settings.eta = 0.5
+    for settings.sampler in ("AUTO", "LCM", "TCD"):
+        style = style_of(settings, (256, 256))
+        sent.append((style.sampler, style.eta))
+    assert sent == [("", None), ("lcm", None), ("tcd", 0.5)]
 
 
 def test_a_model_brings_what_suits_it(addon: Any, scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:

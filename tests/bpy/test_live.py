@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,24 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.blender.serving import SERVER, Server
+from tests.blender.serving import Server
 from tests.bpy.shapes import cube
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The server with a small random model, made in a process of its own: torch stays out of Blender's."""
-    folder = tmp_path_factory.mktemp("server")
-    make = "import sys, pathlib; from tests.plain.checkpoints import make_sd15; make_sd15(pathlib.Path(sys.argv[1]))"
-    subprocess.run([sys.executable, "-c", make, str(folder / "model")], cwd=ROOT, check=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(
-            "OMP_NUM_THREADS", "1"
-        )  # so small a model gains nothing by more, and waits for them on a busy machine
-        with Server(folder, (*SERVER, "--model", str(folder / "model"))) as running:
-            yield running
 
 
 @pytest.fixture
@@ -261,3 +245,16 @@ def test_the_picture_at_rest_is_larger_and_nothing_jumps(session: Any, scene: An
         assert next(watch).settled
     assert sizes[0] == (64, 192), "the Image keeps the size of the picture at rest"
     assert (192, 192) in sizes and sizes[-1][0] == 64, "another size at rest is another picture"
+
+
+def test_steady_sends_what_it_takes_and_off_sends_what_it_always_did(session: Any, scene: Any) -> None:
+    cube(scene, (0, 0, 0))
+    shown: list[Any] = []
+    session.on_picture.append(shown.append)
+    at_rest(session)
+    assert all(one.request.after is None and one.request.frame.ids is None for one in shown)
+    scene.draftglass.steady = 0.5
+    at_rest(session)
+    newest = shown[-1].request
+    assert newest.style.steady == 0.5 and newest.after is not None
+    assert newest.frame.ids is not None and len(newest.frame.objects) == 1

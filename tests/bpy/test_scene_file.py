@@ -260,3 +260,22 @@ def test_many_instances_are_not_all_looked_at(make: Any) -> None:
     corners = np.concatenate([box.corners for box in found])
     assert corners[:, :2].min() < 1 and corners[:, :2].max() > 58
     assert not any(map(is_blank, views(offline)))
+
+
+def test_markers_hand_over_to_another_camera_and_that_is_a_cut(blender: Any) -> None:
+    from addon.blender.capture.cuts import camera_at, cuts
+
+    blender.ops.wm.read_factory_settings(use_empty=True)
+    scene = blender.context.scene
+    one, two = (blender.data.objects.new(name, blender.data.cameras.new(name)) for name in ("one", "two"))
+    for camera in (one, two):
+        scene.collection.objects.link(camera)
+    scene.camera = two
+    assert cuts(scene, range(1, 9)) == set() and camera_at(scene, 3) == two
+    for name, frame, camera in (("b", 6, one), ("a", 4, two), ("note", 5, None), ("c", 7, one)):
+        scene.timeline_markers.new(name, frame=frame).camera = camera
+    assert cuts(scene, range(1, 9)) == {6}
+    assert cuts(scene, range(8, 0, -1)) == {5} and cuts(scene, (1, 7)) == {7}
+    for frame in range(1, 9):
+        scene.frame_set(frame)
+        assert scene.camera == camera_at(scene, frame)

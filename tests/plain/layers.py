@@ -140,6 +140,7 @@ NEIGHBOURS = {
     "addon/blender/capture": {"display"},  # which of the images are our own
     "addon/blender/display": {"capture", "live"},
     "addon/blender/export": {"capture"},
+    "addon/blender/film": {"capture", "live", "pictures", "server", "ui"},
     "addon/blender/live": {"capture", "display", "server"},
     "addon/blender/pictures": {"capture", "live", "server"},
     "addon/blender/scene_file": {"capture", "display", "export", "stick"},

@@ -17,7 +17,7 @@ import torch
 
 from server.engine.acceleration.priority import give_way
 from server.engine.devices import choose, cpu_threads
-from server.engine.loading.quiet_libraries import quiet
+from server.engine.quiet_libraries import quiet
 
 from . import models
 from .arguments import parse

@@ -25,6 +25,21 @@ Styles = tuple[Style, Style]
 """How a view is painted while it changes, and at rest."""
 
 
+CANNOT_CAPTURE = (ProtocolError, TooNarrow, OnlyInViewport, RuntimeError, SystemError, ValueError, ArithmeticError)
+"""What capturing a view and building its request may raise."""
+
+
+def why_not_captured(error: Exception) -> Problem:
+    """One of ``CANNOT_CAPTURE`` as a person is told of it."""
+    if isinstance(error, ProtocolError):
+        return BadSettings(str(error))
+    if isinstance(error, TooNarrow):
+        return ViewTooNarrow(*error.size)
+    if isinstance(error, OnlyInViewport):
+        return EngineNotCaptured(error.engine)
+    return CaptureFailed(str(error))
+
+
 class Drafts:
     """What one live session draws and sends."""
 
@@ -71,14 +86,8 @@ class Drafts:
         """
         try:
             return self._request(want, viewport, key, after)
-        except ProtocolError as error:
-            self.trouble = BadSettings(str(error))
-        except TooNarrow as error:
-            self.trouble = ViewTooNarrow(*error.size)
-        except OnlyInViewport as error:
-            self.trouble = EngineNotCaptured(error.engine)
-        except (RuntimeError, SystemError, ValueError, ArithmeticError) as error:
-            self.trouble = CaptureFailed(str(error))
+        except CANNOT_CAPTURE as error:
+            self.trouble = why_not_captured(error)
         return None
 
     def _request(self, want: Want, viewport: Viewport, key: Hashable, after: int | None) -> Request | None:

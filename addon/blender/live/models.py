@@ -67,6 +67,7 @@ def ask_again() -> None:
 def suit(settings: bpy.types.PropertyGroup, entry: Entry) -> None:
     """Set what suits a model: steps, guidance, strength, and a size that is not too small for it."""
     settings.steps, settings.guidance, settings.strength = entry.steps, entry.guidance, entry.strength
+    settings.sampler = "AUTO"  # which is what suits it
     if entry.family == "embedded":
         settings.size = min(settings.size, 256)
     else:

@@ -38,7 +38,7 @@ def start(context: bpy.types.Context) -> None:
     global _session, _ended_by, paused
     stop()
     _ended_by, paused = None, False
-    address, process = _server()
+    address, process = server()
     _session = LiveSession(Followed(context.area, context.region), address, process, _tell)
     if not bpy.app.timers.is_registered(_heartbeat):
         bpy.app.timers.register(_heartbeat, first_interval=0.0, persistent=True)
@@ -158,7 +158,8 @@ def _call(callbacks: list[Callable[..., None]], *values: Any) -> None:
             traceback.print_exc()
 
 
-def _server() -> tuple[Address | None, ManagedServer | None]:
+def server() -> tuple[Address | None, ManagedServer | None]:
+    """The server that the preferences name, or else one of our own. Raises AddressError."""
     chosen = preferences()
     address = given_address(chosen)
     return (

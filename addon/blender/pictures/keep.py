@@ -170,4 +170,7 @@ def _settings_of(recipe: Recipe) -> dict[str, object]:
     """The settings that a style implies, where the recipe has none of the scene's."""
     style = recipe.style
     names = ("prompt", "negative_prompt", "strength", "steps", "guidance", "seed")
-    return {name: style[name] for name in names if name in style}
+    found = {name: style[name] for name in names if name in style}
+    if isinstance(sampler := style.get("sampler"), str):
+        found["sampler"] = sampler.upper() or "AUTO"
+    return found if style.get("eta") is None else found | {"eta": style["eta"]}

@@ -12,6 +12,7 @@ import numpy as np
 from mathutils import Matrix, Vector
 from numpy.typing import NDArray
 
+from ..capture.cuts import cuts
 from ..capture.draft import Draft
 from ..capture.offscreen import Capturer, ensure_gpu
 from ..capture.view import View
@@ -68,6 +69,7 @@ class OfflineScene:
             )
         self._moving = self._find(moving) if moving else None
         self._home = self._moving.delta_location.copy() if self._moving else Vector()
+        self._turned = self._moving.delta_rotation_euler.z if self._moving else 0.0
 
     def ready(self) -> None:
         """Make a GPU context. Raises RuntimeError where this machine can't draw."""
@@ -94,6 +96,10 @@ class OfflineScene:
         if off := python_off():
             told.append(f"Python in .blend files is off, so these drivers have no effect: {off}")
         return told
+
+    def cuts(self, frames: Sequence[int]) -> set[int]:
+        """Those of ``frames`` that another camera takes than the one before, by the markers it is bound to."""
+        return cuts(self._scene, frames)
 
     def place(self, turn: float | None, frame: int | None, moved: tuple[float, float, float] | None) -> None:
         """Choose the next view: ``turn`` (0 to 1) of an orbit or ``frame`` of the animation; and where the object is.
@@ -124,6 +130,12 @@ class OfflineScene:
         """Capture the view that was drawn last, its eye moved by ``motion`` in its own space, as it was drawn."""
         assert self._view is not None, "draw() comes first"
         return self._capture(replace(self._view, view_matrix=motion.inverted() @ self._view.view_matrix))
+
+    def turn(self, angle: float) -> None:
+        """Turn the object that :meth:`place` moves about its vertical by ``angle`` radians against the file's."""
+        assert self._moving is not None, "an object was named"
+        self._moving.delta_rotation_euler.z = self._turned + angle
+        self._layer.update()
 
     @property
     def view(self) -> View:

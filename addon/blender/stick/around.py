@@ -40,6 +40,8 @@ REACH = 64
 """The side of a picture has so many times the reach of what is made anew beyond what is empty."""
 LITTLE = 0.02
 """Of a view that shows less, this is taken to be all that it shows."""
+NEWER = 1.0
+"""How much more a newer picture counts: not at all, as what it should change is said by its strength."""
 TONE = 24.0
 """Of 255, by how much a picture's colours are moved at most to match what is there."""
 
@@ -141,7 +143,7 @@ class Around:
             self.sticker.set_texture(group[0].name, texture)
         for one in self.done:
             seen = self.sticker.see(one.view, *self.size)
-            self.sticker.lay(self._places, seen, one.picture, one.draft.strength)
+            self.sticker.lay(self._places, seen, one.picture, one.draft.strength, NEWER)
         for group in by_image(self._places):
             texture = self.sticker.texture(group)
             if not texture.states[..., 0].any():  # no view shows these any more
@@ -214,7 +216,7 @@ class Around:
             picture = matched(picture, draft.image, self._known, draft.strength)
         picture = self.sticker.flat(view, picture)
         seen = self.sticker.see(view, *self.size)  # drawn again: what was drawn in between may have changed it
-        self.sticker.lay(self._places, seen, picture, draft.strength)
+        self.sticker.lay(self._places, seen, picture, draft.strength, NEWER)
         self.sticker.keep(self._places)
         return time.perf_counter() - began, picture
 
@@ -248,7 +250,7 @@ class Around:
         distance = seen.distance[step // 2 :: step, step // 2 :: step]
         inverse = np.where(distance > 0, 1 / np.maximum(distance, 1e-9), 0).astype(np.float32)
         clear = away_from(beside_edges(inverse), self.sticker.settings.band) == 1
-        return trimap(look.target, look.cosine, look.clear, look.now, clear)
+        return trimap(look.target & (look.cosine > 0), look.target, look.well, look.clear, look.now, clear)
 
     def _gain(self, view: View) -> float:
         """How much of what ``view`` shows is empty, 0 to 1; 0 where something is right before the eye."""

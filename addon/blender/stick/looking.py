@@ -23,8 +23,8 @@ class Look:
     """What a view shows of the textures, the top row first, uint8, H x W.
 
     ``colours``: x 3, sRGB. ``target``: bool, whether pictures are laid on what is there; ``stuck``: bool, whether one
-    has been. ``cosine``: at which a picture saw it, 0 for none; ``clear``: how far from depth edges. ``now``: the
-    cosine at which this view sees it. 255 is 1.
+    has been. ``cosine``: at which a picture saw it, 0 for none; ``clear``: how far from depth edges. ``well``: how well
+    it was seen, ``now``: how well this view sees it, both the cosine times pixels to a texel. 255 is 1.
     """
 
     colours: NDArray[np.uint8]
@@ -32,6 +32,7 @@ class Look:
     stuck: NDArray[np.bool_]
     cosine: NDArray[np.uint8]
     clear: NDArray[np.uint8]
+    well: NDArray[np.uint8]
     now: NDArray[np.uint8]
 
 
@@ -86,7 +87,7 @@ class Looker:
                 frame.read_color(0, 0, width, height, 4, slot, "UBYTE", data=buffer)
         colour, quality = found[0, ::-1], found[1, ::-1]
         drawn = colour[..., 3]
-        return Look(colour[..., :3], drawn > 64, drawn > 192, quality[..., 0], quality[..., 1], quality[..., 3])
+        return Look(colour[..., :3], drawn > 64, drawn > 192, *(quality[..., one] for one in range(4)))
 
     def free(self) -> None:
         """Let go of everything."""

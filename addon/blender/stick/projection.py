@@ -231,36 +231,6 @@ def visible_pixels(seen: Seen) -> dict[int, int]:
     return {uid: int(counts[number]) for uid, number in seen.numbers.items() if number < len(counts) and counts[number]}
 
 
-@dataclass(frozen=True)
-class Scale:
-    """How large pictures show an object. ``pixels``: how many show it. ``to_a_unit``: along a unit of length."""
-
-    pixels: float
-    to_a_unit: float
-
-
-def scales(seen: Seen, width: int) -> dict[int, Scale]:
-    """By ``session_uid`` of each object in sight, how large it is in a picture of ``width`` pixels.
-
-    A unit of length counts as it lies across the view; of nine tenths of what is seen, the most.
-    """
-    projection = seen.view.projection_matrix
-    scale = abs(projection[0][0]) * width / 2
-    number, distance = seen.number.reshape(-1), seen.distance.reshape(-1)
-    order = np.argsort(number, kind="stable")
-    counts = np.bincount(number)
-    ends = np.cumsum(counts)
-    parts = (width / seen.number.shape[1]) ** 2
-    found = {}
-    for uid, one in seen.numbers.items():
-        if one < len(counts) and counts[one]:
-            near = 1.0
-            if abs(projection[3][2]) >= 0.5:
-                near = max(float(np.quantile(distance[order[ends[one] - counts[one] : ends[one]]], 0.1)), 1e-6)
-            found[uid] = Scale(float(counts[one]) * parts, scale / near)
-    return found
-
-
 def texture_of(rows: NDArray[np.float32], format: str) -> gpu.types.GPUTexture:
     """From the top row first to a texture, whose bottom row is first."""
     values = np.ascontiguousarray(rows[::-1], np.float32)

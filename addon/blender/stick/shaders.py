@@ -145,7 +145,13 @@ void main()
   vec3 high = 1.055 * pow(max(linear.rgb, vec3(1e-6)), vec3(1.0 / 2.4)) - 0.055;
   colour = vec4(mix(low, high, step(vec3(0.0031308), linear.rgb)), stuck ? 1.0 : 0.5);
   vec4 state = texelFetch(states, ivec2(clamp(at, 0.0, 0.99999) * vec2(textureSize(states, 0))), 0);
-  quality = vec4(state.rgb, max(abs(dot(normalize(away), normalize(to_eye))), 0.005));
+  vec2 right = dFdx(at) * vec2(textureSize(states, 0));
+  vec2 up = dFdy(at) * vec2(textureSize(states, 0));
+  float total = dot(right, right) + dot(up, up);
+  float area = right.x * up.y - right.y * up.x;
+  float most = sqrt((total + sqrt(max(total * total - 4.0 * area * area, 0.0))) / 2.0);
+  float cosine = abs(dot(normalize(away), normalize(to_eye)));
+  quality = vec4(state.rg, state.r * state.b, max(cosine * min(1.0 / max(most, 1e-6), 1.0), 0.005));
 }
 """
 
@@ -156,7 +162,8 @@ def looking() -> gpu.types.GPUShader:
     ``to_clip``: from that frame. ``eye``: where that is, and 1; or of an orthographic view the direction to it, and 0.
 
     Textures: ``image``, linear; ``states``; ``surfaces`` as there. Slot 0: sRGB, and 1 where a picture is stuck, 0.5
-    where one could be. Slot 1: the three states of a texture, and the cosine at which the view sees it.
+    where one could be. Slot 1: the first two states of a texture; and how well it was seen, and is by this view: the
+    cosine times pixels to a texel.
     """
     info, between = gpu.types.GPUShaderCreateInfo(), gpu.types.GPUStageInterfaceInfo("stick_look_between")
     info.push_constant("MAT4", "to_clip")

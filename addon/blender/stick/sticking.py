@@ -27,10 +27,11 @@ from ...problems.sticking import NothingToStickTo
 from ..capture.view import View
 from .flatten import flattened
 from .materials import NOTE, material_for, noted, put_on
-from .projection import Projector, Scale, Seen, scales
+from .projection import Projector, Seen
+from .scale import Scale, scales
 from .settings import StickSettings
 from .targets import targets
-from .textures import Kept, Texture
+from .textures import NEWER, Kept, Texture
 from .unwrap import ATLAS, Place, Unwrapper
 
 COARSE = 256
@@ -96,8 +97,7 @@ class Sticker:
         shown: dict[int, Scale] = {}
         for seen, width in views.items():
             for uid, one in scales(seen, width).items():
-                before = shown.get(uid, one)
-                shown[uid] = Scale(max(before.pixels, one.pixels), max(before.to_a_unit, one.to_a_unit))
+                shown[uid] = shown[uid].joined(one) if uid in shown else one
         layer = next(iter(views)).view.view_layer
         unwrapper = Unwrapper(self._projector, layer, self.settings)
         return unwrapper.places(things, shown), unwrapper.refusals
@@ -108,10 +108,12 @@ class Sticker:
         seen: Seen,
         picture: NDArray[np.uint8],
         gate: NDArray[np.uint8] | None = None,
+        newer: float = NEWER,
     ) -> dict[str, float]:
         """Lay ``picture`` of what was ``seen`` on ``places``; nothing in the file changes before :meth:`keep`.
 
-        ``gate``: uint8, H x W, how much of each pixel counts; None: all. Returns ``Stuck.shares`` of what is in sight.
+        ``gate``: uint8, H x W, how much of each pixel counts; None: all. ``newer``: how much more this picture counts
+        than those before. Returns ``Stuck.shares`` of what is in sight.
         """
         self._projector.take(seen, picture, self.settings.band, gate)
         shares = {}
@@ -120,7 +122,9 @@ class Sticker:
             for place in group:
                 number = seen.numbers.get(int(place.thing.session_uid))
                 if number is not None:
-                    shares[place.thing.name] = texture.take(self._projector.lay(place.mesh, number, texture.size))
+                    shares[place.thing.name] = texture.take(
+                        self._projector.lay(place.mesh, number, texture.size), newer
+                    )
         return shares
 
     def texture(self, group: Sequence[Place]) -> Texture:

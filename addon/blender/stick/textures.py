@@ -80,8 +80,9 @@ class Texture:
         states[..., 2] //= times
         return Texture(colours, states)
 
-    def take(self, laid: Laid) -> float:
-        """Take in what a picture gives: the newer one wins, unless it sees the surface much worse.
+    def take(self, laid: Laid, newer: float = NEWER) -> float:
+        """Take in what a picture gives. ``newer``: how much more it counts than what is there: then it wins, unless
+        it sees the surface much worse.
 
         Returns how much of the surface a picture has shown by now.
         """
@@ -90,7 +91,8 @@ class Texture:
         colours, states = self.colours.reshape(-1, 3), self.states.reshape(-1, 3)
         quality = laid.quality.reshape(-1, 4)[where]
         cosine, before = laid.colours.reshape(-1, 4)[where, 3], states[where]
-        new, old = _worth(cosine, quality[:, 0]) * np.float32(NEWER), _worth(before[:, 0], before[:, 1])
+        new = _worth(cosine, quality[:, 0]) * _detail(quality[:, 2]) * np.float32(newer)
+        old = _worth(before[:, 0], before[:, 1]) * _detail(before[:, 2])
         largest = np.maximum(np.maximum(new, old), 1e-12)
         share, other = (new / largest) ** 3, (old / largest) ** 3
         share /= share + other
@@ -152,6 +154,11 @@ class Kept:
 def _worth(cosine: NDArray[np.uint8], clear: NDArray[np.uint8]) -> NDArray[np.float32]:
     """What texels count, of both 0 to 255: 0 to 1."""
     return cosine * np.float32(1 / 255) * (np.float32(LEAST_CLEAR) + clear * np.float32((1 - LEAST_CLEAR) / 255))
+
+
+def _detail(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What a texel counts for the pixels that it was made of: one that was seen from afar counts less."""
+    return np.float32(0.1) + pixels * np.float32(0.9 / 255)
 
 
 def _pixels(image: bpy.types.Image) -> NDArray[np.uint8]:

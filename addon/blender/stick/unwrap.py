@@ -1,4 +1,4 @@
-"""Which UV map a picture is laid on, and how large its image is. Imports bpy, numpy.
+"""Which UV map a picture is laid on, and how large its image is. Imports bpy, mathutils, numpy.
 
 The user's own map where it has no overlaps; else one named "Draftglass". Texels follow what the pictures show: an
 object that a picture shows large gets a large image, whatever its size in the world.
@@ -12,6 +12,8 @@ from typing import Any
 
 import bpy
 import numpy as np
+from mathutils import Vector
+from mathutils.bvhtree import BVHTree
 from numpy.typing import NDArray
 
 from ...geometry.charts import Charts
@@ -26,16 +28,21 @@ from ...problems.sticking import (
 )
 from .materials import NOTE
 from .meshes import Triangles, charts_of, triangles, uv_of
-from .projection import Projector, Scale
+from .projection import Projector
+from .scale import Scale
 from .settings import LEAST_SIZE, Layout, StickSettings
 
 MAP = "Draftglass"
+NEAREST = 1.41
+"""A side is rounded to the power of two that has the nearest number of texels."""
 GUTTER = 4
 """Texels that stay free round each chart: mipmaps down to an eighth keep apart what is not one surface."""
 ATLAS = "Draftglass Atlas"
 SURFACE = 5.0
 """Of a whole surface to what a view shows of it, with the gutters between: no image has more texels for its pixels."""
-UNSEEN = Scale(0.0, 0.0)
+UNSEEN = Scale(0.0, 0.0, np.empty((0, 4)))
+HIDDEN = 0.2
+"""Of the texels along a line that a chart gets when no picture shows it and there is not room for all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +58,14 @@ class Place:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """A mesh that needs a map of ours: one who has it, texels to a unit of length, and the largest side to be had."""
+    """A mesh that needs a map of ours: one who has it, texels to a unit of length, the largest side to be had,
+    and what is shown of it: ``Scale.points``.
+    """
 
     thing: bpy.types.Object
     texels: float
     most: int
+    points: NDArray[np.float64]
 
 
 class Unwrapper:
@@ -83,9 +93,9 @@ class Unwrapper:
         """Texels follow pixels: along a line, and in all, so that a wide ground of which little is seen gets little."""
         density = self._settings.density
         side, most = np.sqrt(SURFACE * shown.pixels) * density + 6 * GUTTER, LEAST_SIZE
-        while most < min(side, self._settings.texture_size):
+        while most * NEAREST < side and most < self._settings.texture_size:
             most *= 2
-        return _Wanted(thing, shown.to_a_unit * density, most)
+        return _Wanted(thing, shown.to_a_unit * density, most, shown.points)
 
     def _kept(self, one: _Wanted) -> Place | None:
         """The place that it has from before; None where it has none, or its mesh has been changed since."""
@@ -176,12 +186,21 @@ class Unwrapper:
         atlas = self._settings.layout is Layout.ATLAS
         most = self._settings.texture_size if atlas else max(one.most for one in group)
         packed = pack(boxes, LEAST_SIZE, most, GUTTER)
+        shares = np.ones(len(boxes))
+        if packed.scale < 1:  # rather fewer texels for what is not shown, or far away
+            points = {id(one.thing.data): one for one in group}
+            parts = [
+                _shares(mesh, charts, points[id(mesh)], self._settings.density) for mesh, (charts, _) in known.items()
+            ]
+            shares = np.concatenate(parts)
+            packed = pack(boxes * shares[:, None], LEAST_SIZE, most, GUTTER)
         first = 0
         for mesh, (charts, texels) in known.items():
             corners = packed.corners[first : first + len(charts.sizes)]
+            share = shares[first : first + len(charts.sizes)]
             first += len(charts.sizes)
             chart = charts.of_face[_face_of_corner(mesh)]
-            uv = (charts.corners * texels * packed.scale + corners[chart]) / packed.size
+            uv = (charts.corners * (texels * packed.scale * share[chart])[:, None] + corners[chart]) / packed.size
             layer = mesh.uv_layers.get(MAP) or mesh.uv_layers.new(name=MAP, do_init=False)
             layer.uv.foreach_set("vector", np.clip(uv, 0, 1).astype(np.float32).reshape(-1))
             mesh.update()
@@ -193,6 +212,21 @@ class Unwrapper:
         if thing.modifiers and self._projector.overlaps(mesh.uv):
             return CopiedByModifier(thing.name, _first(thing))
         return None
+
+
+def _shares(mesh: bpy.types.Mesh, charts: Charts, one: _Wanted, density: float) -> NDArray[np.float64]:
+    """By chart, how many of the texels along a line it needs by what is shown of it, 0 to 1."""
+    shares = np.full(len(charts.sizes), HIDDEN)
+    tree = BVHTree.FromPolygons(
+        [tuple(vertex.co) for vertex in mesh.vertices], [tuple(f.vertices) for f in mesh.polygons]
+    )
+    to_mesh = one.thing.matrix_world.inverted_safe()
+    for *place, pixels in one.points.tolist():
+        _, _, face, _ = tree.find_nearest(to_mesh @ Vector(place))
+        if face is not None:
+            chart = charts.of_face[face]
+            shares[chart] = max(shares[chart], min(pixels * density / max(one.texels, 1e-6), 1.0))
+    return shares
 
 
 def _by_mesh(wanted: Sequence[_Wanted]) -> list[list[_Wanted]]:

@@ -64,6 +64,9 @@ def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     column = layout.column(align=True)
     column.prop(settings, "steps")
     column.prop(settings, "guidance")
+    column.prop(settings, "sampler")
+    if settings.sampler == "TCD":
+        column.prop(settings, "eta")
     row = layout.row(align=True)
     row.prop(settings, "seed")
     row.prop(settings, "seed_locked", text="", icon="LOCKED" if settings.seed_locked else "UNLOCKED")

@@ -94,6 +94,8 @@ def draw_models(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     some = shown_of(known, {loaded, settings.model})
     for entry in some:
         _draw_entry(column, entry, loaded, settings.model, width)
+    if loop is not None and loop.control:
+        draw_text(column, f"Depth by {loop.control}", width)
     if len(known) > len(some):
         column.menu("DRAFTGLASS_MT_more_models", text=f"{len(known) - len(some)} More Models", icon="DOWNARROW_HLT")
     if is_offline() and any(entry.download_bytes and not entry.installed for entry in known):

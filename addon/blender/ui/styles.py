@@ -141,6 +141,9 @@ def preset_of(scene: bpy.types.Scene, name: str, with_seed: bool, shown: ShownPi
         key: round(getattr(settings, key), 4)
         for key in ("strength", "steps", "settle_steps", "guidance", "depth_weight", "steady")
     }
+    values["sampler"] = settings.sampler
+    if settings.sampler == "TCD":
+        values["eta"] = round(settings.eta, 4)
     if with_seed:
         values["seed"] = settings.seed
     picture = thumbnail(shown.image) if shown is not None else b""

@@ -35,6 +35,21 @@ VIEWPORT = (
         "Split an area, or change the type of one.",
     ),
     says(
+        viewport.FilmWithoutCamera,
+        lambda p: f"The scene {p.scene!r} has no camera that a film could be taken with.",
+        "Add one, or take the film from the 3D View.",
+    ),
+    says(
+        viewport.FilmNotWritten,
+        lambda p: f"The film cannot be written to {p.folder}: {p.detail}.",
+        "Make room, or choose another folder under Pictures in the sidebar; the frames that are there are taken over.",
+    ),
+    says(
+        viewport.FilmNotEncoded,
+        lambda p: f"Blender's encoder made no video of the frames in {p.folder}; encode.log there says why.",
+        "Render again: the frames are there, and only the video is made anew. Or use the frames as an image sequence.",
+    ),
+    says(
         viewport.LiveCrashed,
         lambda p: f"Live was stopped by an error in the add-on: {p.detail}.",
         "Start it again; if it happens again, please report it with this sentence and your version of Blender.",

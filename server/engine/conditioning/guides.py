@@ -10,7 +10,7 @@ from ..sampling.batching import join_guides
 from ..sampling.pipeline import Guide
 from .conditions import KeptFor
 from .inputs import Inputs
-from .prompt_weights import check_words
+from .prompt_weights import check_composed, check_words
 from .style_picture import StylePicture
 from .text import PromptEncoder
 
@@ -34,8 +34,9 @@ class Guides:
         what is not there.
         """
         for style in styles:
+            check_composed(style.prompt)
             for prompt in (style.prompt, style.negative_prompt):
-                check_words(prompt, loras)
+                check_words(self._text.inversions.put(prompt), loras)
         guides = [self._guide(style) for style in styles]
         return guides[0] if len(guides) == 1 else self._joined.get(guides, lambda: join_guides(guides))
 

@@ -11,6 +11,7 @@ from ..cache import MOST_BYTES, Recent
 from ..sampling.pipeline import Call
 from ..sampling.recipe import Recipe
 from ..sampling.schedule import Schedule
+from ..spec import LCM, Sampler
 
 KEPT_RECIPES = 8
 KEPT_NUMBERS = 128
@@ -23,9 +24,16 @@ class Inputs:
     """
 
     def __init__(
-        self, schedule: Schedule, channels: int, latent_scale: int, device: torch.device, dtype: torch.dtype
+        self,
+        schedule: Schedule,
+        channels: int,
+        latent_scale: int,
+        device: torch.device,
+        dtype: torch.dtype,
+        sampler: Sampler = LCM,
     ) -> None:
-        self._schedule, self._channels, self._scale = schedule, channels, latent_scale
+        """``sampler``: what suits the model."""
+        self._schedule, self._channels, self._scale, self._sampler = schedule, channels, latent_scale, sampler
         self._device, self._dtype = device, dtype
         self._recipes: Recent[Recipe] = Recent(KEPT_RECIPES, MOST_BYTES)
         self._numbers: Recent[torch.Tensor] = Recent(KEPT_NUMBERS)
@@ -39,8 +47,9 @@ class Inputs:
         return self._numbers.get(value, lambda: torch.tensor(value, dtype=torch.float32, device=self._device))
 
     def recipe(self, style: Style) -> Recipe:
-        key = (style.height, style.width, style.steps, style.strength, style.seed)
-        return self._recipes.get(key, lambda: self._make_recipe(style))
+        sampler = self._sampler.of(style.sampler, style.eta)
+        key = (style.height, style.width, style.steps, style.strength, style.seed, sampler)
+        return self._recipes.get(key, lambda: self._make_recipe(style, sampler))
 
     def times(self, height: int, width: int, rows: int) -> torch.Tensor:
         """SDXL's micro-conditioning, rows x 6: the picture is whole, of the size that it is made in."""
@@ -63,8 +72,8 @@ class Inputs:
 
         return self._numbers.get(("guidance", guidance, width), make)
 
-    def _make_recipe(self, style: Style) -> Recipe:
-        plan = self._schedule.plan(style.steps, style.strength)
+    def _make_recipe(self, style: Style, sampler: Sampler) -> Recipe:
+        plan = self._schedule.plan(style.steps, style.strength, sampler)
         shape = (1, self._channels, style.height // self._scale, style.width // self._scale)
         generator = torch.Generator("cpu").manual_seed(style.seed)
 
@@ -76,10 +85,16 @@ class Inputs:
             return self._numbers.get(("timestep", value), lambda: torch.tensor(value, device=self._device))
 
         start = draw(plan.noise)
-        noises = (*(draw(step.renoise) for step in plan.steps[:-1]), None)
+        noises = (*(draw(step.renoise) if step.renoise else None for step in plan.steps[:-1]), None)
         calls = tuple(
             Call(timestep(step.timestep), self.number(step.keep), self.number(step.use), noise)
             for step, noise in zip(plan.steps, noises, strict=True)
         )
         levels = tuple(self.number(step.signal) for step in plan.steps)
-        return Recipe(self.number(plan.signal) if plan.signal else None, start, calls, levels)
+        # what is kept has all the noise of its level: of lcm that which is drawn, else the first, as DDIM would keep it
+        full = sampler.name == "lcm"
+        kept = (
+            noise if full and noise is not None else start * (after.spread / plan.noise)
+            for noise, after in zip(noises, plan.steps[1:], strict=False)
+        )
+        return Recipe(self.number(plan.signal) if plan.signal else None, start, calls, levels, (start, *kept))

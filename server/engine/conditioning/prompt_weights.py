@@ -26,16 +26,23 @@ _TOKEN = re.compile(
     | (?::\s*(?P<inner>{_NUMBER})\s*)?\)(?P<outer>\d*\.\d+|\++|-+(?!\w))?
     | (?P<close>\])
     | \b(?P<break>BREAK)\b
-    | (?<=\w)(?P<signs>\++|-+)(?=[\s,.;)\]]|$)
+    | (?<=[\w\U000f0000-\U000ffffd])(?P<signs>\++|-+)(?=[\s,.;)\]]|$)
     """,
     re.VERBOSE,
 )
 _NETWORK = re.compile(r"<(?P<kind>lora|lyco|hypernet):(?P<name>[^:<>]+)(?P<rest>(?::[^<>]*)?)>", re.IGNORECASE)
 _ABSENT = (
     (re.compile(r"__[\w./*-]+?__"), "the wildcard", "write one of its words in its place"),
-    (re.compile(r"\bembedding:[\w./-]+"), "the embedding", "write what it stands for in words"),
+    (re.compile(r"\bembedding:[\w./-]+"), "the embedding", "put its file into embeddings, or say it in words"),
 )
 """What other tools put something else in the place of, and no file here does."""
+_IN_TIME = (
+    (re.compile(rf"(?<!\\)\[[^\[\]]*:\s*{_NUMBER}\s*\]"), "changes words while a picture is made"),
+    (re.compile(r"(?<!\\)\[[^\[\]]*[^\[\]\\]\|[^\[\]]*\]"), "takes words in turn from step to step"),
+)
+"""What A1111 has act on some of the steps, of which there are few here."""
+_AND = re.compile(r"\bAND\b")
+"""Between two prompts in A1111, with a UNet call for each."""
 
 
 @dataclass(frozen=True)
@@ -79,16 +86,32 @@ def loras_named(prompt: str) -> tuple[Lora, ...]:
 def check_words(prompt: str, loras: Collection[str]) -> None:
     """Raise EngineError where ``prompt`` names what nothing here stands for: a wildcard, an embedding and the like.
 
-    ``loras``: the names of those in use, of files without their ends, in lower case.
+    ``loras``: the names of those in use, also of files without their ends, in lower case.
     """
     for pattern, what, remedy in _ABSENT:
         if found := pattern.search(prompt):
             words = f"the prompt names {what} {found[0]!r}, which is not there: {remedy}"
             raise EngineError(words, "bad_request")
+    for pattern, what in _IN_TIME:
+        if found := pattern.search(prompt):
+            words = f"{found[0]!r} in the prompt {what} in A1111, which is not done here: write the words that you want"
+            raise EngineError(words, "bad_request")
     for lora in loras_named(prompt):
-        if lora.weight and PurePath(lora.name).name.lower() not in loras:
+        if lora.weight and not {lora.name.lower(), PurePath(lora.name).name.lower()} & set(loras):
             words = f"the prompt names the LoRA {lora.name!r}, which is not in use: choose it among the style's LoRAs"
             raise EngineError(words, "bad_request")
+
+
+def check_composed(prompt: str) -> None:
+    """Raise EngineError where ``prompt`` is several, which A1111 composes: its negative one never is."""
+    if _AND.search(prompt):
+        words = "AND in the prompt composes two prompts in A1111, which is not done here: write 'and', or a comma"
+        raise EngineError(words, "bad_request")
+
+
+def networks_named(prompt: str) -> list[str]:
+    """All that stands in angle brackets in ``prompt`` to name a LoRA or its like, as it is written."""
+    return [found[0] for found in _NETWORK.finditer(prompt)]
 
 
 def segments(prompt: str) -> list[Segment]:
@@ -127,7 +150,7 @@ def _pieces(prompt: str) -> list[Piece]:
     for found in _TOKEN.finditer(prompt):
         text = prompt[at : found.start()]
         at = found.end()
-        if found["signs"] and (parts := re.fullmatch(r"(.*?)(\w[^\s,]*)", text, re.DOTALL)):
+        if found["signs"] and (parts := re.fullmatch(r"(.*?)([\w\U000f0000-\U000ffffd][^\s,]*)", text, re.DOTALL)):
             # the word alone, not what stands before it
             events += [(parts[1], 1.0), (parts[2], _of_signs(found["signs"]))]
             continue

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 
 from ..cache import MOST_BYTES, Recent
-from ..loading.quiet_libraries import quiet
+from ..quiet_libraries import quiet
+from .inversions import Inversions
 from .prompt_weights import Segment, segments
 
 with quiet():  # it imports all of diffusers' pipelines, some of which miss libraries that nothing here needs
@@ -59,13 +60,16 @@ class PromptEncoder:
             for tokenizer, encoder in texts
         ]
         self._kept: Recent[Prompt] = Recent(KEPT_PROMPTS, MOST_BYTES)
+        self.inversions = Inversions(texts)
 
     def encode(self, prompt: str) -> Prompt:
         """The embedding of ``prompt``, B = 1."""
+        prompt = self.inversions.put(prompt)
         return self._kept.get(prompt, lambda: self._encode(prompt))
 
     def pair(self, negative: str, prompt: str) -> Prompt:
         """The embeddings of both, for classifier-free guidance: B = 2, the negative one first."""
+        negative, prompt = self.inversions.put(negative), self.inversions.put(prompt)
         return self._kept.get((negative, prompt), lambda: self._pair(negative, prompt))
 
     def forget(self) -> None:

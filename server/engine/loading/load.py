@@ -51,7 +51,7 @@ def load_parts(files: Files, progress: Progress, dtype: torch.dtype = torch.floa
             add(parts, files, bar, dtype)
         except EngineError as error:
             files.leave_out(part, error)
-    parts.left_out = tuple(files.left_out)
+    parts.left_out, parts.sampler = tuple(files.left_out), files.spec.sampler
     return parts
 
 
@@ -79,7 +79,15 @@ def _add_control(parts: Parts, files: Files, bar: _Bar, dtype: torch.dtype) -> N
         add_to_difference(control, parts.unet, path)
         check_control(control, parts.unet, path)
         parts.stretch_depth = stretches_depth(path)
-    parts.control = control.eval().requires_grad_(False)
+    parts.control, parts.control_name = control.eval().requires_grad_(False), _name_of(path)
+
+
+def _name_of(control: Path) -> str:
+    """What tells ``control`` from others: of one that the hub's cache or a model's folder has, the folder says it."""
+    known = next((part for part in control.parts if part.startswith("models--")), "")
+    if control.name == "adapter":  # of the model itself
+        return f"{control.parent.name}/adapter"
+    return known.removeprefix("models--").replace("--", "/") or (control.stem if control.is_file() else control.name)
 
 
 def _add_loras(parts: Parts, files: Files, bar: _Bar, dtype: torch.dtype) -> None:

@@ -10,6 +10,7 @@ from transformers import CLIPTokenizer
 
 from ..loras.merge import LoraStack
 from ..sampling.schedule import Schedule
+from ..spec import LCM, Sampler
 from .controls import StyleParts
 
 
@@ -31,6 +32,10 @@ class Parts:
     pictures: StyleParts | None = None
     blank_negative: bool = False
     """Whether an empty negative prompt is embedded as zeros, as SDXL's base model has it."""
+    sampler: Sampler = LCM
+    """What suits it."""
+    control_name: str = ""
+    """Of the control's file or folder."""
     stretch_depth: bool = True
     """Whether the control was trained on depth maps that span 0..1 in every picture."""
 

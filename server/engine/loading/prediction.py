@@ -1,8 +1,9 @@
 """What a checkpoint in one file predicts, and on which noise, by what people's tools write. No torch.
 
 ComfyUI's users mark a file by the tensors ``v_pred`` and ``ztsnr``; A1111 reads a ``.yaml`` of the same name beside it;
-kohya, OneTrainer and others write modelspec's metadata (https://github.com/Stability-AI/ModelSpec), kohya's own
-beside them. Where none of these says anything, a name such as ``noobaiXLVpred10`` is believed.
+kohya, OneTrainer and others write modelspec's metadata (https://github.com/Stability-AI/ModelSpec), ComfyUI
+``predict_key`` there, kohya its own beside them. Where none of these says anything, a name such as ``noobaiXLVpred10``
+is believed.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def noise_config(path: Path, shapes: Shapes) -> dict[str, object]:
 
 def _of_metadata(metadata: Mapping[str, str], path: Path) -> str:
     flows = metadata.get("modelspec.noise_process", "").lower() in ("flow", "rectified_flow")
-    said = metadata.get("modelspec.prediction_type", "").strip()
+    said = (metadata.get("modelspec.prediction_type") or metadata.get("modelspec.predict_key", "")).strip()
     known = _WORDS.get(said.lower().replace("-", "_"), "")
     if flows or (said and not known):
         raise EngineError(

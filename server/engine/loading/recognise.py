@@ -15,6 +15,8 @@ from .files import Shapes, check_safetensors
 UNET = "model.diffusion_model."
 FAMILIES = {768: "SD1.5", 1024: "SD2", 2048: "SDXL"}
 """Width of the text embeddings that the cross-attention of a family takes."""
+WORDS_WIDE = (768, 1024, 1280)
+"""Widths of a word in the text encoders of any family."""
 TEXT_TAKEN = re.compile(
     r"(attn2[._](processor[._])?to_[kv](_lora)?(\.lora)?[._]"
     r"(weight|(lora_)?down\.weight|lora_A(\.\w+)?\.weight|hada_w[12]_b|diff)|1\.to_k_ip\.weight)$"
@@ -132,12 +134,26 @@ def _kind(shapes: Shapes) -> str:
         return "embedding"
     if some("embed_tokens.weight", "tok_embeddings.weight", "lm_head.weight", "self_attn.q_proj.weight"):
         return "language_model"
-    return "other"
+    return "embedding" if _word(shapes) in WORDS_WIDE else "other"
+
+
+def _word(shapes: Shapes) -> int:
+    """The width of a textual inversion for models with one text encoder; 0 where it is none.
+
+    diffusers saves it as the only tensor, under the word that it stands for.
+    """
+    names = ("emb_params", "string_to_param.*", *(shapes if len(shapes) == 1 else ()))
+    found = next((shapes[name] for name in names if name in shapes), ())
+    return found[-1] if len(found) in (1, 2) else 0
 
 
 def _family(shapes: Shapes) -> str:
     if any("double_blocks" in name or "single_transformer_blocks" in name for name in shapes):
         return "Flux"
+    if "clip_g" in shapes:  # a textual inversion
+        return "SDXL"
+    if (word := _word(shapes)) in FAMILIES:
+        return FAMILIES[word]
     if any("joint_blocks" in name for name in shapes):
         return "SD3"
     if shapes.get(f"{UNET}label_emb.0.0.weight", ())[-1:] == (REFINER,):

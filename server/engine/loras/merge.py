@@ -12,10 +12,11 @@ from typing import Any
 
 import torch
 
+from ..embedding_file import Bundled
 from ..errors import EngineError
 from ..spec import LoraFile
 from .names import GROUPS
-from .read import Change, read_changes
+from .read import Change, Contents, read_lora
 
 REST = 32
 """Frames with the same weights after which nobody drags a slider any more."""
@@ -63,19 +64,22 @@ class LoraStack:
         self._name = name
         self._modules = dict(zip(GROUPS, (unet, *encoders), strict=False))
         self._used: tuple[LoraFile, ...] = ()
-        self._read_files: dict[tuple[Path, int, int], list[Change]] = {}
+        self._read_files: dict[tuple[Path, int, int], Contents] = {}
+        self._fused: tuple[Bundled, ...] = ()
         self._originals: dict[int, tuple[Change, torch.Tensor]] = {}
         self._deltas = _Deltas()
 
     @torch.no_grad()
     def fuse(self, lora: LoraFile) -> None:
         """Add ``lora`` for good. Raises EngineError, and changes nothing then, where it does not fit the model."""
-        changes = self._read(lora.path)
+        contents = self._read(lora.path)
+        changes = contents.changes
         # what two of them add to one weight, both add to what it was before
         before = {id(change.weight): change.weight.float().clone() for change in changes if not change.is_fixed}
         for change in changes:
             original = before.get(id(change.weight), change.weight)
             change.weight.copy_(change.weight.float() + change.added(original, lora.weight))
+        self._fused += contents.bundled
 
     @torch.no_grad()
     def use(self, loras: Iterable[LoraFile]) -> set[str]:
@@ -93,7 +97,7 @@ class LoraStack:
         self._deltas.moved(same=read.keys() == self._read_files.keys())
         sums: dict[int, list[tuple[float, Change]]] = {}
         for lora in wanted:
-            for change in read[files[lora.path]]:
+            for change in read[files[lora.path]].changes:
                 sums.setdefault(id(change.weight), []).append((lora.weight, change))
         self._keep_originals(changes[0][1] for changes in sums.values())
         touched = {change.group for change, _ in self._originals.values()}
@@ -111,8 +115,13 @@ class LoraStack:
 
     @property
     def in_use(self) -> set[str]:
-        """The names of the files in use, without their ends, in lower case."""
-        return {lora.path.stem.lower() for lora in self._used}
+        """The names of what is in use, and of the files without their ends, in lower case."""
+        return {name.lower() for lora in self._used for name in (lora.path.stem, lora.name)}
+
+    @property
+    def bundled(self) -> tuple[Bundled, ...]:
+        """The textual inversions that the files in use bring with them."""
+        return (*self._fused, *(each for contents in self._read_files.values() for each in contents.bundled))
 
     def _put(self, weight: torch.Tensor, original: torch.Tensor, changes: Sequence[tuple[float, Change]]) -> None:
         """Make ``weight`` what it was, and ``changes`` with their factors added; rounded once."""
@@ -138,8 +147,8 @@ class LoraStack:
         for key, change in fresh.items():
             self._originals[key] = (change, change.weight.clone() if roomy else change.weight.cpu())
 
-    def _read(self, path: Path) -> list[Change]:
-        return read_changes(path, self._name, self._modules)
+    def _read(self, path: Path) -> Contents:
+        return read_lora(path, self._name, self._modules)
 
 
 def _stamp(path: Path) -> tuple[Path, int, int]:

@@ -11,10 +11,12 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
+from ..embedding_file import Bundled, fitted
+from ..embedding_file import Misfit as OtherWords
 from ..errors import EngineError
 from ..loading.recognise import FAMILIES, Found, require
 from .differences import Decomposed, Difference, Linear, Misfit, Replaced, difference, rank_of, size_of, whole
-from .names import SECOND_TEXT, TEXT, UNET, Layers, Named, named
+from .names import GROUPS, SECOND_TEXT, TEXT, UNET, Layers, Named, named
 from .scales import Odd, Scales
 
 PEFT = "base_model.model."
@@ -78,13 +80,23 @@ class Change:
         return self.difference.of(original.to(self.weight.device), factor)
 
 
-def read_changes(path: Path, name: str, modules: Mapping[str, Any]) -> list[Change]:
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """What is in a LoRA's file: what it changes, and the textual inversions that it brings with it."""
+
+    changes: list[Change]
+    bundled: tuple[Bundled, ...] = ()
+
+
+def read_lora(path: Path, name: str, modules: Mapping[str, Any]) -> Contents:
     """What the LoRA ``path`` does to ``modules``, the parts of the model ``name``; each of its tensors is used.
 
     Raises EngineError, which says how many cannot be used and why, where that is not so.
     """
     found, _ = require(path, ("lora",), "a LoRA")
     tensors, metadata = _open(path)
+    bundled = _bundled(path, name, tensors, modules)
+    tensors = {each: value for each, value in tensors.items() if not each.startswith(BUNDLED)}
     try:
         scales = Scales.read(path, metadata, any(PEFT in each for each in tensors))
     except Odd as error:
@@ -95,7 +107,25 @@ def read_changes(path: Path, name: str, modules: Mapping[str, Any]) -> list[Chan
         raise EngineError(f"LoRA {path} cannot be used: {which} are of a kind that is not known here")
     file = _File(path, found, name, scales)
     file.check_base({named(layer): layer for layer in factors}, metadata, modules)
-    return file.placed(factors, Layers(modules))
+    return Contents(file.placed(factors, Layers(modules)), bundled)
+
+
+def _bundled(
+    path: Path, model: str, tensors: Mapping[str, torch.Tensor], modules: Mapping[str, Any]
+) -> tuple[Bundled, ...]:
+    """The textual inversions within. Raises EngineError where one does not fit the text encoders."""
+    found: dict[str, dict[str, torch.Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith(BUNDLED):
+            word, _, what = key.removeprefix(BUNDLED).partition(".")
+            found.setdefault(word, {})[what] = value
+    widths = [modules[group].get_input_embeddings().weight.shape[1] for group in GROUPS[1:] if group in modules]
+    for word, vectors in found.items():
+        try:
+            fitted(vectors, widths)
+        except OtherWords as error:
+            raise EngineError(f"LoRA {path} brings the embedding {word!r}, which {model} cannot use: {error}") from None
+    return tuple(Bundled(word, vectors) for word, vectors in found.items())
 
 
 def _open(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -114,8 +144,6 @@ def _by_layer(tensors: Mapping[str, torch.Tensor]) -> tuple[dict[str, dict[str, 
     layers: dict[str, dict[str, torch.Tensor]] = {}
     unknown = []
     for name, tensor in tensors.items():
-        if name.startswith(BUNDLED):
-            continue
         found = next(((end, factor) for pattern, factor in _ENDS if (end := pattern.match(name))), None)
         if found is None or not (tensor.is_floating_point() or found[1] == "alpha"):
             unknown.append(name)

@@ -18,7 +18,7 @@ FINE = 1.6
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A frame at the size of its picture: surfaces, draft (uint8, N x 3), ids (int32, N, or None), and where each
+    """A frame at the size of its picture: surfaces, draft (uint8, 3 x N), ids (int32, N, or None), and where each
     object is in the world, as ``addon.wire.Frame`` has them."""
 
     surfaces: Surfaces
@@ -40,57 +40,53 @@ class Anchor:
     """A kept picture with the planes of its frame. Flat: N = height * width.
 
     ``picture``: uint8, N x 3. ``rough``: uint8, N: 255 where few steps made it, which a picture at rest will improve.
-    ``valid``: bool, N, false where what it shows has changed since. ``darkest``, ``brightest``: of the draft, round
-    each pixel, uint8, N x 3. ``new``: the share of it that no other had. ``used``: pixels taken from it last.
+    ``valid``: bool, N, false where what it shows has changed since. ``shades``: of the draft round each pixel, the
+    darkest and the brightest, uint8, 6 x N. ``lasting``: whether it is kept beyond the next picture. ``used``: pixels
+    taken from it last.
     """
 
     relief: Relief
     picture: torch.Tensor
     rough: torch.Tensor
     valid: torch.Tensor
-    darkest: torch.Tensor
-    brightest: torch.Tensor
+    shades: torch.Tensor
     ids: torch.Tensor | None
     objects: NDArray[np.void]
-    new: float
+    lasting: bool
     used: int = 0
     _levels: list[torch.Tensor] = field(default_factory=list)
 
     @classmethod
-    def of(cls, scene: Scene, picture: torch.Tensor, rough: torch.Tensor, new: float) -> Anchor:
+    def of(cls, scene: Scene, picture: torch.Tensor, rough: torch.Tensor, lasting: bool) -> Anchor:
         """``picture``: uint8, H x W x 3; ``rough``: uint8, N."""
-        draft = scene.draft.view(scene.height, scene.width, 3)
-        darkest, brightest = least(draft, 1).view(-1, 3), greatest(draft, 1).view(-1, 3)
+        draft = scene.draft.view(3, scene.height, scene.width)
+        shades = torch.stack([pick(channel, 1).view(-1) for pick in (least, greatest) for channel in draft])
         valid = torch.ones(len(rough), dtype=torch.bool, device=rough.device)
         flat = picture.reshape(-1, 3)
-        return cls(scene.surfaces.relief, flat, rough, valid, darkest, brightest, scene.ids, scene.objects, new)
+        return cls(scene.surfaces.relief, flat, rough, valid, shades, scene.ids, scene.objects, lasting)
 
     @property
     def nbytes(self) -> int:
-        planes = [self.picture, self.rough, self.valid, self.darkest, self.brightest, *self._levels]
+        planes = [self.picture, self.rough, self.valid, self.shades, *self._levels]
         planes += [self.relief.inverse, self.relief.low, self.relief.high, self.relief.beside]
         return sum(plane.nbytes for plane in planes) + (0 if self.ids is None else self.ids.nbytes)
 
-    def nearest(self, seen: Seen, at: torch.Tensor) -> torch.Tensor:
-        """The flat index of the pixel that each of ``seen``'s pixels ``at``, visible ones, lies in."""
-        column = seen.x[at].floor().clamp_(0, self.relief.width - 1)
-        return seen.y[at].floor().clamp_(0, self.relief.height - 1).long() * self.relief.width + column.long()
-
     def colours(self, seen: Seen, at: torch.Tensor) -> torch.Tensor:
-        """The picture at ``seen``'s pixels ``at``, fp32, n x 3, 0 to 255.
+        """The picture at ``seen``'s pixels ``at``, fp32, 3 x n, 0 to 255.
 
         Bicubic; beside depth edges bilinear, of those pixels alone that show the same surface.
         """
         relief = self.relief
-        x, y = seen.x[at], seen.y[at]
+        x, y = seen.x.index_select(0, at), seen.y.index_select(0, at)
         grid = torch.stack([x * (2 / relief.width) - 1, y * (2 / relief.height) - 1], -1)[None, None]
         result = _sampled(self._level(0), grid)
-        fine = (seen.finest[at] > FINE).nonzero()[:, 0]
+        fine = (~seen.coarser_than(FINE)).index_select(0, at).nonzero()[:, 0]
         if len(fine):
-            result[fine] = _sampled(self._level(1), grid[:, :, fine])
-        beside = (~seen.clear[at]).nonzero()[:, 0]
+            result.index_copy_(1, fine, _sampled(self._level(1), grid.index_select(2, fine)))
+        beside = (~seen.clear).index_select(0, at).nonzero()[:, 0]
         if len(beside):
-            result[beside] = self._own_surface(x[beside] - 0.5, y[beside] - 0.5, seen.inverse[at[beside]])
+            places = (x.index_select(0, beside) - 0.5, y.index_select(0, beside) - 0.5)
+            result.index_copy_(1, beside, self._own_surface(*places, seen.inverse.index_select(0, at[beside])))
         return result.clamp_(0, 255)
 
     def _level(self, index: int) -> torch.Tensor:
@@ -107,7 +103,8 @@ class Anchor:
         relief = self.relief
         corner = corners(x + 0.5, y + 0.5, relief.height, relief.width, torch.ones_like(x, dtype=torch.bool))
         right, down = (x - corner % relief.width).clamp(0, 1), (y - corner // relief.width).clamp(0, 1)
-        total, weights = torch.zeros((len(x), 3), device=x.device), torch.zeros_like(x)
+        total, weights = torch.zeros((3, len(x)), device=x.device), torch.zeros_like(x)
+        channels = self._level(0).view(3, -1)
         for step, weight in (
             (0, (1 - right) * (1 - down)),
             (1, right * (1 - down)),
@@ -115,15 +112,15 @@ class Anchor:
             (relief.width + 1, right * down),
         ):
             pixel = corner + step
-            found = relief.inverse[pixel]
+            found = relief.inverse.index_select(0, pixel)
             # the one that is nearest in depth decides where none is quite the same
-            apart = (found - inverse).abs() / torch.maximum(found, inverse).clamp(min=1e-12)
-            each = (weight + 1e-3) * torch.exp(-apart * 200).clamp(min=1e-30)
-            total += each[:, None] * self.picture[pixel].float()
+            apart = (found - inverse).abs_() / torch.maximum(found, inverse).clamp_(min=1e-12)
+            each = (weight + 1e-3) * torch.exp(apart * -200).clamp_(min=1e-30)
+            for into, channel in zip(total, channels, strict=True):
+                into.addcmul_(each, channel.index_select(0, pixel))
             weights += each
-        return total / weights[:, None]
+        return total / weights
 
 
 def _sampled(planes: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
-    found = F.grid_sample(planes, grid, mode="bicubic", padding_mode="border", align_corners=False)
-    return found[0, :, 0].T.contiguous()
+    return F.grid_sample(planes, grid, mode="bicubic", padding_mode="border", align_corners=False)[0, :, 0]

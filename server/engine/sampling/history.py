@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from addon.geometry.camera import rotation
 from addon.geometry.motion import motions
 
 from .anchors import Anchor, Scene
-from .views import Relief, look
+from .matching import Likely, Match, Motions, among, match, moved_since
 from .windows import greatest, mean
 
 BUDGET = 128 * 2**20
 """Bytes of kept pictures for one client; two of them are kept whatever they take."""
 MOST = 8
 """Kept pictures: each costs time for what the ones before it do not show."""
-LITTLE = 0.004
-"""Share of a picture below which what is new in it is no reason to keep it for longer than until the next."""
-SHARP, BLURRED, COARSE = 0.5, 0.2, 4.0
-"""Kept pixels to one: as of which a surface stays as it is; is made anew over what is there; is not known."""
+GROWN = 0.03
+"""Share of a picture by which more has to be new in it than in others since the last that was kept, for it to be kept:
+with each picture's own, what comes into view would be made of many narrow strips."""
+SHARP = 0.5
+"""Kept pixels to one as of which a surface stays as it is; one of fewer is made anew over what is there."""
 OVER = 0.6
 """Strength by which a surface that is seen nearer than it was kept is made over."""
 AT_REST = 0.25
@@ -35,8 +34,6 @@ SHADE, TINT = (0.02, 2.0, 0.6), (0.0, 40.0, 14.0)
 """How much of its colour, and how many levels in hue, shading may change: as it is, for each radian, and at most."""
 EXACT = 0.01
 """Pixels by which a kept one may be off and be taken as it is."""
-RIM = 8
-"""Pixels along a picture's border that are kept there only: an autoencoder has nothing beyond it to go by."""
 REMEMBERED = 64
 """Ids of pictures that a request may be ``after``."""
 
@@ -45,7 +42,7 @@ REMEMBERED = 64
 class Recalled:
     """What is known of a scene. Flat: N pixels.
 
-    ``colours``: fp32, N x 3. ``known``: bool. ``strength``: fp32: by how much a known pixel should be made over.
+    ``colours``: fp32, 3 x N. ``known``: bool. ``strength``: fp32: by how much a known pixel should be made over.
     ``rough``: fp32: how far few steps made it. ``cut``: bool: a pixel on a silhouette that comes from another view, so
     that its edge is as jagged as the depth's pixels.
     """
@@ -65,6 +62,7 @@ class History:
         self._anchors: list[Anchor] = []
         self._made: deque[int] = deque(maxlen=REMEMBERED)
         self._style: Hashable = None
+        self._least = float("inf")  # that was new in a picture since the last that was kept
         self._rest: tuple[Scene, torch.Tensor] | None = None  # the view that rests, and its draft as it came to rest
 
     @property
@@ -81,12 +79,17 @@ class History:
         return len(self._anchors)
 
     def begin(self, after: int | None, style: Hashable) -> bool:
-        """Whether a picture in ``style`` can build on picture ``after`` and those since; if not, all is forgotten."""
-        if after is not None and after in self._made and style == self._style:
-            return True
-        self.clear()
+        """Whether a picture in ``style`` can build on picture ``after`` and those since; if not, all are forgotten.
+
+        Their ids stay known: with two pictures under way, the second one names what was forgotten for the first, and
+        builds on that one then.
+        """
+        known = after is not None and after in self._made
+        if not known or style != self._style:
+            self._anchors.clear()
+            self._rest = None
         self._style = style
-        return False
+        return bool(self._anchors)
 
     def clear(self) -> None:
         """Forget everything."""
@@ -97,62 +100,60 @@ class History:
     def recall(self, scene: Scene) -> Recalled:
         """What earlier pictures show of ``scene``, unless it has changed since."""
         count, device = scene.height * scene.width, scene.draft.device
-        colours = torch.zeros((count, 3), device=device)
-        known = torch.zeros(count, dtype=torch.bool, device=device)
-        strength, rough = torch.zeros(count, device=device), torch.zeros(count, device=device)
-        cut = torch.zeros_like(known)
         changed = self._changed_at_rest(scene)
+        parts: list[_Part] = []
+        poor: list[tuple[Anchor, Motions, torch.Tensor]] = []
+        unknown, probes = torch.arange(count, device=device), Likely(scene)
+        known = torch.zeros(count, dtype=torch.bool, device=device)
         # first what is as sharp as it has to be, then what is better than nothing; the oldest is made from the fewest
         for anchor in self._anchors:
             anchor.used = 0
-        for least in (SHARP, BLURRED):
-            for anchor in self._anchors:
-                at = (~known).nonzero()[:, 0]
-                if not len(at):
-                    break
-                every = len(at) == count  # all of them need no picking
-                moved = _moved(scene, anchor)
-                ids = None if scene.ids is None else scene.ids[at]
-                seen = look(scene.surfaces, anchor.relief, None if every else at, moved, ids)
-                fits = seen.visible & (seen.coarsest > min(least, SHARP)) & (seen.finest < COARSE)
-                hit = fits.nonzero()[:, 0]
-                nearest = anchor.nearest(seen, hit)
-                fits = anchor.valid[nearest] & (rim(nearest, anchor.relief) + 1 >= rim(at[hit], scene.surfaces.relief))
-                if ids is not None and anchor.ids is not None:
-                    fits &= (ids[hit] == anchor.ids[nearest]) | ~seen.clear[hit]
-                hit, nearest = hit[fits], nearest[fits]
-                pixels = at[hit]
-                turned = scene.surfaces.relief.camera.turned(anchor.relief.camera)
-                turns = torch.full((len(hit),), turned, device=device)
-                for number, motion in moved.items():
-                    assert ids is not None
-                    turns[ids[hit] == number] += rotation(motion)
-                other = _differs(scene.draft[pixels], anchor.darkest[nearest], anchor.brightest[nearest], turns)
-                other &= (scene.surfaces.edges[pixels] > 0) & seen.clear[hit]  # there, the draft mixes two surfaces
-                changed[pixels[other]] = True
-                colours[pixels], known[pixels] = anchor.colours(seen, hit), True
-                away = (seen.x[hit] - 0.5).frac() + (seen.y[hit] - 0.5).frac()
-                cut[pixels] = (scene.surfaces.edges[pixels] == 0) & ((away - away.round()).abs() > EXACT)
-                rough[pixels] = anchor.rough[nearest].float() / 255
-                if least < SHARP:
-                    strength[pixels] = OVER
-                anchor.used += len(hit)
-        changed = self._forget(scene, changed)
-        known &= ~changed
+            if not anchor.lasting and not _same_view(scene, self._rest):
+                continue
+            moved = moved_since(scene, anchor)
+            at = probes.of(unknown, anchor, moved)
+            if not len(at):
+                continue
+            found = match(scene, anchor, at, moved)
+            sharp = found.fits & found.seen.finer_than(SHARP)
+            parts.append(_part(scene, anchor, at, found, sharp, moved, changed))
+            known.index_fill_(0, parts[-1].pixels, True)
+            unknown = unknown[~known.index_select(0, unknown)]
+            poor.append((anchor, moved, at[found.fits & ~sharp]))
+        strength = torch.zeros(count, device=device)
+        for anchor, moved, at in poor:
+            at = at[~known.index_select(0, at)]
+            if len(at):
+                found = match(scene, anchor, at, moved)
+                parts.append(_part(scene, anchor, at, found, found.fits, moved, changed))
+                known.index_fill_(0, parts[-1].pixels, True)
+                strength.index_fill_(0, parts[-1].pixels, OVER)
+        colours, rough = torch.zeros((3, count), device=device), torch.zeros(count, device=device)
+        cut = torch.zeros_like(known)
+        if parts:
+            pixels = torch.cat([part.pixels for part in parts])
+            for into, *channel in zip(colours, *(part.colours for part in parts), strict=True):
+                into.index_copy_(0, pixels, torch.cat(channel))
+            rough.index_copy_(0, pixels, torch.cat([part.rough for part in parts]))
+            cut.index_fill_(0, torch.cat([part.cut for part in parts]), True)
+        known &= ~self._forget(scene, changed)
         return Recalled(colours, known, strength, rough, cut)
 
     def keep(self, number: int, scene: Scene, picture: torch.Tensor, rough: torch.Tensor, new: float) -> None:
         """Remember ``picture``, uint8 H x W x 3, number ``number``.
 
         ``rough``: fp32, N: how far few steps made it; nowhere at all, it is better than all that it was made from.
-        ``new``: the share of it that was not known.
+        ``new``: the share of it that was not known. Where that is little, it is kept only until the next, and only for
+        a view that rests.
         """
         settled = not bool(rough.any())
-        if self._rest is None or not _same_view(scene, self._rest[0]):
+        if not _same_view(scene, self._rest):
             self._rest = scene, scene.draft
-        if len(self._anchors) > 1 and self._anchors[-1].new < LITTLE:
+        if self._anchors and not self._anchors[-1].lasting:
             self._anchors.pop()
-        anchor = Anchor.of(scene, picture, (rough * 255).to(torch.uint8), new)
+        lasting = settled or not self._anchors or new >= self._least + GROWN
+        self._least = float("inf") if lasting else min(self._least, new)
+        anchor = Anchor.of(scene, picture, (rough * 255).to(torch.uint8), lasting)
         if settled:
             self._anchors.insert(0, anchor)
             anchor.used = len(rough)
@@ -165,14 +166,14 @@ class History:
     def _changed_at_rest(self, scene: Scene) -> torch.Tensor:
         """bool, N: where the draft of a view that stands still is no longer what it was as it came to rest."""
         draft = scene.draft
-        if self._rest is None or not _same_view(scene, self._rest[0]):
-            return torch.zeros(len(draft), dtype=torch.bool, device=draft.device)
+        if self._rest is None or not _same_view(scene, self._rest):
+            return torch.zeros(draft.shape[1], dtype=torch.bool, device=draft.device)
         first = self._rest[1]
-        differs = changed = (draft.int() - first.int()).abs().amax(1) > NOISE
+        differs = changed = ((draft.int() - first.int()).abs() > NOISE).any(0)
         moved = motions(scene.objects, self._rest[0].objects)
         if moved and scene.ids is not None:  # what has come to lie elsewhere brings its own colour along
-            changed = differs & ~torch.isin(scene.ids, torch.tensor(list(moved), device=draft.device))
-        self._rest = scene, torch.where(differs[:, None], draft, first)
+            changed = differs & ~among(scene.ids, list(moved))
+        self._rest = scene, torch.where(differs, draft, first)
         return changed
 
     def _forget(self, scene: Scene, changed: torch.Tensor) -> torch.Tensor:
@@ -194,51 +195,86 @@ class History:
             share = counts / all_of[torch.searchsorted(numbers, which)]
             others = which[(share > 0.5) & (which > 0)].tolist()
         for anchor in self._anchors:
-            moved = _moved(scene, anchor)
-            ids = None if scene.ids is None else scene.ids[at]
-            seen = look(scene.surfaces, anchor.relief, at, moved, ids)
-            hit = seen.visible.nonzero()[:, 0]
+            found = match(scene, anchor, at, moved_since(scene, anchor))
             gone = torch.zeros_like(anchor.valid)
-            gone[anchor.nearest(seen, hit)] = True
+            gone[found.nearest[found.fits]] = True
             anchor.valid &= ~greatest(gone.view(anchor.relief.height, -1), 1).view(-1)
             if others and anchor.ids is not None:
-                anchor.valid &= ~torch.isin(anchor.ids, torch.tensor(others, device=anchor.ids.device))
+                anchor.valid &= ~among(anchor.ids, others)
         return changed
 
 
-def _moved(scene: Scene, anchor: Anchor) -> dict[int, NDArray[np.float64]]:
-    """What of that which ``scene`` shows was elsewhere in ``anchor``; see ``motions``."""
-    moved = motions(scene.objects, anchor.objects)
-    if not moved or scene.ids is None:
-        return {}
-    shown = set(torch.unique(scene.ids).tolist())
-    return {number: motion for number, motion in moved.items() if number in shown}
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """What comes from one kept picture. ``pixels``: of the scene, int64, n; ``colours``, 3 x n, and ``rough``, n, as
+    in :class:`Recalled`; ``cut``: some of ``pixels``."""
+
+    pixels: torch.Tensor
+    colours: torch.Tensor
+    rough: torch.Tensor
+    cut: torch.Tensor
 
 
-def rim(at: torch.Tensor, of: Relief) -> torch.Tensor:
-    """How many pixels ``at`` (flat) are away from a picture's rim, at most ``RIM``: what is there is made worse."""
-    column, row = at % of.width, at // of.width
-    across = torch.minimum(column, of.width - 1 - column)
-    return torch.minimum(across, torch.minimum(row, of.height - 1 - row)).clamp_(max=RIM)
+def _part(
+    scene: Scene,
+    anchor: Anchor,
+    at: torch.Tensor,
+    found: Match,
+    fits: torch.Tensor,
+    moved: Motions,
+    changed: torch.Tensor,
+) -> _Part:
+    """What ``fits`` of the pixels ``at``; marks in ``changed`` (bool, N) what has other colours by now."""
+    hit = fits.nonzero()[:, 0]
+    seen, pixels, nearest = found.seen, at.index_select(0, hit), found.nearest.index_select(0, hit)
+    anchor.used += len(hit)
+    turns = torch.full_like(seen.x[:1], scene.surfaces.relief.camera.turned(anchor.relief.camera))
+    if moved and scene.ids is not None:
+        ids, turns = scene.ids.index_select(0, pixels), turns.repeat(len(hit))
+        for number, motion in moved.items():
+            turns[ids == number] += rotation(motion)
+    draft = [channel.index_select(0, pixels) for channel in scene.draft]
+    other = _differs(draft, [channel.index_select(0, nearest) for channel in anchor.shades], turns)
+    edges = scene.surfaces.edges.index_select(0, pixels)
+    other &= (edges > 0) & seen.clear.index_select(0, hit)  # there, the draft mixes two surfaces
+    changed.index_fill_(0, pixels[other], True)
+    beside = (edges == 0).nonzero()[:, 0]
+    x, y = (each.index_select(0, hit.index_select(0, beside)) - 0.5 for each in (seen.x, seen.y))
+    cut = ((x - x.round()).abs() > EXACT) | ((y - y.round()).abs() > EXACT)
+    rough = anchor.rough.index_select(0, nearest).float() / 255
+    return _Part(pixels, anchor.colours(seen, hit), rough, pixels.index_select(0, beside[cut]))
 
 
-def _same_view(one: Scene, other: Scene) -> bool:
-    a, b = one.surfaces.relief, other.surfaces.relief
+def _same_view(scene: Scene, rest: tuple[Scene, torch.Tensor] | None) -> bool:
+    if rest is None:
+        return False
+    a, b = scene.surfaces.relief, rest[0].surfaces.relief
     same = (a.height, a.width) == (b.height, b.width)
     return same and bool((a.camera.view == b.camera.view).all() and (a.camera.projection == b.camera.projection).all())
 
 
-def _differs(draft: torch.Tensor, darkest: torch.Tensor, brightest: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
-    """Whether colours (uint8, n x 3) are others than those round them then, by more than shading explains.
+def _differs(draft: Sequence[torch.Tensor], shades: Sequence[torch.Tensor], turns: torch.Tensor) -> torch.Tensor:
+    """Whether colours (3 of uint8, n) are others than those round them then, by more than shading explains.
 
     Light makes a colour brighter or darker, all channels by the same factor, the more so the more a surface has turned
-    against the view, ``turns`` radians; what is left beside that factor is another hue.
+    against the view, ``turns`` radians (n, or 1); what is left beside that factor is another hue. ``shades``: the
+    darkest then and the brightest, 6 of uint8, n.
     """
-    now = draft.float()
-    beyond = (now - brightest.float()).clamp(min=0) - (darkest.float() - now).clamp(min=0)
-    factor = (beyond * now).sum(1) / (now * now).sum(1).clamp(min=1)
-    hue = (beyond - factor[:, None] * now).abs().amax(1)
-    shade = factor.abs()
-    allowed = (SHADE[0] + SHADE[1] * turns).clamp(max=SHADE[2])
-    tint = NOISE + (TINT[0] + TINT[1] * turns).clamp(max=TINT[2])
-    return ((shade > allowed) & (shade * now.amax(1) > NOISE)) | (hue > tint)
+    now = [channel.float() for channel in draft]
+    beyond = [
+        (channel - brightest).clamp_(min=0) - (darkest - channel).clamp_(min=0)
+        for channel, darkest, brightest in zip(now, shades[:3], shades[3:], strict=True)
+    ]
+    squares, products = torch.ones_like(now[0]), torch.zeros_like(now[0])
+    for channel, more in zip(now, beyond, strict=True):
+        squares.addcmul_(channel, channel)
+        products.addcmul_(channel, more)
+    factor = products / squares
+    hue = torch.zeros_like(factor)
+    for channel, more in zip(now, beyond, strict=True):
+        hue = torch.maximum(hue, more.addcmul_(factor, channel, value=-1).abs_())
+    shade = factor.abs_()
+    allowed = (turns * SHADE[1]).add_(SHADE[0]).clamp_(max=SHADE[2])
+    tint = (turns * TINT[1]).add_(TINT[0]).clamp_(max=TINT[2]).add_(NOISE)
+    brightest = torch.maximum(torch.maximum(now[0], now[1]), now[2])
+    return ((shade > allowed) & (shade * brightest > NOISE)) | (hue > tint)

@@ -49,7 +49,7 @@ class Making:
         if self.scene is None:
             return
         if self.recalled is None or self.over is None:
-            unsettled, new = torch.full_like(self.scene.draft[:, 0], not self.request.settle).float(), 1.0
+            unsettled, new = torch.full_like(self.scene.draft[0], not self.request.settle).float(), 1.0
         else:
             unsettled = rough(self.recalled, self.over, self.request.settle)
             new = 1 - float(self.recalled.known.float().mean())
@@ -60,6 +60,6 @@ def look_of(request: Request) -> object:
     """All of a request that its picture's look depends on, but for what is seen and how carefully it is made."""
     style = request.style
     return (
-        (style.prompt, style.negative_prompt, style.strength, style.guidance, style.seed),
+        (style.prompt, style.negative_prompt, style.strength, style.guidance, style.seed, style.sampler, style.eta),
         (style.controls, style.loras, style.reference, request.regions, request.panorama),
     )

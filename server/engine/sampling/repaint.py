@@ -56,12 +56,11 @@ class Held:
 
     def after(self, call: int, latent: torch.Tensor) -> torch.Tensor:
         """The latent as UNet call ``call``, from 0, left it, for the next call or, after the last, for decoding."""
-        calls = self._recipe.calls
-        if call + 1 == len(calls):
+        recipe = self._recipe
+        if call + 1 == len(recipe.calls):
             return torch.lerp(self._there, latent, self._part(call))
-        noise = calls[call].noise
-        kept = self._recipe.levels[call + 1] * self._there
-        return torch.lerp(kept if noise is None else kept + noise, latent, self._part(call + 1))
+        kept = recipe.levels[call + 1] * self._there + recipe.noises[call + 1]
+        return torch.lerp(kept, latent, self._part(call + 1))
 
     def _part(self, call: int) -> torch.Tensor:
         return taking_part(self._strength, call, len(self._recipe.calls))

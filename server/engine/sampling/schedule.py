@@ -1,13 +1,16 @@
 """The numbers of the denoising loop, computed once per (steps, strength). torch and diffusers' configs, no models.
 
 A latent consistency model (arXiv 2310.04378) maps a noisy latent straight to a clean one, adds less noise, and
-repeats. Everything in one step is linear in the latent and in the UNet's output, so that each step boils down to
-three numbers; see :class:`Step`.
+repeats. Trajectory consistency distillation (arXiv 2402.19159) goes to a less noisy one instead, of which eta says how
+much of the noise is drawn anew; at 0 it is DDIM. Everything in one step is linear in the latent and in the UNet's
+output, so that each step boils down to three numbers; see :class:`Step`.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,7 @@ import torch
 from diffusers import LCMScheduler
 
 from ..errors import EngineError
+from ..spec import LCM, Sampler
 
 SIGMA_DATA = 0.5
 """The spread of the data in the boundary scalings, as diffusers' LCMScheduler has it."""
@@ -28,8 +32,8 @@ OTHER_NOISE = ("EDM", "FlowMatch")
 class Step:
     """One UNet call at ``timestep``: ``next = keep * latent + use * output + renoise * noise``.
 
-    ``renoise`` is 0 at the last step, which adds no noise. ``signal``: how much of a clean latent the noisy one before
-    the call has.
+    ``renoise`` is 0 at the last step, which adds no noise. ``signal``, ``spread``: how much of a clean latent and of
+    noise the noisy one before the call has.
     """
 
     timestep: int
@@ -37,6 +41,7 @@ class Step:
     use: float
     renoise: float
     signal: float
+    spread: float
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ class Schedule:
         indices = np.floor(np.linspace(0, len(origin), num=steps, endpoint=False)).astype(int)
         return [origin[index] for index in indices]
 
-    def plan(self, steps: int, strength: float) -> Plan:
+    def plan(self, steps: int, strength: float, sampler: Sampler = LCM) -> Plan:
         """The coefficients of a picture with ``steps`` UNet calls (1 or more) at ``strength`` (above 0, up to 1).
 
         At strength 1 the start is noise alone, as in text to image; below, it is the draft with the noise that
@@ -107,24 +112,43 @@ class Schedule:
         timesteps = self.timesteps(steps, strength)
         signal, noise = self._levels(timesteps[0])
         following: list[int | None] = [*timesteps[1:], None]
-        made = tuple(self._step(now, after) for now, after in zip(timesteps, following, strict=True))
+        step = self._step if sampler.name == "lcm" else partial(self._tcd_step, sampler.eta)
+        made = tuple(step(now, after) for now, after in zip(timesteps, following, strict=True))
         return Plan(0.0, 1.0, made) if strength >= 1 else Plan(signal, noise, made)
 
     def _levels(self, timestep: int) -> tuple[float, float]:
         alpha = float(self.alphas_cumprod[timestep])
         return alpha**0.5, (1 - alpha) ** 0.5
 
-    def _step(self, timestep: int, after: int | None) -> Step:
+    def _clean(self, timestep: int) -> tuple[float, float]:
+        """How the clean latent follows from the noisy one and the output: what of each it is."""
         signal, noise = self._levels(timestep)
-        # how the clean latent follows from the noisy one and the output
-        clean_keep, clean_use = {
+        return {
             "epsilon": (1 / signal, -noise / signal) if signal else (0.0, 0.0),
             "v_prediction": (signal, -noise),
             "sample": (0.0, 1.0),
         }[self.prediction]
+
+    def _tcd_step(self, eta: float, timestep: int, after: int | None) -> Step:
+        """As diffusers' TCDScheduler has it, which ends at timestep 0."""
+        (signal, noise), (clean_keep, clean_use) = self._levels(timestep), self._clean(timestep)
+        # what of the noisy latent is noise
+        noise_keep, noise_use = (1 - signal * clean_keep) / noise, -signal * clean_use / noise
+        following = 0 if after is None else after
+        low_signal, low_noise = self._levels(math.floor((1 - eta) * following))
+        keep = low_signal * clean_keep + low_noise * noise_keep
+        use = low_signal * clean_use + low_noise * noise_use
+        if after is None or eta == 0:
+            return Step(timestep, keep, use, 0.0, signal, noise)
+        share = self._levels(after)[0] / low_signal
+        return Step(timestep, share * keep, share * use, max(0.0, 1 - share**2) ** 0.5, signal, noise)
+
+    def _step(self, timestep: int, after: int | None) -> Step:
+        (signal, noise), (clean_keep, clean_use) = self._levels(timestep), self._clean(timestep)
         # boundary condition of a consistency model: at timestep 0 the latent itself is the answer
         scaled = timestep * self.config.timestep_scaling
         skip = SIGMA_DATA**2 / (scaled**2 + SIGMA_DATA**2)
         out = scaled / (scaled**2 + SIGMA_DATA**2) ** 0.5
         next_signal, renoise = self._levels(after) if after is not None else (1.0, 0.0)
-        return Step(timestep, next_signal * (out * clean_keep + skip), next_signal * out * clean_use, renoise, signal)
+        keep, use = next_signal * (out * clean_keep + skip), next_signal * out * clean_use
+        return Step(timestep, keep, use, renoise, signal, noise)

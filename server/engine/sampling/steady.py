@@ -41,7 +41,8 @@ def scene_of(frame: Frame, draft: torch.Tensor) -> Scene | None:
     if frame.ids is not None:
         ids = torch.from_numpy(_picked(frame.ids, height, width).astype(np.int32)).view(-1).to(draft.device)
     # a copy: what was uploaded may lie in a buffer that the next frame is written over
-    return Scene(Surfaces.of(camera, inverse.to(draft.device)), draft.reshape(-1, 3).clone(), ids, frame.objects)
+    channels = draft.reshape(-1, 3).T.contiguous()
+    return Scene(Surfaces.of(camera, inverse.to(draft.device)), channels, ids, frame.objects)
 
 
 def plane_of(frame: Frame, draft: torch.Tensor) -> torch.Tensor | None:
@@ -61,11 +62,12 @@ def repaint(scene: Scene, recalled: Recalled, steady: float, settles: bool, plan
     known, new = recalled.known, (~recalled.known).nonzero()[:, 0]
     base = recalled.colours
     if len(new):
-        base[new] = filled(scene.draft, base, known, new)
-    base = base.view(*size, 3)
+        base[:, new] = filled(scene.draft, base, known, new)
+    base = base.view(3, *size)
     if bool(recalled.cut.any()):
-        smooth = mean(base, 1)
-        base = torch.where(recalled.cut.view(*size, 1), (base + smooth) / 2, base)
+        smooth = torch.stack([mean(channel, 1) for channel in base])
+        base = torch.where(recalled.cut.view(size), (base + smooth) / 2, base)
+    base = base.permute(1, 2, 0).contiguous()
     if plane is not None:
         return painted(base, plane)
     gaps = (~known).view(size)
@@ -74,7 +76,7 @@ def repaint(scene: Scene, recalled: Recalled, steady: float, settles: bool, plan
         over = torch.maximum(over, AT_REST * recalled.rough)
     over = over.view(size)
     # what surrounds a gap is made with it, so that both fit, and less so farther away
-    strength = torch.maximum(mean(greatest(gaps, 2).float(), 2), over)
+    strength = torch.maximum(mean(greatest(gaps, 4).float(), 4), over)
     share = torch.maximum(greatest(gaps, 1).float(), (over / SOLID).clamp(max=1))
     return Repaint(base, strength, torch.maximum(mean(share, 2), gaps.float()))
 
@@ -88,20 +90,24 @@ def rough(recalled: Recalled, made: Repaint, settles: bool) -> torch.Tensor:
 
 
 def filled(draft: torch.Tensor, picture: torch.Tensor, known: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
-    """What the pixels ``new`` may look like, fp32, n x 3: what the picture made of their drafts' colours elsewhere.
+    """What the pixels ``new`` may look like, fp32, 3 x n: what the picture made of their drafts' colours elsewhere.
 
-    ``draft``: uint8, N x 3. ``picture``: fp32, N x 3, where ``known``, bool, N.
+    ``draft``: uint8, 3 x N. ``picture``: fp32, 3 x N, where ``known``, bool, N.
     """
-    steps = draft.long() // (256 // SHADES)
-    code = (steps[:, 0] * SHADES + steps[:, 1]) * SHADES + steps[:, 2]
     some = known.nonzero()[::SAMPLED, 0]
-    seen = torch.cat([picture[some], torch.ones_like(picture[some, :1])], 1)
-    sums = torch.zeros((SHADES**3, 4), device=draft.device).index_add_(0, code[some], seen)
-    cube = sums.T.reshape(1, 4, SHADES, SHADES, SHADES)
+    codes = []
+    for pixels in (some, new):
+        red, green, blue = (channel.index_select(0, pixels).long() // (256 // SHADES) for channel in draft)
+        codes.append((red * SHADES + green) * SHADES + blue)
+    sums = torch.zeros((4, SHADES**3), device=draft.device)
+    for into, channel in zip(sums, picture, strict=False):
+        into.index_add_(0, codes[0], channel.index_select(0, some))
+    sums[3].index_add_(0, codes[0], torch.ones_like(picture[0, : len(some)]))
+    cube = sums.view(1, 4, SHADES, SHADES, SHADES)
     for width, weight in SPREAD:
-        cube = cube + weight * F.avg_pool3d(sums.T.reshape(cube.shape), width, 1, width // 2)
-    found = cube[0].reshape(4, -1).T[code[new]]
-    return torch.where(found[:, 3:] > 1e-6, found[:, :3] / found[:, 3:].clamp(min=1e-6), draft[new].float())
+        cube = cube + weight * F.avg_pool3d(sums.view(cube.shape), width, 1, width // 2)
+    found = cube[0].view(4, -1)[:, codes[1]]
+    return torch.where(found[3] > 1e-6, found[:3] / found[3].clamp(min=1e-6), draft[:, new].float())
 
 
 def _picked(plane: NDArray[Any], height: int, width: int) -> NDArray[Any]:

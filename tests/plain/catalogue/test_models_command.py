@@ -9,16 +9,19 @@ import sys
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 
 from addon.wire import Style
-from server.catalogue import cache, read_presets
+from server.catalogue import Catalogue, cache, read_presets
 from server.catalogue.cache import HubError
 from server.catalogue.pull import pull
 from server.catalogue.records import Pulled, Records
-from tests.plain.catalogue.user import PATIENCE, ROOT, User, events, until_partial
+from server.engine import StableDiffusionLcm
+from tests.plain.catalogue.user import PATIENCE, User, events, until_partial
+from tests.plain.engine.conftest import make_request
 
 
-def test_a_preset_is_pulled_verified_used_and_removed(user: User) -> None:
+def test_a_preset_is_pulled_verified_used_and_removed(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     user.hub.pause = 0.005  # on a fast machine all would be here before there is anything to say
     code, text = user.run("pull", "sd15", "--json")
     user.hub.pause = 0.0
@@ -38,7 +41,7 @@ def test_a_preset_is_pulled_verified_used_and_removed(user: User) -> None:
     assert "sd15                     model    SD1.5     here" in user.run("list")[1]
     assert user.run("pull", "sd15", HF_HUB_OFFLINE="1")[0] == 0, "all is here: no need of the hub"
 
-    check_that_it_draws(user)
+    check_that_it_draws(user, monkeypatch)
 
     code, text = user.run("remove", "sd15")
     assert code == 0, text
@@ -46,31 +49,16 @@ def test_a_preset_is_pulled_verified_used_and_removed(user: User) -> None:
     assert "GB to download" in user.run("list")[1]
 
 
-def check_that_it_draws(user: User) -> None:
-    """Load what was pulled, in a process whose huggingface_hub knows this cache, and draw with its ControlNet."""
-    program = f"""
-import numpy as np
-from pathlib import Path
-from addon.wire import Control, Frame, Request, Style
-from server.catalogue import Catalogue
-from server.engine import StableDiffusionLcm
-spec = Catalogue(Path({str(user.home / "models")!r})).model("sd15")
-assert len(spec.loras) == 1 and spec.vae and spec.control, spec
-engine = StableDiffusionLcm.load(spec, "cpu")
-depth = np.linspace(0, 65535, 64 * 64).astype(np.uint16).reshape(64, 64)
-frame = Frame(1, np.full((64, 64, 3), 128, np.uint8), depth)
-style = Style("a castle", strength=0.6, steps=2, width=64, height=64, controls=(Control("depth", 1.0),))
-print(engine.render(Request(frame, style)).image.shape)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=ROOT,
-        env=user.environment(),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
-    assert "(64, 64, 3)" in done.stdout, done.stderr
+def check_that_it_draws(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Load what was pulled, by a huggingface_hub that knows this cache, and draw with its ControlNet."""
+    monkeypatch.setattr(constants, "HF_HOME", str(user.home / "hf"))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(user.home / "hf" / "hub"))
+    spec = Catalogue(user.home / "models").model("sd15")
+    assert len(spec.loras) == 1 and spec.vae and spec.control, spec
+    engine = StableDiffusionLcm.load(spec, "cpu")
+    assert engine.control == "lllyasviel/control_v11f1p_sd15_depth"
+    assert engine.render(make_request(1.0, strength=0.6, steps=2)).image.shape == (64, 64, 3)
+    monkeypatch.undo()
 
 
 def test_a_connection_that_breaks_off_is_taken_up_where_it_broke(user: User) -> None:

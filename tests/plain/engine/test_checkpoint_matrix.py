@@ -1,8 +1,7 @@
-"""Checkpoints in one file by who saved them, what they predict and in which precision: right, or one true sentence."""
+"""What tools write of predictions and scales, controls that are differences, and other kinds of single files."""
 
 from __future__ import annotations
 
-import functools
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,14 +9,14 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import LCMScheduler, UNet2DConditionModel
+from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextModel
 
 from server.engine import EngineError, ModelSpec, StableDiffusionLcm
 from server.engine.loading.prediction import noise_config
 from tests.plain.engine.conftest import make_request
-from tests.plain.engine.families import FAMILIES, ask, assert_same, place, psnr, stock
+from tests.plain.engine.families import FAMILIES, assert_same, place, psnr
 
 State = dict[str, torch.Tensor]
 FP8 = torch.float8_e4m3fn
@@ -46,6 +45,7 @@ SAYS: dict[str, tuple[dict[str, Any], str, bool]] = {
     ),
     "OneTrainer": ({"says": {**XL, "modelspec.prediction_type": "v", "ot_branch": "master"}}, "v_prediction", False),
     "others": ({"says": {"modelspec.prediction_type": "v-prediction"}}, "v_prediction", False),
+    "ComfyUI, its metadata alone": ({"says": {**XL, "modelspec.predict_key": "v"}}, "v_prediction", False),
     "as velocity": ({"says": {"modelspec.prediction_type": "velocity"}}, "v_prediction", False),
     "the sample": ({"says": {"modelspec.prediction_type": "sample"}}, "sample", False),
     "by its name": ({"name": "noobaiXLNAIXL_vPred10Version"}, "v_prediction", False),
@@ -91,70 +91,9 @@ def test_what_cannot_be_sampled_is_said(given: dict[str, Any], words: str, tmp_p
         noise_config(write(tmp_path, **given), {})
 
 
-@functools.cache
-def quantised(family: str, how: str) -> tuple[State, State]:
-    """The checkpoint of ``family`` as ``how`` writes it, and the same with its UNet's weights as they are meant."""
-    state, meant = load_file(place(family, "checkpoint")), {}
-    written = dict(state)
-    for name, value in state.items():
-        if not name.startswith("model.diffusion_model.") or not name.endswith(".weight") or value.ndim < 2:
-            continue
-        if how in ("fp16", "bf16", "fp8"):
-            written[name] = value.to({"fp16": torch.float16, "bf16": torch.bfloat16, "fp8": FP8}[how])
-            meant[name] = written[name].float()
-            continue
-        rows = value.flatten(1).abs().amax(1) / 448 * 0.9
-        scale = rows if how == "a scale for each row" else rows.max()
-        spread = scale.reshape(-1, *[1] * (value.ndim - 1)) if scale.ndim else scale
-        written[name] = (value / spread).to(FP8)
-        meant[name] = written[name].float() * spread
-        end = "scale_weight" if how == "scale_weight" else "weight_scale"
-        written[f"{name.removesuffix('weight')}{end}"] = scale
-    if how == "scale_weight":
-        written["scaled_fp8"] = torch.zeros(2, dtype=FP8)
-    return written, state | meant
-
-
-@pytest.mark.parametrize("how", ["fp16", "bf16", "fp8", "scale_weight", "weight_scale", "a scale for each row"])
-@pytest.mark.parametrize("family", FAMILIES)
-def test_every_precision_is_read_as_it_is_meant(family: str, how: str, tmp_path: Path) -> None:
-    """The same modules as from the plain file of the same values, which others hold to diffusers' own."""
-    from server.engine.loading.recognise import recognise
-    from server.engine.loading.single_file import load_unet
-
-    written, meant = quantised(family, how)
-    modules = []
-    for name, state in (("written", written), ("meant", meant)):
-        path = tmp_path / f"{name}.safetensors"
-        save_file(state, path)
-        found, shapes = recognise(path)
-        assert (found.kind, found.family) == ("checkpoint", family)
-        modules.append(load_unet(path, shapes, family, torch.float32, 128 if family == "SDXL" else 0).state_dict())
-    for name, value in modules[1].items():
-        torch.testing.assert_close(modules[0][name], value, rtol=1e-6, atol=1e-7)
-
-
 def picture(path: Path, **parts: Any) -> Any:
     model = StableDiffusionLcm.load(ModelSpec(path, **parts), "cpu", dtype=torch.float32)
     return model.render(make_request(strength=1.0, steps=2, seed=3)).image
-
-
-@pytest.mark.parametrize("who", ["A1111, yaml", "ComfyUI, zero terminal SNR", "kohya, v"])
-@pytest.mark.parametrize("family", FAMILIES)
-def test_v_prediction_paints_what_diffusers_does(family: str, who: str, tmp_path: Path) -> None:
-    given, prediction, zero = SAYS[who]
-    path = write(tmp_path, **given)
-    state = load_file(place(family, "checkpoint"))
-    save_file(state | {key: torch.zeros(1) for key in given.get("keys", ())}, path, given.get("says"))
-    pipeline = stock(family, "", "model")
-    usual = pipeline.scheduler
-    pipeline.scheduler = LCMScheduler.from_config(usual.config, prediction_type=prediction, rescale_betas_zero_snr=zero)
-    try:
-        request = make_request(strength=1.0, steps=2, seed=3)
-        theirs = ask(pipeline, request)
-    finally:
-        pipeline.scheduler = usual
-    assert_same(picture(path), theirs)
 
 
 def test_a_scale_that_fits_no_weight_is_said(tmp_path: Path) -> None:
@@ -244,9 +183,10 @@ def test_a_unet_distilled_as_ssd_1b_is_in_one_file(tmp_path: Path) -> None:
     from server.engine.loading.files import check_safetensors
     from server.engine.loading.single_file import load_unet
     from tests.plain.checkpoints_original import original_unet
-    from tests.plain.checkpoints_sdxl import make_whole_unet
+    from tests.plain.checkpoints_sdxl import SECOND_TEXT, make_whole_unet
 
     config = {name: value for name, value in make_whole_unet("SDXL").config.items() if not name.startswith("_")} | {
+        "layers_per_block": 2,
         "transformer_layers_per_block": [1, 1, 2],
         "reverse_transformer_layers_per_block": [[2, 2, 3], [2, 1, 1], 1],
         "mid_block_type": "UNetMidBlock2D",
@@ -259,7 +199,7 @@ def test_a_unet_distilled_as_ssd_1b_is_in_one_file(tmp_path: Path) -> None:
     original["model.diffusion_model.time_embed.cond_proj.weight"] = guidance
     path = tmp_path / "ssd.safetensors"
     save_file({name: value.contiguous() for name, value in original.items()}, path)
-    loaded = load_unet(path, check_safetensors(path), "SDXL", torch.float32, 128)
+    loaded = load_unet(path, check_safetensors(path), "SDXL", torch.float32, SECOND_TEXT)
     assert loaded.state_dict().keys() == unet.state_dict().keys()
     for name, value in unet.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], value), name

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from server.engine import EngineError, LoraFile
 from tests.plain.checkpoints_lora import write_user_lora
 from tests.plain.checkpoints_original import original_unet_name
+from tests.plain.checkpoints_sdxl import SECOND_TEXT, TEXT
 from tests.plain.engine.conftest import make_request
 from tests.plain.engine.families import FAMILIES, assert_same, engine, psnr, stock
 
@@ -20,7 +21,12 @@ State = dict[str, torch.Tensor]
 
 
 def as_bundle(state: State, family: str) -> State:
-    return state | {"bundle_emb.word.string_to_param.*": torch.zeros(1, 32)}
+    if family == "SDXL":
+        return state | {
+            "bundle_emb.word.clip_l": torch.zeros(1, TEXT),
+            "bundle_emb.word.clip_g": torch.zeros(1, SECOND_TEXT),
+        }
+    return state | {"bundle_emb.word.string_to_param.*": torch.zeros(1, TEXT)}
 
 
 def as_peft(state: State, family: str) -> State:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from addon.wire import Control, Frame, Region
 from server.engine import EngineError, Rendered, StableDiffusionLcm, default_model
-from server.engine.engine import STAGES
+from server.engine.rendered import STAGES
 from tests.plain.engine.conftest import make_request
 
 Engine = Callable[..., StableDiffusionLcm]

@@ -176,6 +176,8 @@ def test_the_pooled_text_is_that_of_the_words_alone() -> None:
     [
         ("a __colour__ castle", "names the wildcard '__colour__', which is not there"),
         ("a castle, embedding:easynegative", "names the embedding 'embedding:easynegative', which is not there"),
+        ("a [red:blue:0.5] castle", r"'\[red:blue:0\.5\]' in the prompt changes words while a picture is made"),
+        ("a [red|blue] castle", r"'\[red\|blue\]' in the prompt takes words in turn"),
         ("a castle <lora:moss:0.8>", "names the LoRA 'moss', which is not in use"),
         ("a castle <hypernet:moss:0.8>", "names the hypernetwork 'moss', but none can be used"),
         ("a castle <lora:moss:much>", "has the weight 'much', but it must be a number"),
@@ -185,3 +187,10 @@ def test_what_a_prompt_names_and_is_not_there_is_said(prompt: str, words: str) -
     for style in ({"prompt": prompt}, {"negative_prompt": prompt}):
         with pytest.raises(EngineError, match=words):
             engine("SD1.5").render(make_request(**style))
+
+
+def test_and_is_said_in_the_prompt_and_a_word_elsewhere() -> None:
+    with pytest.raises(EngineError, match="AND in the prompt composes two prompts in A1111"):
+        engine("SD1.5").render(make_request(prompt="a castle AND a moat"))
+    for style in ({"prompt": "SAND and STANDING"}, {"negative_prompt": "fog AND rain"}, {"prompt": r"a \[b:c:0.5\]"}):
+        engine("SD1.5").render(make_request(**style))

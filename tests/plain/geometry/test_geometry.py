@@ -8,7 +8,7 @@ import torch
 
 from addon.geometry.camera import Camera, inverse_distances, positions
 from addon.geometry.motion import motions
-from addon.geometry.surfaces import Surfaces
+from addon.geometry.surfaces import REACH, Surfaces
 from addon.geometry.visibility import look
 from addon.wire.frame import OBJECT
 from server.engine.sampling import views
@@ -47,14 +47,13 @@ def test_what_another_view_shows_is_found_where_it_is_and_nothing_behind_it(now:
     assert np.allclose(seen.y[visible], (1 - clip[:, 1] / clip[:, 3]) * SIZE / 2, atol=2e-2)
     x, y = (np.clip(np.floor(each[visible]), 0, SIZE - 1).astype(int) for each in (seen.x, seen.y))
     clear = Surfaces.of(then, there).edges[y, x] > 0  # beside an edge two surfaces share a pixel
-    assert clear.mean() > 0.7 and (ids[visible] == ids_there[y, x])[clear].mean() > 0.99
+    assert clear.mean() > 0.5 and (ids[visible] == ids_there[y, x])[clear].mean() > 0.98
     # all that is in the other picture and far from edges is found, unless something stands before it
-    hidden = ids_there[np.clip(np.nan_to_num(seen.y), 0, SIZE - 1).astype(int)][
-        np.arange(SIZE)[:, None], np.arange(SIZE), np.clip(np.nan_to_num(seen.x), 0, SIZE - 1).astype(int)
-    ]
+    x, y = (np.clip(np.nan_to_num(each), 0, SIZE - 1).astype(int) for each in (seen.x, seen.y))
+    hidden, far = ids_there[y, x], Surfaces.of(then, there).edges[y, x] == REACH
     inside = (seen.x > 2) & (seen.y > 2) & (seen.x < SIZE - 2) & (seen.y < SIZE - 2)
-    own = inside & (ids == BOX) & (hidden == BOX) & (seen.coarsest > 0.3)
-    assert seen.visible[own].mean() > 0.8  # from elsewhere, faces of the box hide each other
+    own = inside & far & (ids == BOX) & (hidden == BOX) & (seen.coarsest > 0.3)
+    assert own.any() and seen.visible[own].all()
 
 
 def test_the_view_itself_shows_all_of_it_at_its_own_pixels() -> None:
@@ -120,10 +119,14 @@ def test_torch_finds_the_same(now: Camera, then: Camera) -> None:
     agree = one.visible.reshape(-1) == other.visible.numpy()
     assert agree.mean() > 0.999
     both = one.visible.reshape(-1) & other.visible.numpy()
-    for name in ("x", "y", "inverse", "finest", "coarsest"):
+    for name in ("x", "y", "inverse"):
         assert np.allclose(
             getattr(one, name).reshape(-1)[both], getattr(other, name).numpy()[both], rtol=1e-2, atol=1e-2
         )
+    for limit in (0.2, 0.5, 0.8, 1.6, 4.0):
+        finer, coarser = one.coarsest.reshape(-1)[both] > limit, one.finest.reshape(-1)[both] < limit
+        assert (finer == other.finer_than(limit).numpy()[both]).mean() > 0.995
+        assert (coarser == other.coarser_than(limit).numpy()[both]).mean() > 0.995
     some = torch.arange(0, SIZE * SIZE, 7)
     part = views.look(surfaces[0], surfaces[1].relief, some, {BOX: motion}, flat[some])
     assert torch.equal(part.visible, other.visible[some])

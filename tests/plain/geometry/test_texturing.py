@@ -71,7 +71,7 @@ def test_what_is_empty_is_made_what_is_seen_better_refined_and_the_rest_kept() -
     target = np.ones((32, 32), bool)
     cosine, clear, now = (np.full((32, 32), value, np.uint8) for value in (128, 255, 140))
     target[:8], cosine[:, :8], now[:, 28:] = False, 0, 220
-    parts = trimap(target, cosine, clear, now, np.ones((32, 32), bool))
+    parts = trimap(cosine > 0, target, cosine, clear, now, np.ones((32, 32), bool))
     assert (parts[8:, :8] == MAKE).all() and (parts[8:, 28:] == REFINE).all() and not parts[:, 8:28].any()
     strength = strength_of(parts, target, 4)
     assert (strength[:8] == MAKE).all() and (strength[8:, :8] == MAKE).all()

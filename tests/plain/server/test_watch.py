@@ -130,10 +130,13 @@ def test_a_log_is_bounded_whatever_is_said() -> None:
 
 def test_what_waits_is_bounded_and_the_largest_goes_first() -> None:
     boxes: Mailboxes[str, int] = Mailboxes(credits=2, weigh=lambda letter: letter, most=100)
-    for client, letter in (("a", 30), ("b", 1), ("c", 40), ("c", 41)):
+    for client, letter in (("a", 65), ("b", 1), ("c", 40), ("c", 41)):
         boxes.put(client, letter)
-    assert boxes.crowded_out() == [("c", 40), ("c", 41)]
+    assert boxes.crowded_out() == [("c", 40), ("a", 65)]
     assert boxes.crowded_out() == [] and len(boxes) == 2
+    boxes.leave("b")
+    boxes.put("c", 900)
+    assert boxes.crowded_out() == [("c", 41)] and len(boxes) == 1, "the newest of all is kept, whatever it has"
 
 
 def test_a_cache_is_bounded_by_bytes_but_keeps_the_newest() -> None:

@@ -45,13 +45,15 @@ def one_of_each() -> dict[str, Message]:
     image = np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3)
     depth = (np.arange(64, dtype=np.uint16) * 1000).reshape(8, 8)
     style = Style("a castle 🏰", "blur", 0.6, 4, 1.5, 7, 512, 256, (Control("depth", 0.5),))
-    style = replace(style, loras=(Lora("ink", 0.5),), reference=Reference("0" * 64, 0.5), steady=0.5)
+    style = replace(
+        style, loras=(Lora("ink", 0.5),), reference=Reference("0" * 64, 0.5), steady=0.5, sampler="tcd", eta=0.5
+    )
     frame = Frame(3, image, depth, near=2.0, captured=1.5, ids=depth, strength=image[..., 0], normals=image)
     frame = replace(frame, objects=[(1000, np.eye(4)), (2000, 2 * np.eye(4))])
     return {
         "hello": Hello(client="test"),
         "welcome": Welcome(server="test"),
-        "status": Status("loading", 12.5, "embedded", "reading", {"part": "unet", "of": 3}, "reading"),
+        "status": Status("loading", 12.5, "embedded", "reading", {"part": "unet", "of": 3}, "reading", "depth"),
         "request": Request(frame, style, True, after=2, regions=(Region(1000, "a door", 0.5),)),
         "picture": Picture(3, image, 1.5, True, "embedded", {"engine": 20.5}, after=2),
         "progress": Progress(3, 1, 4),

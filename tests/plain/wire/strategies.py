@@ -138,6 +138,8 @@ def requests(draw: st.DrawFn) -> Request:
         height=st.integers(8, 256).map(lambda eighths: eighths * 8),
         controls=st.just(controls),
         steady=numbers(0, 1),
+        sampler=st.sampled_from(["", "lcm", "tcd"]),
+        eta=st.none() | numbers(0, 1),
         loras=st.lists(loras, max_size=8).map(tuple),
         reference=st.none() | references,
     )

@@ -77,6 +77,7 @@ def json_type(value: Any) -> str:
 MAY_BE_NULL = {
     ("failure", ("id",)),
     ("request", ("after",)),
+    ("request", ("style", "eta")),
     ("request", ("style", "reference")),
     ("picture", ("after",)),
 }
@@ -168,6 +169,8 @@ def test_a_field_that_must_be_there_is_named(name: str, missing: str) -> None:
             "plane of control 'depth' is 'ids', but must be one of inverse_depth",
         ),
         (("style", "steady"), 1.1, "steady is 1.1, but must be from 0 to 1"),
+        (("style", "eta"), 1.1, "eta is 1.1, but must be from 0 to 1"),
+        (("style", "sampler"), "euler", "sampler is 'euler', but must be"),
         (("regions",), [{}], "a region message has no 'id'"),
         (("regions",), [{"id": 0}], "id of a region is 0, but must be a whole number from 1 to 65535"),
         (("regions",), [{"id": 7}, {"id": 7}], "regions has the ids [7, 7], but each may be there once"),

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from addon.blender.capture.draft import Draft
-from addon.wire import Control, Frame, Request, Style
+from addon.live.requests import build_request
+from addon.wire import Control, Style
 from server.engine import ModelSpec, StableDiffusionLcm
 from tools.training.stages.classifier import judge, load_classifier
 
@@ -34,7 +35,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--scene", type=Path, default=CASTLE, help="a .blend file (the castle)")
     add("--path", action="append", choices=PATHS, help="again for another one (orbit)")
-    add("--move", default=None, metavar="NAME", help="the object that path move puts elsewhere")
+    add("--move", default=None, metavar="NAME", help="the object that the paths turn and move are about")
     add("--model", type=Path, default=EMBEDDED, help="a diffusers folder or .safetensors file (embedded)")
     add("--prompt", default="a sandstone castle town on grass at noon")
     add("--frames", type=int, default=40)
@@ -46,20 +47,23 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
 
 
 def pictures(
-    engine: StableDiffusionLcm, shots: Sequence[Draft], style: Style
-) -> tuple[list[Picture], list[dict[str, float]]]:
-    """The pictures of ``shots`` in turn, each after the one before where ``style`` is steady, and their timings."""
-    history = engine.history() if style.steady > 0 else None
-    made, times = [], []
+    engine: StableDiffusionLcm, shots: Sequence[Draft], styles: Sequence[Style]
+) -> list[tuple[list[Picture], list[dict[str, float]]]]:
+    """The pictures of ``shots`` in each of ``styles``, which take turns, and their timings.
+
+    Where a style is steady, each builds on the one before it.
+    """
+    histories = [engine.history() if style.steady > 0 else None for style in styles]
+    made: list[tuple[list[Picture], list[dict[str, float]]]] = [([], []) for _ in styles]
     for number, draft in enumerate(shots):
-        planes = draft.image, draft.inverse_depth, draft.near, draft.view, draft.projection
-        frame = Frame(number, *planes, ids=draft.ids, objects=draft.objects)
-        request = Request(frame, style, after=number - 1 if number else None)
-        done = engine.render(request, None, history)
-        made.append(done.image.copy())
-        times.append(done.timings)
-        print(f"  {number + 1} of {len(shots)}: {done.timings['engine']:.0f} ms", file=sys.stderr, flush=True)
-    return made, times
+        for style, history, (images, times) in zip(styles, histories, made, strict=True):
+            request = build_request(number, draft, style, after=number - 1 if number else None)
+            done = engine.render(request, None, history)
+            images.append(done.image.copy())
+            times.append(done.timings)
+        told = " / ".join(f"{times[-1]['engine']:.0f}" for _, times in made)
+        print(f"  {number + 1} of {len(shots)}: {told} ms", file=sys.stderr, flush=True)
+    return made
 
 
 def blended(views: Sequence[View], fresh: Sequence[Picture]) -> list[Picture]:
@@ -79,7 +83,7 @@ def measured(views: Sequence[View], made: Sequence[Picture], fresh: Sequence[Pic
     every = max(1, count // 8)
     features = judge(load_classifier(), np.stack([made[-1], fresh[-1], other]))[1]
     between = float(np.linalg.norm(features[1] - features[2]))
-    strange = [strangeness(views[n], views[n - 1], made[n]) for n in range(1, count, every)]
+    strange = [strangeness(views[n], views[n - 1], made[n]) for n in range(1, count)]
     return {
         "error 1": error(views, made, 1, every),
         "error 8": error(views, made, 8, every),
@@ -108,20 +112,20 @@ def main(given: Sequence[str] | None = None) -> int:
     for path in asked.path or ["orbit"]:
         shots = drafts(asked.scene, path, asked.frames, asked.size, asked.move)
         views = [View(draft) for draft in shots]
-        fresh, fresh_times = pictures(engine, shots, style)
-        steady, steady_times = pictures(engine, shots, replace(style, steady=1.0))
-        other, _ = pictures(engine, shots[-1:], replace(style, seed=1))
+        (fresh, plain), (steady, recalling) = pictures(engine, shots, (style, replace(style, steady=1.0)))
+        ((other, _),) = pictures(engine, shots[-1:], (replace(style, seed=1),))
         arms = {"fixed seed": fresh, f"blended {BLEND}": blended(views, fresh), "steady": steady}
-        times = {"fixed seed": fresh_times, "steady": steady_times}
+        times = {"fixed seed": plain, "steady": recalling}
         for name, made in arms.items():
             figures = measured(views, made, fresh, other[0])
             if name in times:
                 figures["ms"] = float(np.median([each["engine"] for each in times[name][1:]]))
-                figures["recall"] = float(np.median([each["recall"] for each in times[name][1:]]))
+                turns = zip(times[name][1:], plain[1:], strict=True)
+                figures["times"] = float(np.median([one["engine"] / other["engine"] for one, other in turns]))
             rows.append((path, name, figures))
         backs = range(1, min(31, asked.frames), 3)
         lines = {name: [error(views, made, back, 8) for back in backs] for name, made in arms.items()}
-        plot(asked.out / f"steady-{path}.png", lines, f"error, of 255, by frames back (every third): {path}")
+        plot(asked.out / f"steady-{path}.png", lines, backs, f"{path}: error, of 255, by frames back")
         animation(asked.out / f"steady-{path}.webp", [fresh, steady], MOST_BYTES)
         heading = f"{asked.scene.name}, {asked.size} x {asked.size}, {asked.steps} steps, {asked.frames} frames"
         text = f"{heading}, {engine.name} on {engine.device}, {time.strftime('%Y-%m-%d')}\n\n{table(rows)}\n"

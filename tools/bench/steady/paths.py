@@ -11,7 +11,7 @@ from mathutils import Matrix
 from addon.blender.capture.draft import Draft
 from addon.blender.scene_file.scene import OfflineScene
 
-PATHS = ("orbit", "dolly", "pan", "walk", "move")
+PATHS = ("orbit", "dolly", "pan", "walk", "turn", "move")
 DEGREE = math.tau / 360
 
 
@@ -19,8 +19,9 @@ def drafts(scene: Path, path: str, frames: int, size: int, moving: str | None = 
     """``frames`` drafts of ``size`` x ``size`` pixels with their planes. Raises OfflineError.
 
     ``orbit``: a degree a frame round the scene. ``dolly``: forwards, a hundredth of the nearest surface's distance a
-    frame. ``pan``: half a degree to the side. ``walk``: both. ``move``: the camera rests, and the object ``moving`` is
-    elsewhere from the middle on, by its own size.
+    frame. ``pan``: half a degree to the side. ``walk``: both. ``turn``: the camera rests, and the object ``moving``
+    turns by two degrees a frame. ``move``: the camera rests, and ``moving`` is elsewhere from the middle on, by its own
+    size.
     """
     opened = OfflineScene(scene, size, True, moving, ids=True)
     opened.ready()
@@ -28,6 +29,11 @@ def drafts(scene: Path, path: str, frames: int, size: int, moving: str | None = 
     made: list[Draft] = []
     for number in range(frames):
         elsewhere = path == "move" and number >= frames // 2
+        if path == "turn":
+            opened.place(0.0, None, None)
+            opened.turn(2 * DEGREE * number)
+            made.append(opened.draw())
+            continue
         if path in ("orbit", "move") or not made:
             turn = number / 360 if path == "orbit" else 0.0
             opened.place(turn, None, opened.own_size if elsewhere else None)

@@ -19,8 +19,9 @@ COLUMNS = {
     "strange": "newly seen",
     "drift": "drift",
     "ms": "ms a frame",
-    "recall": "of these, recalling",
+    "times": "as long, turn by turn",
 }
+SIDE = 384
 INK = ((200, 60, 50), (150, 150, 150), (40, 110, 200))
 
 
@@ -33,8 +34,8 @@ def table(rows: Sequence[tuple[str, str, Figures]]) -> str:
     return "\n".join(lines)
 
 
-def plot(path: Path, lines: Mapping[str, Sequence[float]], title: str) -> None:
-    """A PNG of one line for each arm: its error by how many frames back, from 1."""
+def plot(path: Path, lines: Mapping[str, Sequence[float]], backs: Sequence[int], title: str) -> None:
+    """A PNG of one line for each arm: its error by how many frames back, one for each of ``backs``."""
     width, height, left, bottom = 640, 360, 50, 40
     image = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(image)
@@ -55,15 +56,15 @@ def plot(path: Path, lines: Mapping[str, Sequence[float]], title: str) -> None:
         ]
         draw.line(spots, INK[index % len(INK)], 2)
         draw.text((width - 150, 28 + 16 * index), name, INK[index % len(INK)])
-    draw.text((width // 2 - 40, height - 24), f"frames back, 1 to {count}", "black")
+    draw.text((width // 2 - 40, height - 24), f"frames back, {backs[0]} to {backs[-1]}", "black")
     image.save(path)
 
 
 def animation(path: Path, sides: Sequence[Sequence[NDArray[np.uint8]]], most_bytes: int) -> None:
-    """An animated WebP of several films side by side, to and fro, in at most ``most_bytes``."""
+    """An animated WebP of several films side by side, to and fro, each ``SIDE`` pixels, in at most ``most_bytes``."""
     films = [np.concatenate(frames, 1) for frames in zip(*sides, strict=True)]
     films += films[-2:0:-1]
-    frames = [Image.fromarray(frame) for frame in films]
+    frames = [Image.fromarray(frame).resize((SIDE * len(sides), SIDE), Image.Resampling.LANCZOS) for frame in films]
     for quality in (85, 75, 65, 50, 35, 20):
         frames[0].save(path, save_all=True, append_images=frames[1:], duration=100, loop=0, quality=quality, method=4)
         if path.stat().st_size <= most_bytes:
