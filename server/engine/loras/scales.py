@@ -21,7 +21,10 @@ LONGEST_CONFIG = 1024 * 1024
 LARGEST = 1e9
 MOST_PATTERNS, LONGEST_PATTERN = 8192, 500
 REPEATED = re.compile(r"(?<!\\)[*+{]")
-"""What has a pattern try many ways. With one of them it is quick, whatever is matched; with more it may not be."""
+NESTED = re.compile(r"(?<!\\)\)[*+{]")
+"""What has a pattern try many ways. With two of them it is quick, whatever is matched; with more, or inside each other,
+it may not be."""
+MOST_REPEATED = 2
 CHANGED_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 """Ways of peft to begin training that change the model's own weights, too, which the file does not hold."""
 
@@ -97,8 +100,8 @@ def _check(config: Mapping[str, Any]) -> None:
                 re.compile(key)
             except (re.error, RecursionError, OverflowError) as error:
                 raise Odd(f"the {name} of its config has {show(key)}, which is no pattern: {error}") from None
-            if len(key) > LONGEST_PATTERN or len(REPEATED.findall(key)) > 1:
-                raise Odd(f"the {name} of its config has {show(key)}, but must have names of layers")
+            if len(key) > LONGEST_PATTERN or len(REPEATED.findall(key)) > MOST_REPEATED or NESTED.search(key):
+                raise Odd(f"the {name} of its config has {show(key)}, but must have names of layers or plain patterns")
     kind = config.get("peft_type")
     if not isinstance(kind, str | None) or kind not in (None, "LORA", "LOHA", "LOKR"):
         raise Odd(f"its config says that it is {show(kind)} of peft, of which LORA, LOHA and LOKR can be used")
