@@ -31,6 +31,9 @@ _session: LiveSession | None = None
 _last: dict[str, Any] = {}
 _newest: ShownPicture | None = None
 _ended_by: Problem | None = None
+_redraw: Any = None
+"""The draw handler that waits for Blender's own redraw; None: nothing is waited for."""
+_redrawn = False
 
 
 def start(context: bpy.types.Context) -> None:
@@ -49,6 +52,7 @@ def stop() -> None:
     global _session, _last
     if bpy.app.timers.is_registered(_heartbeat):
         bpy.app.timers.unregister(_heartbeat)
+    _stop_waiting()
     if _session is not None:
         ended, _session = _session, None
         _last = ended.stats() | {"fps": 0.0}
@@ -128,12 +132,37 @@ def stats() -> dict[str, Any]:
     return {**empty, **_last, "state": LiveState.STOPPED.value, "sentence": words.sentence(Stopped())}
 
 
+def after_redraw() -> None:
+    """Capture nothing until Blender itself has drawn a 3D View: to be called when its images were made anew.
+
+    Blender 5.2 may crash where such an image is drawn off the screen before it was drawn on it.
+    """
+    global _redraw, _redrawn
+    if _redraw is None and not bpy.app.background:
+        _redrawn = False
+        _redraw = bpy.types.SpaceView3D.draw_handler_add(_on_redraw, (), "WINDOW", "POST_PIXEL")
+
+
+def _stop_waiting() -> None:
+    global _redraw
+    if _redraw is not None:
+        bpy.types.SpaceView3D.draw_handler_remove(_redraw, "WINDOW")
+        _redraw = None
+
+
+def _on_redraw() -> None:
+    global _redrawn
+    _redrawn = True
+
+
 def _heartbeat() -> float | None:
     global _ended_by
+    if _redrawn:
+        _stop_waiting()
     if _session is None:
         return None
     try:
-        pause = _session.beat(paused)
+        pause = _session.beat(paused or _redraw is not None)
     except Exception as error:
         stop()  # rather no live than an error sixty times a second; Blender prints this one
         _ended_by = LiveCrashed(f"{type(error).__name__}: {error}")

@@ -161,6 +161,7 @@ def textured(context: bpy.types.Context) -> list[bpy.types.Object]:
 
 def show_textured(context: bpy.types.Context) -> None:
     """Let the 3D View look textured, where that is a matter of its settings: in Solid shading."""
+    live.after_redraw()
     viewport = _viewport(context)
     if viewport is not None and viewport.space.shading.type == "SOLID":
         shading = viewport.space.shading

@@ -168,6 +168,7 @@ class DRAFTGLASS_OT_stick_take_back(bpy.types.Operator):
         if job is None or all(one.number != self.number for one in job.done):
             return {"CANCELLED"}
         job.take_back(self.number)
+        live.after_redraw()
         redraw_panels()
         return {"FINISHED"}
 

@@ -134,7 +134,9 @@ def test_a_picture_that_comes_while_the_next_view_is_drawn_is_marked() -> None:
     once = {index for index in expected if studio.drawn.count(index) == 1}
     assert complete(outcome, 40) and once, "the pace asks for a view while the one before is under way"
     marked = {one.shot.index for one in outcome.shown if one.behind}
-    assert once <= marked and studio.drawn[-1] not in marked, "the last has no next"
+    assert once <= marked
+    last = studio.drawn[-1]
+    assert studio.drawn.count(last) > 1 or last not in marked, "the last has no next"
 
 
 def test_a_style_holds_what_was_asked_for_and_depth_goes_only_with_a_weight() -> None:

@@ -77,17 +77,11 @@ def test_the_token_file_is_read_anew_each_time(tmp_path: Path) -> None:
     assert Address("ws://127.0.0.1:1").read_token() == ""
 
 
-@pytest.mark.parametrize(
-    ("content", "told"),
-    [
-        *((content, "holds no token") for content in (b"", b"\n", b"two words", b"\xff\xfe")),
-        (b"x" * 10000, "it has 10000 bytes, but 4096 at most are expected"),
-    ],
-)
-def test_a_token_file_without_a_token_is_told(tmp_path: Path, content: bytes, told: str) -> None:
+@pytest.mark.parametrize("content", [b"", b"\n", b"two words", b"\xff\xfe", b"x" * 10000])
+def test_a_token_file_without_a_token_is_told(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "token"
     file.write_bytes(content)
-    with pytest.raises(NoConnection, match=told):
+    with pytest.raises(NoConnection, match="holds no token"):
         Address("ws://127.0.0.1:1", token_file=file).read_token()
     with pytest.raises(NoConnection, match="cannot be read"):
         Address("ws://127.0.0.1:1", token_file=tmp_path).read_token()
