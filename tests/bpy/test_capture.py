@@ -221,7 +221,7 @@ def test_other_handlers_are_not_skipped(scene: Any, tmp_path: Path) -> None:
         (bpy.app.handlers.save_pre, lambda: bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "a.blend"), copy=True)),
         (bpy.app.handlers.load_pre, lambda: bpy.ops.wm.read_homefile(use_factory_startup=True)),
     ):
-        spaces._borrow(next(space for _, space in spaces.view_spaces()))
+        spaces.borrow(next(space for _, space in spaces.view_spaces()))
         handlers.append(others)
         called.clear()
         act()

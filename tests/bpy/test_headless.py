@@ -195,7 +195,7 @@ def test_a_wrong_token_and_an_empty_model_are_told(files: Path, server: list[str
     (tmp_path / "model").mkdir()
     arguments = [files / "boxes.blend", "--prompt", "x", "--orbit", "1", "--out", tmp_path / "out"]
     done = run(*arguments, *server[:3], tmp_path / "token")
-    assert done.returncode == 2 and "does not accept the token" in done.stderr and done.stderr.count("\n") == 1
+    assert done.returncode == 2 and "does not know the token" in done.stderr and done.stderr.count("\n") == 1
     done = run(*arguments, "--model", tmp_path / "model")
     assert done.returncode == 2 and done.stderr.startswith("python -m addon: ") and done.stderr.count("\n") == 1
     assert str(tmp_path / "model") in done.stderr
