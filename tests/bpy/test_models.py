@@ -32,7 +32,7 @@ def live(scene: Any, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[An
     scene.draftglass.size, scene.draftglass.settle_size = 64, 0
     monkeypatch.setattr(models, "LOOK_SECONDS", 0.0)
     with script(shop) as address:
-        chosen = SimpleNamespace(server_url=address.url, token="t" * 32, token_file="", server_python="")
+        chosen = SimpleNamespace(server_url=address.url, token=address.token, token_file="", server_python="")
         monkeypatch.setattr(live, "preferences", lambda: chosen)
         yield live
         live.stop()
