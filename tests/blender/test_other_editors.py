@@ -108,6 +108,7 @@ def test_other_viewports_are_given_back(artist: Artist) -> None:
             window.until(f"bpy.context.window_manager.windows[0].workspace.name == {name!r}")
             live.rest()
             live.shot(f"{name}{' paused' if paused else ''}")
+            window.until("not spaces._lent")  # given back some heartbeats after the view has come to rest
             assert window.run("[row for row in others() if row[0] != 'Layout']") == before, name
         window.run("live.paused = False")
         live.rest()
