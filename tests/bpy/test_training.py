@@ -76,6 +76,7 @@ def test_the_same_shard_gives_the_same_samples(rendered: Path, tmp_path: Path) -
     assert (rendered / "077.jsonl").read_text().splitlines()[: len(first)] == first
 
 
+@pytest.mark.slow
 def test_train_goes_on_where_it_was_cut_off_and_export_writes_a_model_that_draws(
     rendered: Path, tmp_path: Path
 ) -> None:
