@@ -138,7 +138,7 @@ def after_redraw() -> None:
     Blender 5.2 may crash where such an image is drawn off the screen before it was drawn on it.
     """
     global _redraw, _redrawn
-    if _redraw is None and not bpy.app.background:
+    if _session is not None and _redraw is None and not bpy.app.background:
         _redrawn = False
         _redraw = bpy.types.SpaceView3D.draw_handler_add(_on_redraw, (), "WINDOW", "POST_PIXEL")
 

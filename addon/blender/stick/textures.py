@@ -181,7 +181,7 @@ def _image(name: str, size: int, data: bytes, old: bpy.types.Image | None, folde
         image = bpy.data.images.new(name, size, size)
         image.source = "FILE"
         image.pack(data=data, data_len=len(data))
-        image.update_tag()
+        image.update_tag()  # 5.2 keeps a copy of each image for drawing, and makes it anew only when told
     if old is not None:
         old.user_remap(image)
         bpy.data.images.remove(old)

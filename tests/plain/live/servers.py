@@ -23,7 +23,7 @@ from addon.problems.words import sentence
 from addon.transport.challenge import CHALLENGE, PROOF, new_number, prove
 from addon.wire import Control, Failure, Hello, Picture, Request, Shown, Status, Style, Welcome, pack, unpack
 
-TOKEN = "abc"
+TOKEN = "token-of-the-tests"
 READY = Status("ready", 100, "simulated")
 
 

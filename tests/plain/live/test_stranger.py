@@ -66,7 +66,7 @@ def test_who_does_not_know_the_token_hears_nothing(what: str, tmp_path: Path) ->
         assert left.wait(60)
         viewer.loop.stop()
     assert heard == [] and viewer.sent == []
-    assert not any(TOKEN == value or f"Bearer {TOKEN}" == value for value in asked[0].headers.values())
+    assert TOKEN not in str(asked[0].headers) and "Authorization" not in asked[0].headers
 
 
 def test_each_connection_asks_anew_and_the_true_server_is_found(tmp_path: Path) -> None:

@@ -274,7 +274,7 @@ def _has_ipv6() -> bool:
 @pytest.mark.skipif(not _has_ipv6(), reason="no IPv6 on this machine")
 def test_localhost_is_tried_in_both_families() -> None:
     with script(inverter(), host="::1") as address:
-        viewer = Viewer(LiveLoop(Address(address.url.replace("127.0.0.1", "localhost"), "abc")))
+        viewer = Viewer(LiveLoop(Address(address.url.replace("127.0.0.1", "localhost"), TOKEN)))
         viewer.until(lambda: viewer.pictures)
         assert viewer.loop.statistics.attempts == 2
         viewer.loop.stop()
@@ -289,6 +289,6 @@ def test_a_token_file_that_is_a_pipe_does_not_hold_the_heartbeat(tmp_path: Path)
         viewer.until(lambda: viewer.loop.state == LiveState.WAITING)
         assert "no ordinary file" in said(viewer.loop)
         os.unlink(tmp_path / "token")
-        (tmp_path / "token").write_text("abc")
+        (tmp_path / "token").write_text(TOKEN)
         viewer.until(lambda: viewer.pictures)
         viewer.loop.stop()
