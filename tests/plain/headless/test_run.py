@@ -22,7 +22,7 @@ from addon.live import Address, LiveLoop
 from addon.problems.serving import BadRequest, ModelFailed
 from addon.wire import Dropped, Status, pack
 from addon.wire.frame import IDENTITY, OBJECT
-from tests.plain.live.servers import failure, free_port, greet, inverted, inverter, requests, script, status
+from tests.plain.live.servers import TOKEN, failure, free_port, greet, inverted, inverter, requests, script, status
 
 SIDE = 64
 
@@ -211,7 +211,7 @@ def test_a_server_that_is_not_there_is_told_at_once_without_a_promise() -> None:
 def test_localhost_is_tried_at_both_its_addresses() -> None:
     with script(inverter(), host="::1") as address:
         port = address.split()[1]
-        assert complete(go(Address(f"ws://localhost:{port}/live", "abc"), options(1), Studio()), 2)
+        assert complete(go(Address(f"ws://localhost:{port}/live", TOKEN), options(1), Studio()), 2)
 
 
 def test_a_model_that_failed_is_told_and_one_that_loads_is_waited_for() -> None:
