@@ -84,10 +84,11 @@ def repaint(scene: Scene, recalled: Recalled, steady: float, settles: bool, plan
 
 def how_made(scene: Scene, recalled: Recalled, over: Repaint, settles: bool) -> Made:
     """How the pixels of a picture of ``scene`` were made that was made over ``over``."""
-    share, kept, gaps = over.share.reshape(-1), recalled.made, ~recalled.known | recalled.again
+    share, kept, new = over.share.reshape(-1), recalled.made, ~recalled.known
+    gaps = new | recalled.again
     rough = torch.zeros_like(share) if settles else torch.maximum(share, kept.rough)
     around = breadth(gaps, scene.height, scene.width)
-    clearance = torch.where(share > 0.5, scene.surfaces.edges, kept.clearance)
+    clearance = torch.where((share > 0.5) | new, scene.surfaces.edges, kept.clearance)
     return Made(rough, clearance, torch.where(gaps, around, kept.breadth))
 
 
