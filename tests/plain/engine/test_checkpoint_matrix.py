@@ -50,6 +50,10 @@ SAYS: dict[str, tuple[dict[str, Any], str, bool]] = {
     "the sample": ({"says": {"modelspec.prediction_type": "sample"}}, "sample", False),
     "by its name": ({"name": "noobaiXLNAIXL_vPred10Version"}, "v_prediction", False),
     "by its name, epsilon": ({"name": "noobaiXL_epsilonPred11"}, "epsilon", False),
+    "by its name, zero terminal SNR": ({"name": "mixV-pred_ztSNR"}, "v_prediction", True),
+    "a name of epsilon": ({"name": "mix_ztsnr"}, "epsilon", False),
+    "a yaml in other words": ({"yaml": YAML.replace('"v"', "V-Prediction")}, "v_prediction", False),
+    "no prediction": ({"name": "x_vpred", "says": {"modelspec.prediction_type": "None"}}, "v_prediction", False),
     "metadata before its name": (
         {"name": "x_vpred", "says": {"modelspec.prediction_type": "epsilon"}},
         "epsilon",
