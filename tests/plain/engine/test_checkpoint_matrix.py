@@ -112,6 +112,8 @@ def test_a_scale_that_fits_no_weight_is_said(tmp_path: Path) -> None:
             multiplied(
                 state | ({"x.weight_scale_2": torch.ones(1)} if scale is None else {}), tmp_path / "x.safetensors"
             )
+    with pytest.raises(EngineError, match=r"has x\.weight as whole numbers \(int8\) without a scale"):
+        multiplied({"x.weight": torch.ones(4, 4, dtype=torch.int8)}, tmp_path / "x.safetensors")
     with pytest.raises(EngineError, match=r"has the scale y\.scale_weight, but not the weight y\.weight"):
         multiplied({"y.scale_weight": torch.ones(1)}, tmp_path / "x.safetensors")
     blocks = multiplied({"x.weight": torch.ones(4, 4), "x.weight_scale": torch.tensor([[1.0, 2], [3, 4]])}, tmp_path)
