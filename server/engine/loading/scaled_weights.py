@@ -33,7 +33,7 @@ def multiplied(tensors: Mapping[str, torch.Tensor], path: Path) -> dict[str, tor
         if name.endswith(".weight") and not weight.is_floating_point():
             kind = str(weight.dtype).removeprefix("torch.")
             raise EngineError(
-                f"{path} has {name} as whole numbers ({kind}) without a scale that is known here, so it cannot be read: "
+                f"{path} has {name} as whole numbers ({kind}) without a scale that is known, so it cannot be read: "
                 "take it in fp8 or fp16"
             )
     return plain

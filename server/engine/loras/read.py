@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from addon.wire.checks import show
 
-from ..embedding_file import Bundled, fitted
+from ..embedding_file import Bundled, fitted, is_finite
 from ..embedding_file import Misfit as OtherWords
 from ..errors import EngineError
 from ..loading.recognise import FAMILIES, Found, require
@@ -127,6 +127,8 @@ def _bundled(
             fitted(vectors, widths)
         except OtherWords as error:
             raise EngineError(f"LoRA {path} brings the embedding {word!r}, which {model} cannot use: {error}") from None
+        if not is_finite(vectors):
+            raise EngineError(f"LoRA {path} is damaged: its embedding {word!r} has values that are no numbers")
     return tuple(Bundled(word, vectors) for word, vectors in found.items())
 
 
