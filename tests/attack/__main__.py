@@ -33,6 +33,7 @@ SLOW_KINDS = {
     "1,000 idle connections": 10.0,
     "unfinished messages": 10.0,
     "200 connections of nonsense": 10.0,
+    "a body in chunks": 7.0,
 }
 """Kinds that consist of many: their seconds are for all of these together."""
 
