@@ -101,8 +101,9 @@ def _extra(folder: Path) -> Iterator[tuple[Path, Purpose]]:
         base = Path(os.path.expandvars(os.path.expanduser(said if isinstance(said, str) else "")))
         for name, given in config.items():
             purpose = FOLDERS.get(str(name).lower())
-            lines = given.split("\n") if isinstance(given, str) else given if isinstance(given, list) else ()
-            for line in lines if purpose is not None else ():
+            if purpose is None:
+                continue
+            for line in given.split("\n") if isinstance(given, str) else given if isinstance(given, list) else ():
                 if isinstance(line, str) and line.strip():
                     root = place / base / os.path.expandvars(os.path.expanduser(line.strip()))
                     if root.is_dir():
