@@ -44,7 +44,7 @@ def unwrap(
     """
     directions, looks = _directions(normals, areas)
     pieces = np.arange(len(normals)) if apart else _pieces(corner_face, corner_edge, looks)
-    across = np.stack([_frame(direction) for direction in directions])[looks[corner_face]]
+    across = _frames(np.stack(directions))[looks[corner_face]]
     flat = np.einsum("lij,lj->li", across, places)
     count = int(pieces.max()) + 1 if len(pieces) else 0
     chart = pieces[corner_face]
@@ -96,12 +96,14 @@ def connected(first: NDArray[np.intp], second: NDArray[np.intp], count: int) -> 
         label = new
 
 
-def _frame(direction: NDArray[np.float64]) -> NDArray[np.float64]:
-    """2 x 3: right and up as seen from where ``direction`` points; up is the world's as far as that can be."""
-    up = np.array([0.0, 0.0, 1.0]) if abs(direction[2]) < 0.9 else np.array([0.0, 1.0, 0.0])
-    right = np.cross(up, direction)
-    right /= np.linalg.norm(right)
-    return np.stack([right, np.cross(direction, right)])
+def _frames(directions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """D x 2 x 3: right and up as seen from where each of ``directions``, D x 3, points; up is the world's as far as
+    that can be.
+    """
+    upright = np.abs(directions[:, 2:]) < 0.9
+    right = np.cross(np.where(upright, (0.0, 0.0, 1.0), (0.0, 1.0, 0.0)), directions)
+    right /= np.linalg.norm(right, axis=1, keepdims=True)
+    return np.stack([right, np.cross(directions, right)], 1)
 
 
 def _turned(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import bpy
@@ -32,8 +33,9 @@ from .scale import Scale, scales
 from .settings import StickSettings
 from .targets import targets
 from .textures import NEWER, Kept, Texture
-from .unwrap import ATLAS, Place, Unwrapper
+from .unwrap import ATLAS, GUTTER, Place, Unwrapper
 
+THREADS = 2
 COARSE = 256
 """Texels along a side in which what no picture shows is coloured: it has no detail."""
 
@@ -77,10 +79,24 @@ class Sticker:
         if not places:
             raise NothingStuck(refusals[0])
         shares = self.lay(places, seen, picture)
+        self._tint(places, seen, picture)
         self.keep(places)
         view.view_layer.update()
         things = tuple(place.thing for place in places)
         return Stuck(things, (*chosen.refusals, *refusals), shares, time.perf_counter() - began)
+
+    def _tint(self, places: Sequence[Place], seen: Seen, picture: NDArray[np.uint8]) -> None:
+        """Give what is shown by so few pixels that none fell on a texel the mean colour of these."""
+        step = seen.number.shape[0] // picture.shape[0]
+        for group in by_image(places):
+            texture = self.texture(group)
+            if texture.changed or texture.states[..., 0].any():
+                continue
+            numbers = [seen.numbers.get(int(place.thing.session_uid), -1) for place in group]
+            rows, columns = np.nonzero(np.isin(seen.number, numbers))
+            if len(rows):
+                texture.colours[:] = picture[rows // step, columns // step].mean(0).astype(np.uint8)
+                texture.changed = True
 
     def flat(self, view: View, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """``picture`` of ``view`` without the viewport's light, if the settings say so."""
@@ -147,14 +163,22 @@ class Sticker:
 
     def keep(self, places: Sequence[Place]) -> None:
         """Fill what no picture shows, and show all on the objects. Raises CannotWrite."""
-        for group in by_image(places):
-            texture = self.texture(group)
-            if not texture.changed:
-                continue
-            texture.fill(self._under(texture, group))
-            kept = texture.save(group[0].name, kept_of(group[0].thing), self.settings.folder)
-            self._textures[group[0].name] = kept.image.session_uid, texture
+        changed = [group for group in by_image(places) if self.texture(group).changed]
+        under = [self._under(self.texture(group), group) for group in changed]
+        # Two at a time: numpy and zlib let go of Python's lock, and nothing of Blender's is touched.
+        with ThreadPoolExecutor(THREADS) as pool:
+            files = list(pool.map(self._finished, changed, under))
+        for group, file in zip(changed, files, strict=True):
+            kept = self.texture(group).save(file, group[0].name, kept_of(group[0].thing), self.settings.folder)
+            self._textures[group[0].name] = kept.image.session_uid, self.texture(group)
             self._show(group, kept)
+
+    def _finished(self, group: Sequence[Place], under: NDArray[np.uint8] | None) -> tuple[bytes, bytes]:
+        """Fill the gaps of the image of ``group``, and encode it."""
+        texture = self._textures[group[0].name][1]
+        highest = max((float(place.mesh.uv[:, 1].max()) for place in group if len(place.mesh.uv)), default=1.0)
+        texture.fill(int(np.ceil(highest * texture.size)) + GUTTER, under)
+        return texture.encoded()
 
     def _under(self, texture: Texture, group: Sequence[Place]) -> NDArray[np.uint8] | None:
         """Colours for what no picture shows, from what lies next to it on each mesh."""
