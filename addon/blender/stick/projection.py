@@ -48,6 +48,11 @@ class Seen:
     instanced: frozenset[int]
 
     @cached_property
+    def shown(self) -> frozenset[int]:
+        """The numbers that any pixel has."""
+        return frozenset(np.unique(self.number).tolist())
+
+    @cached_property
     def pixels(self) -> dict[int, int]:
         """By ``session_uid`` of each object that is shown as itself: some of the pixels that show it, counted."""
         some = self.number[:: 2 if self.number.size > 2**20 else 1]
