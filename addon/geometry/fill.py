@@ -20,7 +20,7 @@ def push_pull(colours: NDArray[np.uint8], weights: NDArray[np.float32]) -> None:
     # One quarter of the texels and one channel at a time: all loops are long, and nothing is as large as the image.
     quarters = [(slice(y, None, 2), slice(x, None, 2)) for y in (0, 1) for x in (0, 1)]
     heavy = [np.ascontiguousarray(weights[quarter]) for quarter in quarters]
-    total = heavy[0] + heavy[1] + heavy[2] + heavy[3]
+    total: NDArray[np.float32] = heavy[0] + heavy[1] + heavy[2] + heavy[3]
     sums = np.empty((colours.shape[2], *total.shape), np.float32)
     for channel, into in enumerate(sums):
         np.multiply(colours[(*quarters[0], channel)], heavy[0], out=into)
@@ -58,7 +58,7 @@ def _filled(sums: NDArray[np.float32], heavy: NDArray[np.float32]) -> NDArray[np
 
 def _sure(sums: NDArray[np.float32], total: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """``sums`` of colours and the ``total`` of their weights, at most 1: of four texels, one is enough to be sure."""
-    heavy = np.minimum(total, 1)
+    heavy = np.minimum(total, np.float32(1))
     sums *= heavy / np.maximum(total, 1e-12)
     return sums, heavy
 

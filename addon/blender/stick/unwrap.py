@@ -12,8 +12,6 @@ from typing import Any
 
 import bpy
 import numpy as np
-from mathutils import Vector
-from mathutils.bvhtree import BVHTree
 from numpy.typing import NDArray
 
 from ...geometry.charts import Charts
@@ -28,6 +26,7 @@ from ...problems.sticking import (
 )
 from .materials import NOTE
 from .meshes import Triangles, charts_of, triangles, uv_of
+from .needs import needs
 from .projection import Projector
 from .scale import Scale
 from .settings import LEAST_SIZE, Layout, StickSettings
@@ -42,11 +41,7 @@ SURFACE = 5.0
 """Of a whole surface to what a view shows of it, with the gutters between: no image has more texels for its pixels."""
 OUTGROWN = 1.5
 """The user's own map may have so many times fewer texels along a line than wanted; with still fewer, ours is better."""
-TIGHT = 0.7
-"""Of the texels along a line; when what is shown can't have so many, the image may be of the next size."""
 UNSEEN = Scale(0.0, 0.0, np.empty((0, 4)))
-HIDDEN = 0.2
-"""Of the texels along a line that a chart gets when no picture shows it and there is not room for all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +65,7 @@ class _Wanted:
     texels: float
     most: int
     side: float
+    pixels: float
     points: NDArray[np.float64]
 
 
@@ -100,7 +96,7 @@ class Unwrapper:
         side, most = np.sqrt(SURFACE * shown.pixels) * density + 6 * GUTTER, LEAST_SIZE
         while most * NEAREST < side and most < self._settings.texture_size:
             most *= 2
-        return _Wanted(thing, shown.to_a_unit * density, most, float(side), shown.points)
+        return _Wanted(thing, shown.to_a_unit * density, most, float(side), shown.pixels, shown.points)
 
     def _kept(self, one: _Wanted) -> Place | None:
         """The place that it has from before; None where it has none, or its mesh has been changed since."""
@@ -189,6 +185,7 @@ class Unwrapper:
     def _write(self, group: Sequence[_Wanted], apart: bool) -> int:
         """Unwrap all meshes of ``group`` into one square; return its side in texels."""
         known: dict[bpy.types.Mesh, tuple[Charts, float]] = {}
+        placed: dict[bpy.types.Mesh, _Wanted] = {}
         for one in group:
             texels = max(one.texels, 1e-6)
             mesh: Any = one.thing.data
@@ -197,20 +194,27 @@ class Unwrapper:
                 known[mesh] = charts, max(other, texels)
             else:
                 known[mesh] = charts_of(mesh, np.array(one.thing.matrix_world), apart), texels
+                placed[mesh] = one
         boxes = np.concatenate([charts.sizes * texels for charts, texels in known.values()])
         atlas = self._settings.layout is Layout.ATLAS
         most = self._settings.texture_size if atlas else max(one.most for one in group)
         packed = pack(boxes, LEAST_SIZE, most, GUTTER)
         shares = np.ones(len(boxes))
         if packed.scale < 1:  # rather fewer texels for what is not shown, or far away
-            points = {id(one.thing.data): one for one in group}
-            parts = [
-                _shares(mesh, charts, points[id(mesh)], self._settings.density) for mesh, (charts, _) in known.items()
-            ]
+            parts = []
+            for mesh, (charts, texels) in known.items():
+                one = placed[mesh]
+                needed = needs(one.thing, one.points, one.pixels, texels / self._settings.density)
+                if not apart:
+                    kinds = np.ceil(np.log2(needed)).astype(np.intp)
+                    charts = charts_of(mesh, np.array(one.thing.matrix_world), apart, kinds - kinds.min(initial=0))
+                    known[mesh] = charts, texels
+                share = np.zeros(len(charts.sizes))
+                np.maximum.at(share, charts.of_face, needed)
+                parts.append(share)
+            boxes = np.concatenate([charts.sizes * texels for charts, texels in known.values()])
             shares = np.concatenate(parts)
             packed = pack(boxes * shares[:, None], LEAST_SIZE, most, GUTTER)
-            if packed.scale < TIGHT and most < self._settings.texture_size:
-                packed = pack(boxes * shares[:, None], LEAST_SIZE, 2 * most, GUTTER)
         first = 0
         for mesh, (charts, texels) in known.items():
             corners = packed.corners[first : first + len(charts.sizes)]
@@ -229,21 +233,6 @@ class Unwrapper:
         if thing.modifiers and self._projector.overlaps(mesh.uv):
             return CopiedByModifier(thing.name, _first(thing))
         return None
-
-
-def _shares(mesh: bpy.types.Mesh, charts: Charts, one: _Wanted, density: float) -> NDArray[np.float64]:
-    """By chart, how many of the texels along a line it needs by what is shown of it, 0 to 1."""
-    shares = np.full(len(charts.sizes), HIDDEN)
-    tree = BVHTree.FromPolygons(
-        [tuple(vertex.co) for vertex in mesh.vertices], [tuple(f.vertices) for f in mesh.polygons]
-    )
-    to_mesh = one.thing.matrix_world.inverted_safe()
-    for *place, pixels in one.points.tolist():
-        _, _, face, _ = tree.find_nearest(to_mesh @ Vector(place))
-        if face is not None:
-            chart = charts.of_face[face]
-            shares[chart] = max(shares[chart], min(pixels * density / max(one.texels, 1e-6), 1.0))
-    return shares
 
 
 def _size(side: float, most: int) -> int:
