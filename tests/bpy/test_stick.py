@@ -134,7 +134,7 @@ def test_all_round_each_view_makes_only_what_is_empty(scene: Any, stick: Any) ->
 
 def test_what_is_stuck_is_the_memory_of_steady(scene: Any, stick: Any) -> None:
     """Kept where a picture has been, from elsewhere too, and through a turn; made where none has."""
-    from addon.blender.stick.memory import Memory
+    from addon.blender.live.memory import Memory
 
     box, memory = cube(scene, (0, 0, 0), (0.5, 0.5, 0.5, 1), size=3), Memory()
     assert memory.over(stick.view(), stick.look(), 1.0) is None, "nothing is stuck"

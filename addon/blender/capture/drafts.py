@@ -44,7 +44,7 @@ class Drafts:
     """What one live session draws and sends."""
 
     def __init__(self, remember: Callable[[View, Draft, float], Draft | None] = lambda *_: None) -> None:
-        """``remember``: gives the draft of a view over what is stuck to the scene, see ``stick.memory``, or None."""
+        """``remember``: gives the draft of a view over what is stuck to the scene, see ``live.memory``, or None."""
         self._remember = remember
         self.trouble: Problem | None = None
         """Why the view as it is now gives no frame."""

@@ -34,7 +34,7 @@ from ..capture.windows import Windows
 from ..display.editors import open_editor
 from ..display.live_view import Display
 from ..server.process import ManagedServer
-from ..stick.memory import Memory
+from .memory import Memory
 
 IDLE_SECONDS = 0.25
 """Pause of the heartbeat while there is nothing to follow: no 3D View, or a render under way."""

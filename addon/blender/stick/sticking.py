@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import bpy
@@ -35,7 +34,6 @@ from .targets import targets
 from .textures import NEWER, Kept, Texture
 from .unwrap import ATLAS, GUTTER, Place, Unwrapper
 
-THREADS = 2
 COARSE = 256
 """Texels along a side in which what no picture shows is coloured: it has no detail."""
 
@@ -163,22 +161,15 @@ class Sticker:
 
     def keep(self, places: Sequence[Place]) -> None:
         """Fill what no picture shows, and show all on the objects. Raises CannotWrite."""
-        changed = [group for group in by_image(places) if self.texture(group).changed]
-        under = [self._under(self.texture(group), group) for group in changed]
-        # Two at a time: numpy and zlib let go of Python's lock, and nothing of Blender's is touched.
-        with ThreadPoolExecutor(THREADS) as pool:
-            files = list(pool.map(self._finished, changed, under))
-        for group, file in zip(changed, files, strict=True):
-            kept = self.texture(group).save(file, group[0].name, kept_of(group[0].thing), self.settings.folder)
-            self._textures[group[0].name] = kept.image.session_uid, self.texture(group)
+        for group in by_image(places):
+            texture = self.texture(group)
+            if not texture.changed:
+                continue
+            highest = max((float(place.mesh.uv[:, 1].max()) for place in group if len(place.mesh.uv)), default=1.0)
+            texture.fill(int(np.ceil(highest * texture.size)) + GUTTER, self._under(texture, group))
+            kept = texture.save(group[0].name, kept_of(group[0].thing), self.settings.folder)
+            self._textures[group[0].name] = kept.image.session_uid, texture
             self._show(group, kept)
-
-    def _finished(self, group: Sequence[Place], under: NDArray[np.uint8] | None) -> tuple[bytes, bytes]:
-        """Fill the gaps of the image of ``group``, and encode it."""
-        texture = self._textures[group[0].name][1]
-        highest = max((float(place.mesh.uv[:, 1].max()) for place in group if len(place.mesh.uv)), default=1.0)
-        texture.fill(int(np.ceil(highest * texture.size)) + GUTTER, under)
-        return texture.encoded()
 
     def _under(self, texture: Texture, group: Sequence[Place]) -> NDArray[np.uint8] | None:
         """Colours for what no picture shows, from what lies next to it on each mesh."""

@@ -137,14 +137,11 @@ class Texture:
         push_pull(colours, weights)
         self.colours[rows:] = colours[-1:].mean((0, 1)) if rows < self.size else 0
 
-    def encoded(self) -> tuple[bytes, bytes]:
-        """The PNG files of colours and states."""
-        return encode(self.colours[::-1], level=LEVEL), encode(self.states[::-1], level=LEVEL)
-
-    def save(self, files: tuple[bytes, bytes], name: str, old: Kept | None, folder: Path | None) -> Kept:
-        """Keep it, by its ``files``, as Images in place of ``old``. Raises CannotWrite."""
+    def save(self, name: str, old: Kept | None, folder: Path | None) -> Kept:
+        """Keep it as Images in place of ``old``. Raises CannotWrite."""
         self.changed = False
-        colours, states = files
+        colours = encode(self.colours[::-1], level=LEVEL)
+        states = encode(self.states[::-1], level=LEVEL)
         image = _image(name, self.size, colours, old.image if old is not None else None, folder)
         seen = _image(f"{name} (seen)", self.size, states, old.seen if old is not None else None, None)
         seen.colorspace_settings.name = "Non-Color"

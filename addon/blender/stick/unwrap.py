@@ -26,9 +26,8 @@ from ...problems.sticking import (
 )
 from .materials import NOTE
 from .meshes import Triangles, charts_of, triangles, uv_of
-from .needs import needs
 from .projection import Projector
-from .scale import Scale
+from .scale import Scale, are_mixed, needs
 from .settings import LEAST_SIZE, Layout, StickSettings
 
 MAP = "Draftglass"
@@ -41,6 +40,10 @@ SURFACE = 5.0
 """Of a whole surface to what a view shows of it, with the gutters between: no image has more texels for its pixels."""
 OUTGROWN = 1.5
 """The user's own map may have so many times fewer texels along a line than wanted; with still fewer, ours is better."""
+TIGHT, MAIN = 0.3, 0.4
+"""What has fewer texels along a line than this share of those wanted, and is more than that of all that is shown, may
+have an image of the next size: the picture is mostly a small piece of it.
+"""
 UNSEEN = Scale(0.0, 0.0, np.empty((0, 4)))
 
 
@@ -75,10 +78,12 @@ class Unwrapper:
     def __init__(self, projector: Projector, view_layer: bpy.types.ViewLayer, settings: StickSettings) -> None:
         self._projector, self._layer, self._settings = projector, view_layer, settings
         self.refusals: list[Problem] = []
+        self._pixels = 0.0
 
     def places(self, things: Sequence[bpy.types.Object], shown: Mapping[int, Scale]) -> list[Place]:
         """The place of each of ``things``; ``shown``: by ``session_uid``, how large pictures show it."""
         found, wanted = [], []
+        self._pixels = sum(one.pixels for one in shown.values())
         for thing in things:
             one = self._wanted(thing, shown.get(int(thing.session_uid), UNSEEN))
             place = self._kept(one)
@@ -205,8 +210,8 @@ class Unwrapper:
             for mesh, (charts, texels) in known.items():
                 one = placed[mesh]
                 needed = needs(one.thing, one.points, one.pixels, texels / self._settings.density)
-                if not apart:
-                    kinds = np.ceil(np.log2(needed)).astype(np.intp)
+                kinds = np.ceil(np.log2(needed)).astype(np.intp)
+                if not apart and are_mixed(charts.of_face, kinds):
                     charts = charts_of(mesh, np.array(one.thing.matrix_world), apart, kinds - kinds.min(initial=0))
                     known[mesh] = charts, texels
                 share = np.zeros(len(charts.sizes))
@@ -215,6 +220,9 @@ class Unwrapper:
             boxes = np.concatenate([charts.sizes * texels for charts, texels in known.values()])
             shares = np.concatenate(parts)
             packed = pack(boxes * shares[:, None], LEAST_SIZE, most, GUTTER)
+            main = max(one.pixels for one in group) > MAIN * self._pixels
+            if main and packed.scale < TIGHT and most < self._settings.texture_size:
+                packed = pack(boxes * shares[:, None], LEAST_SIZE, 2 * most, GUTTER)
         first = 0
         for mesh, (charts, texels) in known.items():
             corners = packed.corners[first : first + len(charts.sizes)]

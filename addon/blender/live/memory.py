@@ -17,12 +17,12 @@ from ...geometry.trimap import MAKE, strength_of
 from ..capture.draft import Draft
 from ..capture.surfaces import depsgraph_edits
 from ..capture.view import View
-from .around import REACH
-from .looking import Looker
-from .materials import NOTE, is_stuck
-from .meshes import triangles
-from .projection import Projector
-from .unwrap import Place
+from ..stick.around import REACH
+from ..stick.looking import Looker
+from ..stick.materials import NOTE, is_stuck
+from ..stick.meshes import triangles
+from ..stick.projection import Projector
+from ..stick.unwrap import Place
 
 
 class Memory:
