@@ -55,9 +55,7 @@ def installed(blender: str) -> Place:
         raise CannotPrepare(f"BLENDER={blender} is no program")
     missing = [tool for tool in ("Xvfb", "openbox", "xdotool") if shutil.which(tool) is None]
     if missing:
-        raise CannotPrepare(
-            f"{', '.join(missing)} not found; on Debian: apt-get install xvfb openbox xdotool"
-        )
+        raise CannotPrepare(f"{', '.join(missing)} not found; on Debian: apt-get install xvfb openbox xdotool")
     shown = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=60, check=True)
     version = re.search(r"^Blender (\d+\.\d+)", shown.stdout, re.MULTILINE)
     if version is None:
