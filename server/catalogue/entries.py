@@ -1,4 +1,4 @@
-"""What the list of models says of a user's files. No torch, no sockets."""
+"""Entries of the list of models for the user's own files. No torch, no sockets."""
 
 from __future__ import annotations
 

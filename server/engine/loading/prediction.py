@@ -1,4 +1,4 @@
-"""What a checkpoint in one file predicts, and on which noise, by what people's tools write. No torch.
+"""A single-file checkpoint's prediction type and noise schedule, from the metadata that tools write. No torch.
 
 ComfyUI's users mark a file by the tensors ``v_pred`` and ``ztsnr``; A1111 reads a ``.yaml`` of the same name beside it;
 kohya, OneTrainer and others write modelspec's metadata (https://github.com/Stability-AI/ModelSpec), ComfyUI

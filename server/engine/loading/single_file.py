@@ -1,7 +1,7 @@
 """Single-file checkpoints, as diffusers modules. torch, diffusers, transformers; no network.
 
 These are what A1111 and ComfyUI keep: .safetensors without any config. Each config follows from the shapes in the
-file, and from what all models of a family have in common. The names are translated by diffusers.
+file and what a family has in common; diffusers translates the names. Its from_single_file asks the hub for configs.
 """
 
 from __future__ import annotations
