@@ -210,7 +210,7 @@ def _checked(given: argparse.Namespace, defaults: Options) -> Options:
         try:
             (text or "").encode()
         except UnicodeEncodeError:  # bytes that the shell hands over as they are
-            raise ValueError(f"{name} is {text[:60]!r}, which is no UTF-8: type it anew") from None
+            raise ValueError(f"{name} is {text[:60]!r}, which is not UTF-8: type it again") from None
     if given.out is None:
         raise ValueError("--out is missing: name the folder that the pictures should go to")
     check_stick(given)

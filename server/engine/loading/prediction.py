@@ -79,7 +79,7 @@ def _yaml_beside(path: Path) -> Any:
         return read_yaml(beside)
     except (OSError, ValueError) as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:300]
-        raise EngineError(f"{beside} cannot be read ({reason}): mend it, or take it away") from None
+        raise EngineError(f"{beside} cannot be read ({reason}): correct it, or remove it") from None
 
 
 def _of_yaml(config: Any, path: Path) -> str:

@@ -81,7 +81,7 @@ def load_vae(path: Path, shapes: Shapes, family: str) -> AutoencoderKL:
     prefix = VAE if any(name.startswith(VAE) for name in shapes) else ""
     inside = _within(shapes, prefix, path, "VAE")
     if missing := next((half for half in ("encoder", "decoder") if f"{half}.conv_in.weight" not in inside), None):
-        raise EngineError(f"the VAE in {path} has no {missing}: get a whole one, which draws and looks")
+        raise EngineError(f"the VAE in {path} has no {missing}: get a complete one")
     config = vae_config(inside, family)
     state = convert_ldm_vae_checkpoint(read_tensors(path, prefix, torch.float32), config)
     return fill(lambda: AutoencoderKL.from_config(config), state, path, "VAE")
