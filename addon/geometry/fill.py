@@ -20,7 +20,7 @@ def push_pull(colours: NDArray[np.uint8], weights: NDArray[np.float32]) -> None:
     # One quarter of the texels and one channel at a time: all loops are long, and nothing is as large as the image.
     quarters = [(slice(y, None, 2), slice(x, None, 2)) for y in (0, 1) for x in (0, 1)]
     heavy = [np.ascontiguousarray(weights[quarter]) for quarter in quarters]
-    total: NDArray[np.float32] = heavy[0] + heavy[1] + heavy[2] + heavy[3]
+    total = np.asarray(heavy[0] + heavy[1] + heavy[2] + heavy[3], np.float32)
     sums = np.empty((colours.shape[2], *total.shape), np.float32)
     for channel, into in enumerate(sums):
         np.multiply(colours[(*quarters[0], channel)], heavy[0], out=into)
