@@ -81,10 +81,7 @@ def reason(pip_said: str) -> str:
 
 
 def install() -> None:
-    """Make ``.venv`` and install what ``tests/requirements.txt`` names, in the versions of ``constraints.txt``.
-
-    By pip: uv is twice as fast, but takes nothing of pip's configuration, such as an index with another build of torch.
-    """
+    """Make ``.venv`` and install what ``tests/requirements.txt`` names, in the versions of ``constraints.txt``."""
     python = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
         try:
@@ -95,7 +92,8 @@ def install() -> None:
             raise Lacking(
                 "Python 3.11 has no ensurepip; on Debian and Ubuntu: apt-get install python3.11-venv"
             ) from None
-    # Bytecode is made of what is imported, when it is: for all that is installed it takes a minute.
+    # Not uv: it does not know where pip's own settings say that wheels lie.
+    # Bytecode is made of what is imported, when it is: pip would take a minute for all of it.
     argv = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-compile",
             "-r", "tests/requirements.txt", "-c", "constraints.txt"]  # fmt: skip
     done = subprocess.run(argv, cwd=ROOT, stderr=subprocess.PIPE, text=True)
