@@ -80,17 +80,8 @@ def reason(pip_said: str) -> str:
     return f"The environment could not be made: {errors[-1] if errors else pip_said.strip()[-500:]}"
 
 
-def _pip_takes_the_usual_index(python: Path) -> bool:
-    """Tell whether pip has no index of its own on this machine, of which uv would not know."""
-    listed = subprocess.run([str(python), "-m", "pip", "config", "list"], capture_output=True, text=True).stdout
-    return not any(line.partition("=")[0].endswith(".index-url") for line in listed.splitlines())
-
-
 def install() -> None:
-    """Make ``.venv`` and install what ``tests/requirements.txt`` names, in the versions of ``constraints.txt``.
-
-    By uv, which takes half a minute where pip takes two; by pip where uv cannot.
-    """
+    """Make ``.venv`` and install what ``tests/requirements.txt`` names, in the versions of ``constraints.txt``."""
     python = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
         try:
@@ -101,18 +92,13 @@ def install() -> None:
             raise Lacking(
                 "Python 3.11 has no ensurepip; on Debian and Ubuntu: apt-get install python3.11-venv"
             ) from None
+    # Not uv: it does not know where pip's own settings say that wheels lie.
     # Bytecode is made of what is imported, when it is: pip would take a minute for all of it.
-    pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-compile", "-c", "constraints.txt"]
-    uv = [str(python), "-m", "uv", "pip", "install", "--python", str(python), "-c", "constraints.txt"]
-    everything = ["-r", "tests/requirements.txt"]
-    if not (
-        _pip_takes_the_usual_index(python)
-        and subprocess.run([*pip, "--quiet", "uv"], cwd=ROOT, stderr=subprocess.DEVNULL).returncode == 0
-        and subprocess.run([*uv, *everything], cwd=ROOT).returncode == 0
-    ):
-        done = subprocess.run([*pip, *everything], cwd=ROOT, stderr=subprocess.PIPE, text=True)
-        if done.returncode != 0:
-            raise Lacking(reason(done.stderr))
+    argv = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-compile",
+            "-r", "tests/requirements.txt", "-c", "constraints.txt"]  # fmt: skip
+    done = subprocess.run(argv, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        raise Lacking(reason(done.stderr))
     tried = subprocess.run([str(python), "-c", "import bpy"], capture_output=True, text=True)
     if tried.returncode != 0:
         raise Lacking(f"Blender's module does not load: {tried.stderr.strip().splitlines()[-1]}")
