@@ -44,6 +44,8 @@ TIGHT, MAIN = 0.3, 0.4
 """What has fewer texels along a line than this share of those wanted, and is more than that of all that is shown, may
 have an image of the next size: the picture is mostly a small piece of it.
 """
+LARGEST = 8
+"""Of those who share a mesh and its map, so many tell which of its faces are seen near."""
 UNSEEN = Scale(0.0, 0.0, np.empty((0, 4)))
 
 
@@ -190,16 +192,16 @@ class Unwrapper:
     def _write(self, group: Sequence[_Wanted], apart: bool) -> int:
         """Unwrap all meshes of ``group`` into one square; return its side in texels."""
         known: dict[bpy.types.Mesh, tuple[Charts, float]] = {}
-        placed: dict[bpy.types.Mesh, _Wanted] = {}
+        sharing: dict[bpy.types.Mesh, list[_Wanted]] = {}
         for one in group:
             texels = max(one.texels, 1e-6)
             mesh: Any = one.thing.data
+            sharing.setdefault(mesh, []).append(one)
             if mesh in known:
                 charts, other = known[mesh]
                 known[mesh] = charts, max(other, texels)
             else:
                 known[mesh] = charts_of(mesh, np.array(one.thing.matrix_world), apart), texels
-                placed[mesh] = one
         boxes = np.concatenate([charts.sizes * texels for charts, texels in known.values()])
         atlas = self._settings.layout is Layout.ATLAS
         most = self._settings.texture_size if atlas else max(one.most for one in group)
@@ -208,11 +210,12 @@ class Unwrapper:
         if packed.scale < 1:  # rather fewer texels for what is not shown, or far away
             parts = []
             for mesh, (charts, texels) in known.items():
-                one = placed[mesh]
-                needed = needs(one.thing, one.points, one.pixels, texels / self._settings.density)
+                ones, most_texels = sharing[mesh], texels / self._settings.density
+                largest = sorted(ones, key=lambda one: -one.pixels)[:LARGEST]
+                needed = np.max([needs(one.thing, one.points, one.pixels, most_texels) for one in largest], 0)
                 kinds = np.ceil(np.log2(needed)).astype(np.intp)
                 if not apart and are_mixed(charts.of_face, kinds):
-                    charts = charts_of(mesh, np.array(one.thing.matrix_world), apart, kinds - kinds.min(initial=0))
+                    charts = charts_of(mesh, np.array(ones[0].thing.matrix_world), apart, kinds - kinds.min(initial=0))
                     known[mesh] = charts, texels
                 share = np.zeros(len(charts.sizes))
                 np.maximum.at(share, charts.of_face, needed)
