@@ -21,7 +21,7 @@ from ..stick.around import REACH
 from ..stick.looking import Looker
 from ..stick.materials import NOTE, is_stuck
 from ..stick.meshes import triangles
-from ..stick.projection import Projector
+from ..stick.projection import Projector, TooLarge
 from ..stick.unwrap import Place
 
 
@@ -29,7 +29,7 @@ class Memory:
     """Keeps what it draws with until what is stuck, or where, has changed."""
 
     def __init__(self) -> None:
-        self._projector = Projector()
+        self._projector = Projector(patient=False)
         self._looker: Looker | None = None
         self._of: Any = None
 
@@ -45,7 +45,10 @@ class Memory:
         looker = self._looker_of(things, view)
         height, width = draft.image.shape[:2]
         there = replace(view, view_matrix=Matrix(draft.view), projection_matrix=Matrix(draft.projection))
-        seen = self._projector.see(there, width, height)
+        try:
+            seen = self._projector.see(there, width, height)
+        except TooLarge:
+            return None
         look = looker.look(seen, width, height)
         textured = look.stuck & (look.cosine > 0)
         if not textured.any():

@@ -73,11 +73,18 @@ class Laid:
     quality: NDArray[np.uint8]
 
 
-class Projector:
-    """Keeps shaders and targets between pictures. Needs a GPU context: see ``capture.offscreen.ensure_gpu``."""
+class TooLarge(Exception):
+    """The scene cannot be listed anew without keeping Blender waiting."""
 
-    def __init__(self) -> None:
-        self._surfaces = SurfaceDrawer(patient=True)
+
+class Projector:
+    """Keeps shaders and targets between pictures. Needs a GPU context: see ``capture.offscreen.ensure_gpu``.
+
+    ``patient``: whether any scene is listed, however long that takes; else TooLarge may be raised.
+    """
+
+    def __init__(self, patient: bool = True) -> None:
+        self._surfaces = SurfaceDrawer(patient)
         self._shader: gpu.types.GPUShader | None = None
         self._counter: gpu.types.GPUShader | None = None
         self._counted: gpu.types.GPUOffScreen | None = None
@@ -93,7 +100,8 @@ class Projector:
         drawn = self._surfaces.draw(
             view, view.projection_matrix, width * finer, height * finer, shows_in_front(view), normals=False
         )
-        assert drawn is not None, "a patient drawer always draws"
+        if drawn is None:
+            raise TooLarge
         keys = drawn.instances.keys
         numbers: dict[int, int] = {}
         instanced = set()
