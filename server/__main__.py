@@ -83,7 +83,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[Config, int | None]:
         type=int,
         default=1,
         metavar="N",
-        help="compute up to N pictures of different clients in one go: more a second, each later (%(default)s)",
+        help="compute up to N pictures of different clients in one go: more per second, each one later (%(default)s)",
     )
     parser.add_argument(
         "--compile",

@@ -131,7 +131,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     )
     add("--sampler", metavar="NAME", help=f"{' or '.join(SAMPLERS)} (what the model was made for)")
     add("--eta", metavar="X", help="how much of the noise tcd replaces at each step, up to 1 (what suits the model)")
-    add("--move", metavar="NAME=X,Y,Z", help="move this object by so much half way through each round")
+    add("--move", metavar="NAME=X,Y,Z", help="move this object by this much, halfway through each round")
     add("--animation", action="store_true", help="write animation.webp too")
     add("--video", type=Path, metavar="FILE.mp4", help="write the pictures as a video too, at the scene's frame rate")
     add(
@@ -146,7 +146,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         action="append",
         default=[],
         metavar="FILE",
-        help=f"with --stick: write the textured scene to this file, {', '.join(EXPORTS)}; again for another",
+        help=f"with --stick: write the textured scene to this file, {', '.join(EXPORTS)}; repeat for more",
     )
     add("--out", type=Path, metavar="DIR", help="folder for drafts, pictures, sheet.png and report.json")
     add("--server", metavar="URL", help="a server that runs already, such as ws://127.0.0.1:8765/live")
@@ -187,9 +187,7 @@ def check_stick(given: argparse.Namespace) -> None:
         if value:
             raise ValueError(f"{name} is for --stick: give that too, or leave it out")
     if given.stick and len(given.prompt) > 1:
-        raise ValueError(
-            f"--prompt is given {len(given.prompt)} times, but --stick takes one: run it again for another"
-        )
+        raise ValueError(f"--prompt is given {len(given.prompt)} times, but --stick takes one: run it again for another")
     for path in given.export:
         if path.suffix.lower() not in EXPORTS:
             raise ValueError(f"--export is {str(path)!r}, but must be a file that ends in {', '.join(EXPORTS)}")
