@@ -142,11 +142,20 @@ class Tries:
                         self._once(live, number, once)
                     self.longest_tick = max(self.longest_tick, live.stats()["tick_ms_max_outside_draw"])
                 except InBlender as error:
-                    troubles.append(f"try {number}: {str(error).strip().splitlines()[-1]}")
+                    troubles.append(f"try {number}: {self._where() or str(error).strip().splitlines()[-1]}")
                     if len(troubles) > 4:
                         break
         self.crashes[kind] = troubles
         return f"{kind:<24} {number} tries, {len(troubles)} ended, {time.monotonic() - began:.0f} s  {troubles[:1]}"
+
+    def _where(self) -> str:
+        """What Blender was at when it crashed; empty where it left no such note."""
+        told = ""
+        for path in self._home.rglob("*.crash.txt"):
+            lines = path.read_text(errors="replace").splitlines()
+            told = " | ".join(line.strip() for line in lines if "(" in line or line.strip().startswith("File"))[:1500]
+            path.unlink()
+        return told
 
     def _once(self, live: Live, number: int, once: str) -> None:
         shown = live.stats()["pictures_shown"]
