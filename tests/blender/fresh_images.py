@@ -59,8 +59,9 @@ def saved():
     path = str(pathlib.Path(folder) / "file.blend")
     bpy.ops.wm.save_as_mainfile(filepath=path)
     return path
-def stick():
-    importlib.import_module("bl_ext.user_default.draftglass.addon.blender.live.switch").after_redraw = lambda: None
+def stick(waits=True):
+    if not waits:
+        live.after_redraw = lambda: None
     bpy.context.scene.draftglass_stick.texture_size = "512"
     bpy.ops.object.select_all(action="DESELECT")
     bpy.ops.draftglass.stick("EXEC_DEFAULT", True)
@@ -70,7 +71,8 @@ PREVIEW = "space().shading.type = 'MATERIAL'"
 NEW = "cube().data.materials.clear()\ncube().data.materials.append(material(image()))"
 #: By name: how the view is shaded, what is there before the tries, and one try; ``number`` counts them.
 KINDS = {
-    "stick without waiting": (SOLID, "", "stick()"),
+    "stick without waiting": (SOLID, "", "stick(False)"),
+    "stick": (SOLID, "", "stick()"),
     "new texture": (SOLID, "", NEW),
     "new texture and undo step": (SOLID, "", f"{NEW}\nbpy.ops.ed.undo_push(message='new')"),
     "4096 generated": (SOLID, "", "cube().data.materials.clear()\n"

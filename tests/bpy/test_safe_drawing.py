@@ -129,3 +129,42 @@ def test_which_threads_those_are(blender: Any, monkeypatch: pytest.MonkeyPatch, 
     for one_at_a_time in (True, False):
         monkeypatch.setattr(jobs, "ONE_AT_A_TIME", one_at_a_time)
         assert jobs.is_drawing() is one_at_a_time and not jobs.is_rendering()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_what_shading_is_made_from_is_on_the_screen_before_it_is_drawn_off_it(live: Any, scene: Any) -> None:
+    from types import SimpleNamespace
+
+    import bpy
+
+    from addon.blender.live.redrawn import Redrawn
+
+    asked: list[int] = []
+    view, other = (
+        SimpleNamespace(region=SimpleNamespace(as_pointer=lambda at=at: at, tag_redraw=lambda at=at: asked.append(at)))
+        for at in (7, 8)
+    )
+    start(live)  # which counts edits
+    redrawn = Redrawn()
+    try:
+        bpy.data.objects.new("Empty", None)
+        scene.camera.location.x += 1
+        bpy.context.view_layer.update()
+        assert redrawn.safe(view) and not asked, "nothing that shading is made from has come"
+        image, *_ = painted(scene)
+        bpy.context.view_layer.update()
+        assert not redrawn.safe(view) and not redrawn.safe(view)
+        redrawn.drawn(8)
+        assert not redrawn.safe(view) and asked == [7], "another one was drawn"
+        redrawn.drawn(7)
+        assert redrawn.safe(view)
+        new = bpy.data.images.new("Paint", 64, 64)  # in the place of the old one
+        image.user_remap(new)
+        bpy.data.images.remove(image)
+        bpy.context.view_layer.update()
+        assert not redrawn.safe(view)
+        assert not redrawn.safe(other) and asked == [7, 7, 8], "the view that is followed now is waited for"
+        redrawn.drawn(8)
+        assert redrawn.safe(other) and redrawn.safe(view)
+    finally:
+        redrawn.close()
