@@ -1,6 +1,6 @@
 """Sliders dragged by the mouse while live is on: materials, modifiers, geometry nodes. A crash ends it. No bpy.
 
-    python -m tests.blender.sliders [--version 4.3] [--moves 10000] [--shading SOLID] [--preview]
+    python -m tests.blender.sliders [--version 4.3] [--moves 10000] [--shading SOLID] [--preview] [--script]
 
 A move counts once the scene was evaluated for it: Blender skips those that come while it draws. Prints one line of
 JSON; ends with 1 where Blender crashed, an error was printed or a heartbeat took too long.
@@ -85,6 +85,25 @@ ROW, FIRST = 63, 34
 """Pixels from one slider to the next, and from the region's top to the middle of the first, at a UI scale of 1."""
 
 
+# As an add-on's timer does it: a change in each turn of Blender's loop, some before it has drawn the one before.
+BY_SCRIPT = """
+import math
+def _move():
+    value = 0.5 + 0.4 * math.sin(left[0])
+    number = left[0] % 6
+    if number == 0: inputs["Roughness"].default_value = value
+    elif number == 1: inputs["Base Color"].default_value[0] = value
+    elif number == 2: material.diffuse_color[1] = value
+    elif number == 3: bevel.width = value
+    elif number == 4: array.count = 1 + left[0] // 6 % 3
+    else: size.default_value = value
+    left[0] -= 1
+    return 0.0 if left[0] else None
+left = [100]
+bpy.app.timers.register(_move)
+"""
+
+
 class Sliders:
     """Live with the panel open."""
 
@@ -120,6 +139,15 @@ class Sliders:
         if self.window.run("values()")[number] != before:
             self.moved.add(SLIDERS[number])
 
+    def script(self) -> None:
+        """As many moves without the mouse, of all sliders in turn."""
+        before = self.window.run("values()")
+        self.window.run(BY_SCRIPT)
+        self.window.until("left[0] == 0", 600)
+        self.moves = self.window.run("updates[0]")
+        after = self.window.run("values()")
+        self.moved |= {name for name, one, other in zip(SLIDERS, before, after, strict=True) if one != other}
+
     def found(self) -> dict:
         """The figures, and what is wrong."""
         stats = self.live.stats()
@@ -141,14 +169,16 @@ class Sliders:
         }
 
 
-def soak(live: Live, moves: int, shading: str = "SOLID", seconds: float = 1e9, preview: bool = True) -> dict:
+def soak(
+    live: Live, moves: int, shading: str = "SOLID", seconds: float = 1e9, preview: bool = True, script: bool = False
+) -> dict:
     """Drag all sliders in turn, each once at least, until there were so many moves or for so long."""
     sliders = Sliders(live, shading, preview)
     sliders.start()
     began = time.monotonic()
     number = 0
     while number < len(SLIDERS) or (sliders.moves < moves and time.monotonic() - began < seconds):
-        sliders.drag(number % len(SLIDERS))
+        sliders.script() if script else sliders.drag(number % len(SLIDERS))
         number += 1
     live.wait_for("that it is live", lambda stats: stats["state"] == "live")
     return sliders.found()
@@ -162,6 +192,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=3000)
     parser.add_argument("--shading", default="SOLID")
     parser.add_argument("--preview", action="store_true", help="show the material's preview beside the sliders")
+    parser.add_argument("--script", action="store_true", help="move them by a timer in Blender, not by the mouse")
     options = parser.parse_args()
     place = chroot(options.version)
     with tempfile.TemporaryDirectory(prefix="draftglass-home-") as folder:
@@ -170,7 +201,7 @@ def main() -> int:
         with Screen(place, home) as screen, Window(screen, home) as window, Server(home, STAND_IN) as server:
             live = Live(window, home)
             live.connect_to(server)
-            found = soak(live, options.moves, options.shading, options.seconds, options.preview)
+            found = soak(live, options.moves, options.shading, options.seconds, options.preview, options.script)
     print(json.dumps({"version": options.version, "shading": options.shading, **found}))
     return 1 if found["troubles"] else 0
 
