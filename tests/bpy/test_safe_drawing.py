@@ -162,9 +162,14 @@ def test_what_shading_is_made_from_is_on_the_screen_before_it_is_drawn_off_it(li
         image.user_remap(new)
         bpy.data.images.remove(image)
         bpy.context.view_layer.update()
+        redrawn.drawn(7)
         assert not redrawn.safe(view)
         assert not redrawn.safe(other) and asked == [7, 7, 8], "the view that is followed now is waited for"
         redrawn.drawn(8)
-        assert redrawn.safe(other) and redrawn.safe(view)
+        bpy.data.materials.new("Another").use_fake_user = True  # and so on, all the time
+        scene.camera.location.x += 1
+        bpy.context.view_layer.update()
+        assert redrawn.safe(other), "after each wait a picture"
+        assert not redrawn.safe(other)
     finally:
         redrawn.close()

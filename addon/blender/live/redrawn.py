@@ -22,13 +22,19 @@ class Redrawn:
 
     def __init__(self) -> None:
         self._edits, self._there = changes.edits(), _there()
-        self._waiting = False
+        self._waiting = self._drawn = False
         self._region = 0
         """Address of the region that is waited for."""
         self._handler: Any = bpy.types.SpaceView3D.draw_handler_add(self._note, (), "WINDOW", "POST_PIXEL")
 
     def safe(self, viewport: Viewport) -> bool:
-        """Whether ``viewport`` may be drawn off the screen now; where not, Blender is asked to draw it."""
+        """Whether ``viewport`` may be drawn off the screen now; where not, Blender is asked to draw it.
+
+        It may after each wait: a script that makes materials all the time keeps nobody from a picture.
+        """
+        if self._drawn:
+            self._drawn = False
+            return True
         if self._edits != changes.edits():
             self._edits, before, self._there = changes.edits(), self._there, _there()
             if self._there != before:
@@ -41,8 +47,8 @@ class Redrawn:
 
     def drawn(self, region: int) -> None:
         """The region at this address was drawn by Blender."""
-        if region == self._region:
-            self._waiting = False
+        if self._waiting and region == self._region:
+            self._waiting, self._drawn = False, True
 
     def close(self) -> None:
         """Listen no more."""
@@ -51,8 +57,7 @@ class Redrawn:
             self._handler = None
 
     def _note(self) -> None:
-        if self._waiting:
-            self.drawn(bpy.context.region.as_pointer())
+        self.drawn(bpy.context.region.as_pointer())
 
 
 def _there() -> frozenset[tuple[int, int]]:
