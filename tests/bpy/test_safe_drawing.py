@@ -132,11 +132,12 @@ def test_which_threads_those_are(blender: Any, monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_what_shading_is_made_from_is_on_the_screen_before_it_is_drawn_off_it(live: Any, scene: Any) -> None:
+def test_what_shading_is_made_from_is_on_the_screen_before_it_is_drawn_off_it(scene: Any) -> None:
     from types import SimpleNamespace
 
     import bpy
 
+    from addon.blender.capture import changes
     from addon.blender.live.redrawn import Redrawn
 
     asked: list[int] = []
@@ -144,7 +145,7 @@ def test_what_shading_is_made_from_is_on_the_screen_before_it_is_drawn_off_it(li
         SimpleNamespace(region=SimpleNamespace(as_pointer=lambda at=at: at, tag_redraw=lambda at=at: asked.append(at)))
         for at in (7, 8)
     )
-    start(live)  # which counts edits
+    changes.watch()
     redrawn = Redrawn()
     try:
         bpy.data.objects.new("Empty", None)
@@ -173,3 +174,4 @@ def test_what_shading_is_made_from_is_on_the_screen_before_it_is_drawn_off_it(li
         assert not redrawn.safe(other)
     finally:
         redrawn.close()
+        changes.unwatch()
