@@ -27,11 +27,6 @@ def count_edit() -> None:
     _edits += 1
 
 
-def edits() -> int:
-    """How often that was noted."""
-    return _edits
-
-
 @persistent
 def _on_depsgraph(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     updates = list(depsgraph.updates)

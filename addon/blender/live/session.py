@@ -34,7 +34,6 @@ from ..capture.windows import Windows
 from ..display.editors import open_editor
 from ..display.live_view import Display
 from ..server.process import ManagedServer
-from .redrawn import Redrawn
 
 IDLE_SECONDS = 0.25
 """Pause of the heartbeat while there is nothing to follow: no 3D View, or a render under way."""
@@ -74,7 +73,6 @@ class LiveSession:
         self._undos = changes.undos()
         self._windows = Windows()
         self._textures = Textures()
-        self._redrawn = Redrawn() if not bpy.app.background else None  # where nothing is drawn by itself
         changes.watch()
 
     def beat(self, paused: bool = False) -> float:
@@ -96,8 +94,6 @@ class LiveSession:
         if self.process is not None:
             self.process.stop()
         self._textures.close()
-        if self._redrawn is not None:
-            self._redrawn.close()
         self._display.close()
         self._drafts.free()
 
@@ -209,7 +205,7 @@ class LiveSession:
         began = time.perf_counter()
         if key is not None and self._budget.rests(began) and self._textures.changed():
             changes.count_edit()
-        want = self.loop.poll(key, can_capture=not is_drawing() and self._is_redrawn(viewport))
+        want = self.loop.poll(key, can_capture=not is_drawing())
         if self.process is not None:  # once what had come is read
             self.process.watch(self.loop.unanswered > 0, self.loop.state is LiveState.LOADING)
         if want is not None and viewport is not None:
@@ -231,9 +227,6 @@ class LiveSession:
         self._drafts.forget_all_but(self.loop.under_way)
         self._show_state(picture is not None)
         return self.loop.pause if viewport is not None else IDLE_SECONDS
-
-    def _is_redrawn(self, viewport: Viewport | None) -> bool:
-        return viewport is None or self._redrawn is None or self._redrawn.safe(viewport)
 
     def _new_loop(self, address: Address) -> LiveLoop:
         return LiveLoop(address, self._client, budget=self._budget)
