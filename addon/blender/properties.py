@@ -21,7 +21,7 @@ ASPECTS = (
     ("CAMERA", "Camera", "The picture has the proportions of the scene's render; in camera view, the camera's frame"),
 )
 SAMPLERS = (
-    ("AUTO", "As the Model Was Made", "What the model, or its LoRA for few steps, was trained for"),
+    ("AUTO", "Automatic", "What the model, or its LoRA for few steps, was trained for"),
     ("LCM", "LCM", "Latent consistency models: each step clears the picture and draws new noise"),
     ("TCD", "TCD", "Trajectory consistency distillation: each step keeps as much of the noise as Eta leaves"),
 )
@@ -138,7 +138,7 @@ class DraftglassSettings(bpy.types.PropertyGroup):
         soft_max=8,
     )
     settle: BoolProperty(
-        name="Settle When Still",
+        name="Settle at Rest",
         description="Once the view is at rest, make one more picture of it with more steps",
         default=True,
     )
