@@ -48,12 +48,6 @@ def test_the_castle(blender: Any) -> None:
 
 
 @pytest.mark.slow
-def test_the_castle_all_round_and_finely(blender: Any) -> None:
-    bad, count = wrong(CASTLE, 256, [0.1, 0.3, 0.6, 0.8])
-    assert bad == 0 and count > 2 * 256 * 256
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("path", OTHERS, ids=lambda path: path.stem)
 def test_a_scene_of_somebody_else(path: Path, blender: Any) -> None:
     bad, count = wrong(path, 192, [0.0, 0.5])

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 from server.catalogue import Catalogue
 from server.catalogue.file_names import named_fast
-from server.catalogue.own import UserFile, for_depth
+from server.catalogue.user_files import UserFile, for_depth
 
 
 def test_the_users_own_files_are_listed_by_what_they_are(tmp_path: Path, repositories: dict[str, Path]) -> None:
@@ -149,6 +149,7 @@ def test_the_control_for_depth_is_the_one_that_says_so(tmp_path: Path) -> None:
     for other in (
         *("control_sd15_inpaint_depth_hand_fp16", "hand_refiner_depth", "InstantID/ControlNetModel", "mine"),
         *("control_v11p_sd15_normalbae", "control_v1p_sd15_brightness", "control_v11f1e_sd15_tile", "depth_faceid"),
+        *("control_boxdepth_LooseControl", "depthcanny", "handDepth", "depth_of_field"),
         *("controlnet-union-sdxl-1.0", "tile-upscaler-depth", "controlnet_face_depth", "control_v11p_sd15_openpose"),
     ):
         assert chosen(other) is None, other
