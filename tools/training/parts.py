@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tools.training.attributes import ATTRIBUTES
-from tools.training.captions import FILLERS, WAYS, nonsense
+from tools.training.captions import FILLERS, WAYS, compose, nonsense
 
 PAINTED = "painted"
 Colour = tuple[float, float, float]
@@ -60,6 +60,8 @@ PLACES: dict[str, tuple[str, ...]] = {
 """The kinds of place, each with the parts that it has."""
 MEDIA = (*ATTRIBUTES["medium"], "clay render", "gouache", "ink")
 SKIES = (*ATTRIBUTES["sky"], "dusk")
+HEADS: dict[str, tuple[str, ...]] = {"place": tuple(PLACES), "sky": SKIES, "medium": MEDIA, **PARTS}
+"""What the second generation's judge tells."""
 WORDS: dict[str, tuple[str, ...]] = {
     "clay render": ("white clay render", "clay model", "untextured render"),
     "gouache": ("gouache painting", "concept art gouache", "opaque paint"),
@@ -84,6 +86,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "object": ("object", "single object", "block"),
 }
 """Other words for what only the second generation knows; those of the first are in ``captions.WAYS``."""
+FIRST_SHARE = 0.35
 _NAMED = 0.6  # of the parts, in a caption
 
 
@@ -141,3 +144,18 @@ def describe(part: str, name: str, colours: Mapping[str, str], say: Any = str) -
     if part in colours:
         return f"{colours[part]} {say(PAINTED)} {noun}".replace("  ", " ")
     return f"{say(name)} {noun}"
+
+
+def caption_of(record: Mapping[str, Any], rng: random.Random) -> str:
+    """Return a caption for a record of either generation.
+
+    Where the words of the first are enough for a scene of the second, they are used at times, so that they go on working.
+    """
+    if "parts" not in record:
+        return compose(record, rng)
+    parts = record["parts"]
+    first = {"buildings": parts.get("walls"), "ground": parts.get("ground"), "sky": record["sky"]}
+    first["medium"] = record["medium"]
+    if all(value in ATTRIBUTES[name] for name, value in first.items()) and rng.random() < FIRST_SHARE:
+        return compose(first, rng)
+    return compose_parts(record, rng)
