@@ -54,12 +54,11 @@ class Samples:
         -1 where a sample has no such part.
         """
         told = [record | record.get("parts", {}) for record in self.records]
-        return np.array(
-            [
-                [values.index(one[name]) if one.get(name) in values else -1 for name, values in heads.items()]
-                for one in told
-            ]
-        )
+
+        def label(one: dict[str, Any], name: str) -> int:
+            return heads[name].index(one[name]) if one.get(name) in heads[name] else -1
+
+        return np.array([[label(one, name) for name in heads] for one in told])
 
 
 def scene_of(sample_id: str) -> tuple[int, int]:

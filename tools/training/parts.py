@@ -149,7 +149,7 @@ def describe(part: str, name: str, colours: Mapping[str, str], say: Any = str) -
 def caption_of(record: Mapping[str, Any], rng: random.Random) -> str:
     """Return a caption for a record of either generation.
 
-    Where the words of the first are enough for a scene of the second, they are used at times, so that they go on working.
+    Where the first's words are enough for a scene of the second, they are used at times: they go on working.
     """
     if "parts" not in record:
         return compose(record, rng)

@@ -22,7 +22,7 @@ from tools.training.parts import caption_of
 MIN_SNR = 5.0
 CAPTION_DROPPED, DEPTH_DROPPED = 0.1, 0.1
 WINDOWS = ((1, 1), (1, 1), (1, 1), (0.5, 1), (1, 0.5), (0.75, 0.75), (0.5, 0.5))
-"""Height and width of what a batch sees of pictures above 256 a side: sizes and aspects, so that none repeats itself."""
+"""Height and width of what a batch sees of pictures above 256 a side: other sizes and aspects than the whole."""
 
 
 def tokens_of(tokenizer: CLIPTokenizer, captions: list[str]) -> torch.Tensor:
