@@ -110,7 +110,15 @@ LAYERS = (
     Layer(
         "tools/contact_sheets",
         NUMPY | BLENDER | {"tqdm", "PIL"},
-        ("addon.live", "addon.wire", "addon.blender", "server.engine", "tools.contact_sheets", "tools.training"),
+        (
+            "addon.live",
+            "addon.presets",
+            "addon.wire",
+            "addon.blender",
+            "server.engine",
+            "tools.contact_sheets",
+            "tools.training",
+        ),
     ),
     Layer(
         "tools/training",

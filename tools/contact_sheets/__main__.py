@@ -17,6 +17,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from addon.live.requests import PlainDraft, build_request
+from addon.presets import Library
+from addon.presets.library import SHIPPED
 from tools.contact_sheets.captures import CASTLE, ROOT, capture
 from tools.contact_sheets.grid import draw
 from tools.contact_sheets.looks import Axis, Look, Sheet
@@ -24,29 +26,25 @@ from tools.contact_sheets.looks import Axis, Look, Sheet
 OUT = ROOT / "docs" / "contact-sheets"
 MODEL = ROOT / "server" / "models" / "embedded"
 QUALITY = 72
-STRENGTHS, STEPS = Axis("strength", (0.5, 0.7, 0.8, 0.9, 1.0)), Axis("steps", (1, 2, 3, 4, 6))
-SIZES, DEPTHS = Axis("size", (256, 384, 512, 640, 768)), Axis("depth", (0.0, 0.5, 0.8, 1.0, 1.3))
-SCENES = Axis("scene", (str(CASTLE), "street", "room", "level", "cube"))
-PROMPTS = Axis(
-    "prompt",
-    (
-        "a sandstone castle town on grass at noon",
-        "a red brick village on autumn leaves at sunset",
-        "a stone brick castle on snow at dawn",
-        "a neon glass city on asphalt at night",
-        "a white plaster town on water at noon, watercolor",
-        "a wooden plank village on dirt at overcast, pencil sketch",
-    ),
+STYLES = [listed.preset.around("") for listed in Library(SHIPPED / "none").styles]
+PROMPTS = (
+    "a sandstone castle town on grass at noon",
+    "a red brick village on autumn leaves at sunset",
+    "a stone brick castle on snow at dawn",
+    "a neon glass city on asphalt at night",
+    "a white plaster town on water at noon, watercolor",
+    "a wooden plank village on dirt at overcast, pencil sketch",
 )
-ROOM = Look("room", "a wooden plank room on marble tiles at noon")
-STREET = Look("street", "a red brick street on asphalt at sunset")
 SHEETS = (
-    Sheet("castle-strength-steps", STRENGTHS, STEPS),
-    Sheet("street-strength-steps", STRENGTHS, STEPS, STREET),
-    Sheet("room-strength-steps", STRENGTHS, STEPS, ROOM),
-    Sheet("castle-size-depth", SIZES, DEPTHS),
-    Sheet("street-size-depth", SIZES, DEPTHS, STREET),
-    Sheet("scenes-prompts", SCENES, PROMPTS),
+    Sheet("styles", Axis("prompt", STYLES), Axis("strength", (0.55, 0.7, 0.85, 1.0))),
+    Sheet("scenes", Axis("scene", (str(CASTLE), "street", "room", "level", "cube")), Axis("prompt", PROMPTS)),
+    Sheet("steps", Axis("strength", (0.5, 0.7, 0.9)), Axis("steps", (1, 2, 4, 8))),
+    Sheet(
+        "sizes",
+        Axis("size", (256, 384, 512, 768)),
+        Axis("depth", (0.0, 0.5, 1.0, 1.4)),
+        Look("street", "a red brick street on asphalt at sunset"),
+    ),
 )
 
 
@@ -74,7 +72,7 @@ def asked(given: argparse.Namespace) -> list[Sheet]:
         if given.name or not (given.rows and given.columns):
             raise ValueError("a sheet of your own needs --rows and --columns, and no NAME")
         base = Look(**{name: getattr(given, name) for name in vars(Look())})
-        return [Sheet("sheet", Axis.parse(given.rows), Axis.parse(given.columns), base)]
+        return [Sheet(given.title, Axis.parse(given.rows), Axis.parse(given.columns), base)]
     names = [sheet.name for sheet in SHEETS]
     if unknown := set(given.name) - set(names):
         raise ValueError(f"there is no sheet {', '.join(sorted(unknown))}: say one of {', '.join(names)}")
@@ -87,6 +85,7 @@ def main() -> int:
     parser.add_argument("name", nargs="*", metavar="NAME", help="of docs' sheets, all of them when left out")
     for side in ("rows", "columns"):
         parser.add_argument(f"--{side}", nargs="+", metavar="WORD", help="a setting and its values, for another sheet")
+    parser.add_argument("--title", default="sheet", help="the name of its file (sheet)")
     for name, value in vars(Look()).items():
         parser.add_argument(f"--{name}", type=type(value), default=value, help=f"where no axis has it ({value})")
     parser.add_argument("--model", type=Path, default=MODEL, metavar="FOLDER")

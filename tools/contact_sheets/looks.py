@@ -16,7 +16,7 @@ class Look:
 
     scene: str = str(CASTLE)
     prompt: str = "a sandstone castle town on grass at noon"
-    strength: float = 0.9
+    strength: float = 0.7
     steps: int = 4
     size: int = 512
     depth: float = 1.0

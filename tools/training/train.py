@@ -146,6 +146,7 @@ def main() -> None:
     if given.out:
         size = export(given.work, given.out)
         told = look(split(samples)[1], given.out, given.work, given.device)
+        told = {name: value for name, value in told.items() if np.isfinite(value)}  # few samples say little
         told |= {"MiB": size / 2**20, "seconds": time.monotonic() - begun}
         (given.work / "sheets" / "measured.json").write_text(json.dumps(told, indent=1) + "\n")
         print("\n".join(f"{name}: {value:.3f}" for name, value in told.items()))

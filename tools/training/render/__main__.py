@@ -32,7 +32,7 @@ from tools.training.render.views import SIZE, Viewport, place_camera, set_sky
 FIRST_JUDGING_SHARD = 900
 MEDIA_ODDS = (6, 1.5, 1)
 HELD_OUT_ODDS = 0.3  # in shards for judging
-SAMPLES, PARTS_SAMPLES = 6, 24  # Cycles' to a pixel
+SAMPLES, PARTS_SAMPLES = 6, 8  # Cycles' to a pixel
 PARTS_SIZE = 512
 NEAREST = 0.5  # scene units; closer than this a wall fills the view
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import bpy
+import numpy as np
+from numpy.typing import NDArray
 
 from tools.training.render.geometry import TAU
 from tools.training.render.places import Place, Stand
@@ -243,6 +245,34 @@ BUILDERS: dict[str, Callable[[Place], Stand]] = {
 }  # fmt: skip
 
 
+JOINED = frozenset({"frame", "panes", "fences", "post", "banners", "doors"})
+
+
+def join(scene: bpy.types.Scene) -> None:
+    """Make one solid of all small ones of a kind: thousands of window frames would take Blender longer than Cycles."""
+    groups: dict[tuple[str, str], list[bpy.types.Object]] = {}
+    for solid in scene.objects:
+        if solid["kind"] in JOINED:
+            groups.setdefault((solid["kind"], solid.get("in", "both")), []).append(solid)
+    for (kind, where), solids in groups.items():
+        corners: list[NDArray[Any]] = []
+        faces: list[list[int]] = []
+        first = 0
+        for solid in solids:
+            at = np.empty(3 * len(solid.data.vertices))
+            solid.data.vertices.foreach_get("co", at)
+            turned = np.array(solid.matrix_basis)
+            corners.append(at.reshape(-1, 3) @ turned[:3, :3].T + turned[:3, 3])
+            faces += [[first + corner for corner in polygon.vertices] for polygon in solid.data.polygons]
+            first += len(solid.data.vertices)
+        mesh = bpy.data.meshes.new(kind)
+        mesh.from_pydata(np.concatenate(corners).tolist(), [], faces)
+        whole = bpy.data.objects.new(kind, mesh)
+        whole["kind"], whole["in"] = kind, where
+        scene.collection.objects.link(whole)
+        bpy.data.batch_remove(solids)
+
+
 def build_place(
     scene: bpy.types.Scene, rng: random.Random, chosen: dict[str, Any]
 ) -> tuple[list[bpy.types.Object], Stand]:
@@ -251,4 +281,5 @@ def build_place(
         bpy.data.objects.remove(solid, do_unlink=True)
     bpy.data.orphans_purge(do_recursive=True)
     stand = BUILDERS[chosen["place"]](Place(scene, rng, chosen["parts"]))
+    join(scene)
     return [solid for solid in scene.objects if solid.type == "MESH"], stand

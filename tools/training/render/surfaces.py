@@ -104,26 +104,37 @@ class Surfaces:
             return self._rows(base)
         return self._plain(base, 0.3 if name == "iron" else 0.75, 0.15)
 
-    def _finish(self, n: Nodes, colour: Any, height: Any = None, bump: float = 0.5, round_by: float = 0.025) -> Any:
-        """Round the edges, raise the surface by ``height`` and lay snow on what faces up."""
+    def _finish(self, n: Nodes, colour: Any, height: Any = None, bump: float = 0.5, round_by: float = 0.0) -> Any:
+        """Round the edges, raise the surface by ``height`` and lay snow on what faces up.
+
+        Rounding doubles the time of a picture: it is for what is seen from near.
+        """
         if self.snowy and n.material.name.split(".")[0] != "glass":
             up = n.add("SeparateXYZ")
             n.link(n.add("NewGeometry").outputs["Normal"], up.inputs[0])
             lies = n.ramp(up.outputs[2], (0.3, (0, 0, 0, 1)), (0.5, (1, 1, 1, 1)))
             colour = n.mix(lies, colour, (0.9, 0.94, 1, 1))
         n.link(colour, n.bsdf.inputs["Base Color"])
-        rounded = n.add("Bevel", samples=2)
-        rounded.inputs["Radius"].default_value = round_by
-        normal = rounded.outputs[0]
+        normal = None
+        if round_by:
+            rounded = n.add("Bevel", samples=2)
+            rounded.inputs["Radius"].default_value = round_by
+            normal = rounded.outputs[0]
         if height is not None and bump:
             node = n.add("Bump")
             node.inputs["Strength"].default_value = bump
             node.inputs["Distance"].default_value = 0.06
             n.link(height, node.inputs["Height"])
-            n.link(normal, node.inputs["Normal"])
+            if normal is not None:
+                n.link(normal, node.inputs["Normal"])
             normal = node.outputs[0]
-        n.link(normal, n.bsdf.inputs["Normal"])
+        if normal is not None:
+            n.link(normal, n.bsdf.inputs["Normal"])
         return n.material
+
+    def _near(self) -> float:
+        """By how much edges are rounded, in scene units."""
+        return 0.025 if self.chosen["place"] in ("room", "object", "ruins") else 0.0
 
     def _worn(self, n: Nodes, colour: Any, share: float = 0.35) -> Any:
         """The colour with grime and light patches, so that no surface is of one tone."""
@@ -137,7 +148,7 @@ class Surfaces:
         n.set("Roughness", rough)
         fine = n.texture("Noise", scale, Detail=5.0).outputs[0]
         colour = n.ramp(fine, (0.3, jitter(dark(base, 0.85), self.rng)), (0.7, jitter(dark(base, 1.1), self.rng)))
-        return self._finish(n, self._worn(n, colour, 0.15 if bump else 0.0), fine, bump)
+        return self._finish(n, self._worn(n, colour, 0.15 if bump else 0.0), fine, bump, self._near())
 
     def _glass(self, lit: bool, glow: Rgb) -> Any:
         n = Nodes("glass")
@@ -185,7 +196,7 @@ class Surfaces:
         n.link(n.coords, stretch.inputs["Vector"])
         fine = n.texture("Noise", 1.0, stretch.outputs[0], Detail=4.0).outputs[0]
         colour = n.ramp(fine, (0.3, jitter(dark(base, 0.4), self.rng)), (0.7, jitter(dark(base, 1.4), self.rng)))
-        return self._finish(n, self._worn(n, colour), fine, 0.9, 0.08)
+        return self._finish(n, self._worn(n, colour), fine, 0.9)
 
     def _stones(self, base: Rgb) -> Any:
         """Cobbles, gravel or flags: rounded cells with dark joints, glossy where they are wet."""
@@ -226,7 +237,7 @@ class Surfaces:
         colour = n.mix(
             0.6, t.outputs["Color"], n.ramp(grain, (0.35, (0.45, 0.42, 0.4, 1)), (0.65, (1.2, 1.2, 1.2, 1))), "MULTIPLY"
         )
-        return self._finish(n, colour, t.outputs["Color"], 0.4)
+        return self._finish(n, colour, t.outputs["Color"], 0.4, self._near())
 
     def _tiles(self, base: Rgb) -> Any:
         n = Nodes("tiles")
@@ -251,4 +262,4 @@ class Surfaces:
         if "mossy" in self.chosen["parts"].values() and base == TONES["mossy"]:
             grown = n.ramp(wide, (0.45, (0, 0, 0, 1)), (0.55, (1, 1, 1, 1)))
             colour = n.mix(grown, colour, (0.10, 0.20, 0.03, 1))
-        return self._finish(n, self._worn(n, colour), fine, 0.6, 0.06)
+        return self._finish(n, self._worn(n, colour), fine, 0.6, self._near() * 2)
