@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from tools.training.render.geometry import Blockout
 
-LEAVES, TWIGS, BLADES = 900, 60, 14_000
+LEAVES, TWIGS, BLADES = 1800, 60, 14_000
 
 
 def scatter(make: Blockout, kind: str, corners: NDArray[Any], x: float, y: float, z: float) -> bpy.types.Object:
@@ -41,7 +41,7 @@ def leaf_cloud(make: Blockout, x: float, y: float, z: float, r: float, high: flo
     else:
         lumps = 1 + 0.18 * np.sin(towards @ rng.uniform(-6, 6, 3)) + 0.12 * np.sin(towards @ rng.uniform(-9, 9, 3))
         middles = towards * (r * lumps * rng.uniform(0.55, 1, LEAVES) ** 0.5)[:, None]
-    side = 0.11 * r * rng.uniform(0.7, 1.5, LEAVES)[:, None]
+    side = 0.06 * r * rng.uniform(0.7, 1.5, LEAVES)[:, None]
     a, b = (rng.standard_normal((LEAVES, 3)) * side for _ in range(2))
     return scatter(make, "trees", np.stack([middles - a, middles + b, middles + a, middles - b], 1), x, y, z)
 

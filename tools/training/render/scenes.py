@@ -48,7 +48,7 @@ def village(b: Place) -> Stand:
     for _ in range(3):
         b.rock(u(-5, 5), u(-5, 5), u(0.3, 0.7))
     b.vehicle(along[0] * u(-3, 3), along[1] * u(-3, 3), turn)
-    return around(b.rng, (8, 13), (0.14, 0.55))
+    return around(b.rng, (12, 16), (0.3, 0.65))
 
 
 def castle(b: Place) -> Stand:
@@ -89,7 +89,7 @@ def street(b: Place) -> Stand:
             roof = b.rng.choice(("gable", "hip", "flat"))
             b.building(side * (wide / 2 + 2.2), y + w / 2, w, 2.6, h, side * math.pi / 2, roof)
             y += w * 1.02
-        for y in range(-5, 14, 4):
+        for y in range(-3, 14, 4):
             if b.rng.random() < 0.6:
                 b.lamp(side * (wide / 2 + 0.35), y + u(-0.5, 0.5))
             elif b.rng.random() < 0.6:
@@ -180,7 +180,7 @@ def room(b: Place) -> Stand:
             b.detail(book)
     b.cone(tx, ty, 1.85, 0.3, 0.1, 0.3, 20, "lamps")
     b.only("final", b.cone(tx, ty, 2.1, 0.012, 0.012, h - 2.1, 6, "post"))
-    return Stand((u(-1.4, 1.4), -d / 2 - u(1.2, 2.2), u(1.3, 2.2)), (u(-0.5, 0.5), d * 0.25, 1.05), u(20, 26))
+    return Stand((u(-1.2, 1.2), -d / 2 - u(0.2, 0.8), u(1.3, 2)), (u(-0.5, 0.5), d * 0.25, 1.05), u(20, 26))
 
 
 def level(b: Place) -> Stand:
