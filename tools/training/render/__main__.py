@@ -26,7 +26,7 @@ from tools.training.attributes import ATTRIBUTES, HELD_OUT, is_held_out
 from tools.training.render.geometry import build_scene
 from tools.training.render.materials import building_material, ground_material, plant_material, roof_material
 from tools.training.render.painting import fogged, repaint
-from tools.training.render.parted import make_sample
+from tools.training.render.parted import NEAREST, make_sample
 from tools.training.render.views import SIZE, Viewport, place_camera, set_sky
 
 FIRST_JUDGING_SHARD = 900
@@ -34,7 +34,6 @@ MEDIA_ODDS = (6, 1.5, 1)
 HELD_OUT_ODDS = 0.3  # in shards for judging
 SAMPLES, PARTS_SAMPLES = 6, 8  # Cycles' to a pixel
 PARTS_SIZE = 512
-NEAREST = 0.5  # scene units; closer than this a wall fills the view
 
 
 def choose_attributes(rng: random.Random, judging: bool) -> dict[str, str]:

@@ -21,7 +21,7 @@ from tools.training.render.views import Viewport, set_sky, stand_camera
 Rgb = tuple[float, float, float]
 PLAIN, COLOURED, RANDOM, MATCAP = "plain", "coloured", "random", "matcap"
 DRAFTS, ODDS = (PLAIN, COLOURED, RANDOM, MATCAP), (2.5, 5, 1, 1.5)
-NOTHING = (0.05, 0.05, 0.055)  # behind a level or a single object at night; skies otherwise
+NEAREST = 0.5  # scene units; closer than this a wall fills the view
 
 
 def choose_parts(rng: random.Random, judging: bool) -> dict[str, Any]:
@@ -113,20 +113,21 @@ def finish(
 
 def make_sample(
     viewport: Viewport, name: str, out: Path, judging: bool
-) -> tuple[NDArray[np.uint8], NDArray[np.float64], dict[str, Any]]:
+) -> tuple[NDArray[np.uint8], NDArray[np.float64], dict[str, Any]] | None:
     """Build, draw and render the sample ``name`` ("SHARD_NUMBER"), its finished picture into ``out``.
 
-    Returns draft (H, W, 3), distance (H, W), infinite for the sky, and the record.
+    Returns draft (H, W, 3), distance (H, W), infinite for the sky, and the record; None where a wall fills the view.
     """
     scene = viewport.scene
-    shard, number = map(int, name.split("_"))
-    chosen = choose_parts(random.Random(f"{shard}/{number // 2}/parts"), judging)
-    solids, stand = build_place(scene, random.Random(f"{shard}/{number // 2}/place"), chosen)
-    rng = random.Random(f"{shard}/{number}/look")
+    chosen = choose_parts(random.Random(f"{name}/parts"), judging)
+    solids, stand = build_place(scene, random.Random(f"{name}/place"), chosen)
+    rng = random.Random(f"{name}/look")
     camera = stand_camera(scene, stand)
     show(solids, "draft")
     way = dress(viewport, solids, chosen, rng)
     draft, distance = viewport.draw(camera)
+    if not np.isfinite(distance.min()) or distance.min() < NEAREST:
+        return None
     show(solids, "final")
     finish(scene, solids, distance, chosen, out / f"{name}_final.jpg", rng)
     pose = [[round(v, 5) for v in row] for row in camera.matrix_world]

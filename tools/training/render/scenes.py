@@ -108,9 +108,9 @@ def city(b: Place) -> Stand:
     b.earth(False)
     for rot in (0, math.pi / 2):
         b.way(1.8, rot)
-    for column in range(-3, 4):
-        for row in range(-3, 4):
-            x, y = column * 3.4 + math.copysign(1.2, column + 0.5), row * 3.4 + math.copysign(1.2, row + 0.5)
+    for column in range(-3, 3):
+        for row in range(-3, 3):
+            x, y = (column + 0.5) * 4.4, (row + 0.5) * 4.4
             if b.rng.random() < 0.8:
                 w, d, h = u(1.4, 2.5), u(1.4, 2.5), u(1.5, 3) * (2.2 if b.rng.random() < 0.4 else 1)
                 b.building(x, y, w, d, h, 0, "flat")
