@@ -36,7 +36,7 @@ PROMPTS = (
     "a wooden plank village on dirt at overcast, pencil sketch",
 )
 SHEETS = (
-    Sheet("styles", Axis("prompt", STYLES), Axis("strength", (0.55, 0.7, 0.85, 1.0))),
+    Sheet("styles", Axis("prompt", STYLES), Axis("strength", (0.55, 0.75, 0.95))),
     Sheet("scenes", Axis("scene", (str(CASTLE), "street", "room", "level", "cube")), Axis("prompt", PROMPTS)),
     Sheet("steps", Axis("strength", (0.5, 0.7, 0.9)), Axis("steps", (1, 2, 4, 8))),
     Sheet(

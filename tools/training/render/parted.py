@@ -52,7 +52,8 @@ def dress(viewport: Viewport, solids: list[bpy.types.Object], chosen: dict[str, 
         kind = solid["kind"]
         if kind not in shades:
             known = tone({"rock": "rocks"}.get(kind, kind), chosen)
-            shades[kind] = tuple(rng.uniform(0.1, 0.85) for _ in range(3)) if way == RANDOM else known
+            anything = (rng.uniform(0.1, 0.85), rng.uniform(0.1, 0.85), rng.uniform(0.1, 0.85))
+            shades[kind] = anything if way == RANDOM else known
         solid.color = (*(min(1.0, part * rng.uniform(0.85, 1.15)) for part in shades[kind]), 1.0)
     return way
 
@@ -69,10 +70,9 @@ def light_room(scene: bpy.types.Scene, solids: list[bpy.types.Object], rng: rand
     """Add soft light from where a room is open and from its lamp, and return the lights."""
     lamps = [solid for solid in solids if solid["kind"] == "lamps"]
     made = []
-    for place, power, size, colour in (
-        ((0, -3.5, 2.2), rng.uniform(60, 160), 3.0, (1, 0.96, 0.9)),
-        *(((*lamp.location[:2], lamp.location.z - 0.15), 60, 0.3, (1, 0.7, 0.4)) for lamp in lamps),
-    ):
+    wanted: list[tuple[Any, float, float, Rgb]] = [((0, -3.5, 2.2), rng.uniform(60, 160), 3.0, (1, 0.96, 0.9))]
+    wanted += [((*lamp.location[:2], lamp.location.z - 0.15), 60, 0.3, (1, 0.7, 0.4)) for lamp in lamps]
+    for place, power, size, colour in wanted:
         data = bpy.data.lights.new("area", "AREA")
         data.energy, data.size, data.color = power, size, colour
         light = bpy.data.objects.new("area", data)

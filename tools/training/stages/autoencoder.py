@@ -129,7 +129,8 @@ def train_autoencoder(
     torch.manual_seed(seed)
     model = new_autoencoder(channels).to(device, memory_format=torch.channels_last)
     optimizer, average = Optimizer([model], lr), Average(model, 0.995)
-    path, parts = folder / "autoencoder.pt", {"model": model, "optimizer": optimizer, "average": average.module}
+    path = folder / "autoencoder.pt"
+    parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "average": average.module}
     average.count = course.resume(path, **parts)
     if device == "cuda":
         model.encoder.compile()

@@ -83,7 +83,7 @@ def train_classifier(
     optimizer, average = Optimizer([model], 2e-3, plain=("heads",), weight_decay=0.02), Average(model, 0.99)
     pictures, labels = as_input(samples.finals), torch.from_numpy(samples.labels(heads))
     course = course or Course(steps=max(1, EPOCHS * len(samples) // batch))
-    parts = {"model": model, "optimizer": optimizer, "average": average.module}
+    parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "average": average.module}
     checkpoint = path.with_suffix(".pt")
     average.count = course.resume(checkpoint, **parts)
     for _ in course.run("classifier", lambda: course.save(checkpoint, **parts)):

@@ -86,7 +86,8 @@ def train_diffusion(
         Optimizer([every], lr, plain=("embedding", "conv_in", "conv_out", "time_")),
         Average(every, 0.99),
     )
-    path, parts = folder / "diffusion.pt", {"model": every, "optimizer": optimizer, "average": average.module}
+    path = folder / "diffusion.pt"
+    parts: dict[str, Any] = {"model": every, "optimizer": optimizer, "average": average.module}
     average.count = course.resume(path, **parts)
     if device == "cuda":
         modules.unet.compile()

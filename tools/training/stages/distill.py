@@ -127,7 +127,8 @@ def distill(
     weights = add_lora(modules, seed)
     modules.all().to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     optimizer, average = Optimizer([weights], lr, plain=("",)), Average(weights, 0.98)
-    path, parts = folder / "distill.pt", {"weights": weights, "optimizer": optimizer, "average": average.module}
+    path = folder / "distill.pt"
+    parts: dict[str, Any] = {"weights": weights, "optimizer": optimizer, "average": average.module}
     average.count = course.resume(path, **parts)
     distiller = Distiller(modules, tokenizer, device)
     for step in course.run("LCM-LoRA", lambda: course.save(path, **parts)):

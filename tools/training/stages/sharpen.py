@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,7 +58,7 @@ def sharpen_decoder(
     optimizer = torch.optim.AdamW(decoder.parameters(), lr, betas=(0.5, 0.99), weight_decay=0.0)
     critic_optimizer = torch.optim.AdamW(critic.parameters(), 2 * lr, betas=(0.5, 0.99), weight_decay=0.0)
     last = decoder.layers[-1].weight
-    parts = {
+    parts: dict[str, Any] = {
         "decoder": decoder, "critic": critic, "average": average.module,
         "optimizer": optimizer, "critic_optimizer": critic_optimizer,
     }  # fmt: skip
