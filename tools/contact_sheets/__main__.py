@@ -55,7 +55,7 @@ def make(sheet: Sheet, engine: Any, cell: int) -> Image.Image:
     drafts: dict[str, dict[int, PlainDraft]] = {}
     for scene in dict.fromkeys(look.scene for look in every):
         drafts[scene] = capture(scene, sorted({look.size for look in every}))
-    made = []
+    made: list[list[Any]] = []
     with tqdm(total=len(every), desc=sheet.name) as bar:
         for row in looks:
             made.append([])

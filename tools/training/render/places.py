@@ -32,6 +32,12 @@ class Stand:
     across: float = 0.0
 
 
+def spot(place: Matrix) -> Spot:
+    """Where a matrix puts the origin."""
+    x, y, z = place.translation
+    return x, y, z
+
+
 class Place(Blockout):
     """A place under construction. ``parts``: what each part is; ``bare``: the draft leaves panes and doors out."""
 
@@ -71,10 +77,10 @@ class Place(Blockout):
     def opening(self, base: Matrix, across: float, up: float, out: float, w: float, h: float, kind: str) -> None:
         """A window or door: ``across`` and ``up`` on a wall that is ``out`` from the middle of a house at ``base``."""
         place = base @ Matrix.Translation((across, -out, up))
-        x, y, z = place.translation
+        x, y, z = spot(place)
         rot = place.to_euler().z
         inner = self.box(x, y, z, w, 0.06, h, rot, "panes" if kind == "windows" else "doors")
-        edges = [self.box(*(place @ Matrix.Translation((s * w / 2, 0, 0))).translation, 0.09, 0.14, h, rot, "frame")
+        edges = [self.box(*spot(place @ Matrix.Translation((s * w / 2, 0, 0))), 0.09, 0.14, h, rot, "frame")
                  for s in (-1, 1)]  # fmt: skip
         edges.append(self.box(x, y, z + h, w + 0.2, 0.16, 0.09, rot, "frame"))
         if kind == "windows":
@@ -100,7 +106,8 @@ class Place(Blockout):
                 @ Matrix.Rotation(rot, 4, "Z")
                 @ Matrix.Translation((w * 0.25, d * 0.2, 0))
             )
-            self.box(*at.translation.xy, h, 0.28, 0.28, w * 0.6, rot, "walls")
+            beside = spot(at)
+            self.box(beside[0], beside[1], h, 0.28, 0.28, w * 0.6, rot, "walls")
         for side in range(4):
             base = Matrix.Translation((x, y, 0)) @ Matrix.Rotation(rot + side * math.pi / 2, 4, "Z")
             long, out = (w, d / 2) if side % 2 == 0 else (d, w / 2)
@@ -178,12 +185,11 @@ class Place(Blockout):
             self.detail(self.box(x, y, 0.66, 0.75, 0.8, 0.24, rot, "panes"))
         else:
             for side in (-0.4, 0.4):
-                self.box(
-                    *(base @ Matrix.Translation((side, 0, 0))).translation.xy, 0.45, 0.06, 1.9, 0.3, rot, "vehicles"
-                )
+                x, y, _ = spot(base @ Matrix.Translation((side, 0, 0)))
+                self.box(x, y, 0.45, 0.06, 1.9, 0.3, rot, "vehicles")
         for side in (-0.42, 0.42):
             for end in (-0.6, 0.6):
-                wheel = self.ball(*(base @ Matrix.Translation((side, end, 0))).translation.xy, 0.22, 0.22, "wheel")
+                wheel = self.ball(0, 0, 0, 0.22, "wheel")
                 wheel.matrix_world = base @ Matrix.Translation((side, end, 0.22)) @ Matrix.Diagonal((0.35, 1, 1, 1))
 
     def lamp(self, x: float, y: float, high: float = 2.2) -> None:

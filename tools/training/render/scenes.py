@@ -44,7 +44,7 @@ def village(b: Place) -> Stand:
     for _ in range(b.rng.randint(3, 7)):
         angle, away = u(0, TAU), u(5.5, 9)
         b.plant(away * math.cos(angle), away * math.sin(angle), u(1, 1.9))
-    b.fence(*(part * 1.5 for part in across), u(1.5, 3), turn + math.pi / 2)
+    b.fence(across[0] * 1.5, across[1] * 1.5, u(1.5, 3), turn + math.pi / 2)
     for _ in range(3):
         b.rock(u(-5, 5), u(-5, 5), u(0.3, 0.7))
     b.vehicle(along[0] * u(-3, 3), along[1] * u(-3, 3), turn)
