@@ -118,7 +118,7 @@ def test_places_of_parts_are_packed_and_trained_on_by_time(tmp_path: Path) -> No
     assert "samples" in run("tools.training.pack", "--data", str(rendered), "--out", str(tmp_path / "pack.tar"))
 
     words = ("tools.training.train", "--data", str(tmp_path / "pack.tar"), "--work", str(work), "--out", str(out))
-    more = ("--minutes", "0.05", "--width", "32", "--crops", "0", "--device", "cpu")
+    more = ("--minutes", "0.05", "--width", "16", "--crops", "0", "--batches", "0.13", "--device", "cpu")
     assert "sharpness" in run(*words, *more)
     measured = json.loads((work / "sheets" / "measured.json").read_text())
     assert measured["MiB"] < 48 and np.isfinite(list(measured.values())).all()

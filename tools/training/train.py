@@ -48,15 +48,18 @@ SHOWN = 32  # kept samples on the sheets
 
 
 def train(
-    samples: Samples, work: Path, courses: Mapping[str, Course], device: str, channels: int = CHANNELS, crops: int = 4
-) -> None:
+    samples: Samples, work: Path, courses: Mapping[str, Course], device: str,
+    channels: int = CHANNELS, crops: int = 4, times: float = 1.0,
+) -> None:  # fmt: skip
     """Run the stages of ``courses`` on those of `samples` that may be trained on.
 
     ``channels``: the autoencoder's width. ``crops``: of each picture, beside itself and its mirror image.
+    ``times``: as large as `BATCHES` the batches are.
     """
     training, kept = split(samples)
-    times = ON_GPU if device == "cuda" else 1
-    many: dict[str, Any] = {stage: {"device": device, "batch": times * size} for stage, size in BATCHES.items()}
+    many: dict[str, Any] = {
+        stage: {"device": device, "batch": max(1, round(times * size))} for stage, size in BATCHES.items()
+    }
 
     def latents() -> Latents:
         vae = AutoencoderTiny.from_pretrained(work / "vae").eval().to(device, memory_format=torch.channels_last)
@@ -125,6 +128,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=CHANNELS, help=f"of the autoencoder ({CHANNELS}; 48 is faster)")
     parser.add_argument("--crops", type=int, default=4, help="parts of each picture that are trained on, too (4)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--batches", type=float, metavar="TIMES", help=f"as large (1; {ON_GPU} on CUDA)")
     parser.add_argument("--threads", type=int, help="CPU threads, all cores when left out")
     for stage, count in STEPS.items():
         words = f"steps of that stage, {count} when left out"
@@ -142,7 +146,8 @@ def main() -> None:
             courses[stage] = Course(steps=getattr(given, f"{stage}_steps"))
         else:
             courses[stage] = Course(steps=max(1, 40 * len(samples) // BATCHES[stage]))
-    train(samples, given.work, courses, given.device, given.width, given.crops)
+    times = given.batches or (ON_GPU if given.device == "cuda" else 1)
+    train(samples, given.work, courses, given.device, given.width, given.crops, times)
     if given.out:
         size = export(given.work, given.out)
         told = look(split(samples)[1], given.out, given.work, given.device)
