@@ -55,7 +55,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[Config, int | None]:
         "--allow-origin", action="append", default=[], metavar="ORIGIN", help="a web page's origin that may connect"
     )
     parser.add_argument(
-        "--allow-host", action="append", default=[], metavar="NAME", help="a name by which others call this machine"
+        "--allow-host", action="append", default=[], metavar="NAME", help="a name that others use for this machine"
     )
     parser.add_argument(
         "--exit-with-parent",
@@ -63,7 +63,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[Config, int | None]:
         type=int,
         const=os.getppid(),
         metavar="PID",
-        help="end when the process that started this one is gone; give its PID to miss nothing",
+        help="exit when the process that started this one has ended; give its PID to be certain",
     )
     parser.add_argument(
         "--models-dir",
@@ -76,14 +76,14 @@ def parse(arguments: Sequence[str] | None) -> tuple[Config, int | None]:
         type=float,
         default=0.0,
         metavar="SECONDS",
-        help="give the model's memory back after so long without a frame; 0, the default, is never",
+        help="release the model's memory after this long without a frame; 0, the default, means never",
     )
     parser.add_argument(
         "--batch",
         type=int,
         default=1,
         metavar="N",
-        help="compute up to N pictures of different clients in one go: more a second, each later (%(default)s)",
+        help="compute up to N pictures of different clients in one go: more per second, each one later (%(default)s)",
     )
     parser.add_argument(
         "--compile",

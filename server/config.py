@@ -68,7 +68,7 @@ class Config:
         try:
             self.model.encode()
         except UnicodeEncodeError:  # a path of other bytes; the tokenizers can't open it
-            raise ValueError(f"model is {self.model!r}, whose name is no UTF-8: rename it") from None
+            raise ValueError(f"model is {self.model!r}, whose name is not UTF-8: rename it") from None
         if not 0 <= self.idle_release < float("inf"):
             raise ValueError(f"idle release is {self.idle_release}, but must be seconds, or 0 for never")
         if not 1 <= self.batch <= MOST_BATCH:

@@ -18,13 +18,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 SHARED = pytest.StashKey[Path]()
 """The folder of what is made once a run, for all workers."""
 
-# Files whose tests hold a duration against a limit, or find out a link's speed.
-ALONE = (
-    *("tests/plain/bench/test_bench.py", "tests/plain/server/test_newest.py", "tests/plain/server/test_process.py"),
-    *(f"tests/plain/live/test_{name}.py" for name in ("hung", "slow_link", "speed", "stages")),
-    "tests/bpy/test_hung_server.py",
-)
-
 
 class RootIsPlain:
     """Collects the root as a plain folder: its ``__init__.py`` would be imported under the folder's name."""
@@ -58,8 +51,8 @@ def pytest_configure_node(node: object) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Run a test of the files in ``ALONE`` while no other worker runs one; all others side by side."""
-    shared, alone = item.config.stash[SHARED], item.nodeid.startswith(ALONE)
+    """Run a test that is marked ``alone`` while no other worker runs one; all others side by side."""
+    shared, alone = item.config.stash[SHARED], item.get_closest_marker("alone") is not None
     with open(shared / "turn", "w") as turn, open(shared / "running", "w") as running:
         fcntl.flock(turn, fcntl.LOCK_EX)  # so that one that waits to be alone is the next
         fcntl.flock(running, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)

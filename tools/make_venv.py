@@ -92,7 +92,9 @@ def install() -> None:
             raise Lacking(
                 "Python 3.11 has no ensurepip; on Debian and Ubuntu: apt-get install python3.11-venv"
             ) from None
-    argv = [str(python), "-m", "pip", "install", "--disable-pip-version-check",
+    # Not uv: it does not know where pip's own settings say that wheels lie.
+    # Bytecode is made of what is imported, when it is: pip would take a minute for all of it.
+    argv = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-compile",
             "-r", "tests/requirements.txt", "-c", "constraints.txt"]  # fmt: skip
     done = subprocess.run(argv, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     if done.returncode != 0:

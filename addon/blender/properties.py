@@ -21,7 +21,7 @@ ASPECTS = (
     ("CAMERA", "Camera", "The picture has the proportions of the scene's render; in camera view, the camera's frame"),
 )
 SAMPLERS = (
-    ("AUTO", "As the Model Was Made", "What the model, or its LoRA for few steps, was trained for"),
+    ("AUTO", "Automatic", "What the model, or its LoRA for few steps, was trained for"),
     ("LCM", "LCM", "Latent consistency models: each step clears the picture and draws new noise"),
     ("TCD", "TCD", "Trajectory consistency distillation: each step keeps as much of the noise as Eta leaves"),
 )
@@ -54,7 +54,7 @@ class DraftglassModels(bpy.types.PropertyGroup):
 
     model: StringProperty(
         name="Model",
-        description="A model of the server's list; empty leaves the one that the server has loaded",
+        description="A model from the server's list; empty keeps the one that the server has loaded",
         maxlen=200,
     )
     loras: CollectionProperty(
@@ -66,7 +66,10 @@ class DraftglassFilm(bpy.types.PropertyGroup):
     """How films of an animation are made; ``bpy.context.scene.draftglass.film``."""
 
     title: StringProperty(
-        name="Name", description="Of the film's folder, in the folder for kept pictures", default="film", maxlen=200
+        name="Name",
+        description="Of the film's folder, which is made inside the one for pictures",
+        default="film",
+        maxlen=200,
     )
     view: EnumProperty(
         name="View",
@@ -95,8 +98,7 @@ class DraftglassFilm(bpy.types.PropertyGroup):
     )
     goes_on: BoolProperty(
         name="Keep Frames",
-        description="Take frames as they are that were made with the same settings; switch it off after a change to "
-        "the scene",
+        description="Reuse frames that were made with the same settings; switch this off after a change to the scene",
         default=True,
     )
 
@@ -136,7 +138,7 @@ class DraftglassSettings(bpy.types.PropertyGroup):
         soft_max=8,
     )
     settle: BoolProperty(
-        name="Settle When Still",
+        name="Settle at Rest",
         description="Once the view is at rest, make one more picture of it with more steps",
         default=True,
     )
@@ -158,10 +160,10 @@ class DraftglassSettings(bpy.types.PropertyGroup):
         step=10,
         precision=1,
     )
-    sampler: EnumProperty(name="Sampler", description="How each step takes the noise away", items=SAMPLERS)
+    sampler: EnumProperty(name="Sampler", description="How each step removes noise", items=SAMPLERS)
     eta: FloatProperty(
         name="Eta",
-        description="How much of the noise TCD draws anew at each step: 0 none, 1 all of it",
+        description="How much of the noise TCD replaces at each step: 0 none, 1 all of it",
         default=0.3,
         min=0.0,
         max=1.0,

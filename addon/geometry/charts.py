@@ -35,16 +35,18 @@ def unwrap(
     normals: NDArray[np.float64],
     areas: NDArray[np.float64],
     apart: bool = False,
+    kinds: NDArray[np.intp] | None = None,
 ) -> Charts:
     """The charts of a mesh.
 
     ``places``: L x 3, of each corner of a face. ``corner_face``, ``corner_edge``: L, the face that it is of and the
     edge to the next corner. ``normals``: F x 3, of length 1, or 0 for a face without area; ``areas``: F.
-    ``apart``: each face is a chart of its own, where others would lie over each other.
+    ``apart``: each face is a chart of its own, where others would lie over each other. ``kinds``: F; faces of different
+    kinds are never in one chart.
     """
     directions, looks = _directions(normals, areas)
-    pieces = np.arange(len(normals)) if apart else _pieces(corner_face, corner_edge, looks)
-    across = np.stack([_frame(direction) for direction in directions])[looks[corner_face]]
+    pieces = np.arange(len(normals)) if apart else _pieces(corner_face, corner_edge, looks, kinds)
+    across = _frames(np.stack(directions))[looks[corner_face]]
     flat = np.einsum("lij,lj->li", across, places)
     count = int(pieces.max()) + 1 if len(pieces) else 0
     chart = pieces[corner_face]
@@ -74,8 +76,15 @@ def _directions(
     return directions, np.argmax(normals @ np.stack(directions).T, axis=1)
 
 
-def _pieces(corner_face: NDArray[np.intp], corner_edge: NDArray[np.intp], looks: NDArray[np.intp]) -> NDArray[np.intp]:
+def _pieces(
+    corner_face: NDArray[np.intp],
+    corner_edge: NDArray[np.intp],
+    looks: NDArray[np.intp],
+    kinds: NDArray[np.intp] | None,
+) -> NDArray[np.intp]:
     """A number for each face, from 0, that those share which edges join and which look along the same direction."""
+    if kinds is not None:
+        looks = looks + (int(looks.max(initial=0)) + 1) * kinds
     order = np.argsort(corner_edge, kind="stable")
     face, edge = corner_face[order], corner_edge[order]
     joined = (edge[1:] == edge[:-1]) & (looks[face[1:]] == looks[face[:-1]])
@@ -96,12 +105,14 @@ def connected(first: NDArray[np.intp], second: NDArray[np.intp], count: int) -> 
         label = new
 
 
-def _frame(direction: NDArray[np.float64]) -> NDArray[np.float64]:
-    """2 x 3: right and up as seen from where ``direction`` points; up is the world's as far as that can be."""
-    up = np.array([0.0, 0.0, 1.0]) if abs(direction[2]) < 0.9 else np.array([0.0, 1.0, 0.0])
-    right = np.cross(up, direction)
-    right /= np.linalg.norm(right)
-    return np.stack([right, np.cross(direction, right)])
+def _frames(directions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """D x 2 x 3: right and up as seen from where each of ``directions``, D x 3, points; up is the world's as far as
+    that can be.
+    """
+    upright = np.abs(directions[:, 2:]) < 0.9
+    right = np.cross(np.where(upright, (0.0, 0.0, 1.0), (0.0, 1.0, 0.0)), directions)
+    right /= np.linalg.norm(right, axis=1, keepdims=True)
+    return np.stack([right, np.cross(directions, right)], 1)
 
 
 def _turned(

@@ -11,61 +11,91 @@ KNOWN = 0.25
 """The weight above which a colour is believed to be the surface's own."""
 
 
-def push_pull(colours: NDArray[np.uint8], weights: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """``colours`` (uint8, S x S x C) with those of small ``weights`` (float32, S x S, 0 to 1) made from neighbours.
+def push_pull(colours: NDArray[np.uint8], weights: NDArray[np.float32]) -> None:
+    """Make ``colours`` (uint8, H x W x C) of small ``weights`` (float32, H x W, 0 to 1) from neighbours, in place.
 
     After Gortler et al., The Lumigraph (1996): halve until all is known, then go back up, and take from the coarser
-    level as much as a texel's own weight leaves. The side is a power of two. Where nothing has weight, 0.
+    level as much as a texel's own weight leaves. H and W are even. Where nothing has weight, 0.
     """
-    levels = []
-    sums, heavy = colours * weights[..., None], weights
-    while heavy.shape[0] > 1:
-        levels.append((sums, heavy))
-        total = _halved(heavy)
-        heavy = np.minimum(total, 1)  # of four texels, one is enough to be sure
-        sums = _halved(sums)
-        sums *= (heavy / np.maximum(total, 1e-12))[..., None]
-    result = sums / np.maximum(heavy, 1e-12)[..., None]
-    for level in range(len(levels) - 1, -1, -1):
-        sums, heavy = levels[level]
-        # the finest level, which is most of the work, does without blending: its texels are next to what they are from
-        result = doubled(result) if level else np.repeat(np.repeat(result, 2, 0), 2, 1)
-        result *= (1 - heavy)[..., None]
-        result += sums
-    result += np.float32(0.5)
-    return result.astype(np.uint8)
+    # One quarter of the texels and one channel at a time: all loops are long, and nothing is as large as the image.
+    quarters = [(slice(y, None, 2), slice(x, None, 2)) for y in (0, 1) for x in (0, 1)]
+    heavy = [np.ascontiguousarray(weights[quarter]) for quarter in quarters]
+    total = np.asarray(heavy[0] + heavy[1] + heavy[2] + heavy[3], np.float32)
+    sums = np.empty((colours.shape[2], *total.shape), np.float32)
+    for channel, into in enumerate(sums):
+        np.multiply(colours[(*quarters[0], channel)], heavy[0], out=into)
+        for quarter, weight in zip(quarters[1:], heavy[1:], strict=True):
+            into += colours[(*quarter, channel)] * weight
+    # the finest level does without blending: its texels are next to what they are from
+    coarse = _filled(*_sure(sums, total))
+    coarse += np.float32(0.5)
+    for channel, far in enumerate(coarse):
+        for quarter, weight in zip(quarters, heavy, strict=True):
+            near = colours[(*quarter, channel)] - far
+            near += np.float32(0.5)
+            near *= weight
+            near += far
+            colours[(*quarter, channel)] = near
+
+
+def _filled(sums: NDArray[np.float32], heavy: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Colours (C x H x W) from their ``sums`` and weights, 0 to 1: what has less than 1 from what is around it."""
+    height, width = heavy.shape
+    if heavy.min() >= 1:
+        return sums
+    if height == width == 1:
+        return sums / np.maximum(heavy, 1e-12)
+    below = sums, heavy
+    if height % 2 or width % 2:
+        odd = [(0, height % 2), (0, width % 2)]
+        below = np.pad(sums, [(0, 0), *odd]), np.pad(heavy, odd)
+    result = doubled(_filled(*_sure(_halved(below[0]), _halved(below[1]))))
+    result = result[:, :height, :width]
+    result *= 1 - heavy
+    result += sums
+    return result
+
+
+def _sure(sums: NDArray[np.float32], total: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """``sums`` of colours and the ``total`` of their weights, at most 1: of four texels, one is enough to be sure."""
+    heavy = np.minimum(total, np.float32(1))
+    sums *= heavy / np.maximum(total, 1e-12)
+    return sums, heavy
 
 
 def doubled(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """``image`` (H x W x C) twice as large, linearly between the middles of its pixels."""
-    for _ in (0, 1):
-        part = image * np.float32(0.25)
-        twice = np.empty((image.shape[0], 2, *image.shape[1:]), np.float32)
-        np.subtract(image, part, out=twice[:, 0])
-        twice[:, 1] = twice[:, 0]
-        twice[1:, 0] += part[:-1]
-        twice[0, 0] += part[0]
-        twice[:-1, 1] += part[1:]
-        twice[-1, 1] += part[-1]
-        image = twice.reshape(-1, *image.shape[1:]).swapaxes(0, 1)
-    return np.ascontiguousarray(image)
+    """``image`` (C x H x W) twice as large, linearly between the middles of its pixels."""
+    for axis in (1, 2):
+        here = np.moveaxis(image, axis, 0)
+        shape = list(image.shape)
+        shape[axis] *= 2
+        twice = np.empty(shape, np.float32)
+        part = here * np.float32(0.25)
+        for side, (first, rest, from_here) in enumerate(
+            ((0, slice(1, None), slice(None, -1)), (-1, slice(None, -1), slice(1, None)))
+        ):
+            there = np.moveaxis(twice, axis, 0)[side::2]
+            np.subtract(here, part, out=there)
+            there[rest] += part[from_here]
+            there[first] += part[first]
+        image = twice
+    return image
 
 
 def _halved(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Sums of 2 x 2 texels."""
-    rows = values[0::2] + values[1::2]
-    return np.asarray(rows[:, 0::2] + rows[:, 1::2], np.float32)
+    """Sums of 2 x 2 texels, of the last two axes."""
+    rows = values[..., 0::2, :] + values[..., 1::2, :]
+    return np.asarray(rows[..., 0::2] + rows[..., 1::2], np.float32)
 
 
 def extended(colours: NDArray[np.uint8], weights: NDArray[np.float32], rings: int = 2) -> None:
     """Go on with the colours of what is known beyond its rim, in place: as steeply as they change there.
 
-    ``colours``: uint8, S x S x C; ``weights``: float32, S x S, 0 to 1; more than a quarter is known. So a texture that
+    ``colours``: uint8, H x W x C; ``weights``: float32, H x W, 0 to 1; more than a quarter is known. So a texture that
     is read between two texels at the rim of a chart has there what the picture would have.
     """
-    size = weights.shape[0]
     known = np.pad(weights > KNOWN, 2)
-    width = size + 4
+    width = known.shape[1]
     steps = (1, -1, width, -width)
     flat_known, flat = known.reshape(-1), np.pad(colours, ((2, 2), (2, 2), (0, 0))).reshape(-1, colours.shape[2])
     inside = np.zeros_like(known)
@@ -85,5 +115,5 @@ def extended(colours: NDArray[np.uint8], weights: NDArray[np.float32], rings: in
         flat[ring] = np.clip(total / np.maximum(count, 1)[:, None] + 0.5, 0, 255).astype(np.uint8)
         flat_known[ring] = True
     grown = known[2:-2, 2:-2] & (weights <= KNOWN)
-    colours[grown] = flat.reshape(width, width, -1)[2:-2, 2:-2][grown]
+    colours[grown] = flat.reshape(*known.shape, -1)[2:-2, 2:-2][grown]
     weights[grown] = 1

@@ -32,7 +32,8 @@ def pack(sizes: NDArray[np.float64], least: int, most: int, gutter: int) -> Pack
     size = least
     while size < most and shelves(_padded(sizes, 1.0, gutter), size) is None:
         size *= 2
-    scale = 1.0
+    room = np.sqrt(size**2 / max(float((sizes + 2 * gutter).prod(1).sum()), 1.0))  # for a perfect packing
+    scale = 1.0 if room >= 1 else SHRINK ** int(np.log(room) / np.log(SHRINK))
     while True:
         found = shelves(_padded(sizes, scale, gutter), size)
         if found is not None:

@@ -96,7 +96,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         actions.append(parser.add_argument(*names, **how))
 
     add("scene", type=Path, metavar="SCENE.blend", help="the file to take the views from")
-    add("--prompt", action="append", default=[], metavar="TEXT", help="what the pictures show; again for another round")
+    add("--prompt", action="append", default=[], metavar="TEXT", help="what the pictures show; repeat for more rounds")
     add(
         "--orbit",
         metavar="N",
@@ -130,8 +130,8 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         help=f"how firmly surfaces keep their picture from one view to the next, up to 1 ({defaults.steady})",
     )
     add("--sampler", metavar="NAME", help=f"{' or '.join(SAMPLERS)} (what the model was made for)")
-    add("--eta", metavar="X", help="how much of the noise tcd draws anew at each step, up to 1 (what suits the model)")
-    add("--move", metavar="NAME=X,Y,Z", help="move this object by so much half way through each round")
+    add("--eta", metavar="X", help="how much of the noise tcd replaces at each step, up to 1 (what suits the model)")
+    add("--move", metavar="NAME=X,Y,Z", help="move this object by this much, halfway through each round")
     add("--animation", action="store_true", help="write animation.webp too")
     add("--video", type=Path, metavar="FILE.mp4", help="write the pictures as a video too, at the scene's frame rate")
     add(
@@ -146,11 +146,11 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         action="append",
         default=[],
         metavar="FILE",
-        help=f"with --stick: write the textured scene to this file, {', '.join(EXPORTS)}; again for another",
+        help=f"with --stick: write the textured scene to this file, {', '.join(EXPORTS)}; repeat for more",
     )
     add("--out", type=Path, metavar="DIR", help="folder for drafts, pictures, sheet.png and report.json")
     add("--server", metavar="URL", help="a server that runs already, such as ws://127.0.0.1:8765/live")
-    add("--token-file", type=Path, metavar="PATH", help="where that server's token lies")
+    add("--token-file", type=Path, metavar="PATH", help="that server's token file")
     add("--model", help="for the server that is started: a name that it knows, a diffusers folder or .safetensors file")
     add("--device", help=f"for the server that is started: {', '.join(DEVICES)}")
     add("--version", action="version", version=VERSION)
@@ -187,9 +187,7 @@ def check_stick(given: argparse.Namespace) -> None:
         if value:
             raise ValueError(f"{name} is for --stick: give that too, or leave it out")
     if given.stick and len(given.prompt) > 1:
-        raise ValueError(
-            f"--prompt is given {len(given.prompt)} times, but --stick takes one: run it again for another"
-        )
+        raise ValueError(f"--prompt is given {len(given.prompt)} times, but --stick takes one: run it again for another")
     for path in given.export:
         if path.suffix.lower() not in EXPORTS:
             raise ValueError(f"--export is {str(path)!r}, but must be a file that ends in {', '.join(EXPORTS)}")
@@ -210,7 +208,7 @@ def _checked(given: argparse.Namespace, defaults: Options) -> Options:
         try:
             (text or "").encode()
         except UnicodeEncodeError:  # bytes that the shell hands over as they are
-            raise ValueError(f"{name} is {text[:60]!r}, which is no UTF-8: type it anew") from None
+            raise ValueError(f"{name} is {text[:60]!r}, which is not UTF-8: type it again") from None
     if given.out is None:
         raise ValueError("--out is missing: name the folder that the pictures should go to")
     check_stick(given)

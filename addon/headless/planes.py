@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .run import Draft
+from .run import TimedDraft
 
 
-def planes_of(draft: Draft) -> dict[str, NDArray[Any]]:
+def planes_of(draft: TimedDraft) -> dict[str, NDArray[Any]]:
     """The arrays by name, all as in ``wire.Frame``.
 
     ``inverse_depth`` (uint16, H x W), ``near``, ``view`` and ``projection`` (4 x 4, row-major, float64); where drawn,
@@ -33,6 +33,6 @@ def planes_of(draft: Draft) -> dict[str, NDArray[Any]]:
     return planes
 
 
-def write_planes(path: Path, draft: Draft) -> None:
+def write_planes(path: Path, draft: TimedDraft) -> None:
     """Write ``path``, an .npz file for ``numpy.load``. Raises OSError."""
     np.savez_compressed(path, **planes_of(draft))

@@ -31,8 +31,8 @@ PACING = (
 )
 
 
-class Draft(Protocol):
-    """What a capture gives: ``addon.blender.capture.draft.Draft``."""
+class TimedDraft(Protocol):
+    """What a capture gives, with the time that it took: ``addon.blender.capture.draft.Draft``."""
 
     image: NDArray[np.uint8]
     inverse_depth: NDArray[np.uint16] | None
@@ -59,7 +59,7 @@ class ShotResult:
     picture: NDArray[np.uint8]
     times: dict[str, float]
     behind: bool = False
-    planes: Draft | None = None
+    planes: TimedDraft | None = None
 
 
 @dataclass
@@ -84,7 +84,7 @@ class Outcome:
 @dataclass
 class _UnderWay:
     shot: Shot
-    draft: Draft
+    draft: TimedDraft
     asked: float
     captured: float
 
@@ -119,7 +119,7 @@ class Run:
         loop: LiveLoop,
         shots: Sequence[Shot],
         options: Options,
-        capture: Callable[[Shot], Draft],
+        capture: Callable[[Shot], TimedDraft],
         show: Callable[[NDArray[np.uint8]], None],
         outcome: Outcome,
         clock: Callable[[], float] = time.perf_counter,

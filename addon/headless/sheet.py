@@ -17,7 +17,7 @@ CELL = 256
 """Longest side of a picture on the sheet, in pixels."""
 GAP = 6
 CAPTION = 30
-PAPER, INK, FAINT = (24, 25, 28), (236, 236, 236), (150, 152, 158)
+PAPER, INK = (24, 25, 28), (236, 236, 236)
 FRAMES_A_SECOND = 12
 QUALITY = 82
 

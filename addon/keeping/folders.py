@@ -1,4 +1,4 @@
-"""Where people's pictures are on this machine, and how they get there from elsewhere. Standard library only; no bpy."""
+"""Where the user's pictures are kept on this machine, and how they are moved there. Standard library only; no bpy."""
 
 from __future__ import annotations
 

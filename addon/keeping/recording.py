@@ -1,4 +1,4 @@
-"""Every picture of a stretch of time, as files with the times they were shown. Standard library and numpy; no bpy."""
+"""A recording: every picture shown, as files, with the time of each. Standard library and numpy; no bpy."""
 
 from __future__ import annotations
 

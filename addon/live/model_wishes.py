@@ -1,4 +1,4 @@
-"""Requests about models, and what the server answers. No bpy, no I/O of its own, nothing that waits."""
+"""Requests about models, and the server's answers. No bpy, no I/O of its own, nothing that waits."""
 
 from __future__ import annotations
 

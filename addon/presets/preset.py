@@ -82,7 +82,7 @@ class Preset:
             if value is not None and (not isinstance(value, str) or len(value) > MAX_TEXT):
                 raise PresetError(f"{name} is {_show(value)}, but must be a text of at most {MAX_TEXT} characters")
             if value is not None and any("\ud800" <= letter <= "\udfff" for letter in value):
-                raise PresetError(f"{name} is {_show(value)}, but has half a character in it")  # JSON can say that
+                raise PresetError(f"{name} is {_show(value)}, but contains half a character")  # JSON can say that
         if self.sampler is not None and self.sampler not in SAMPLERS:
             raise PresetError(f"sampler is {_show(self.sampler)}, but must be one of {', '.join(SAMPLERS)}")
         for name, (least, greatest) in LIMITS.items():
@@ -94,7 +94,7 @@ class Preset:
             if not fits or not least <= value <= greatest:  # NaN fails too; isfinite takes no integer of 400 digits
                 raise PresetError(f"{name} is {_show(value)}, but must be {kind} from {least:g} to {greatest:g}")
         if not isinstance(self.thumbnail, bytes) or (self.thumbnail and not self.thumbnail.startswith((PNG, JPEG))):
-            raise PresetError("thumbnail is no PNG and no JPEG picture")
+            raise PresetError("thumbnail is neither a PNG nor a JPEG picture")
         if len(self.thumbnail) > MAX_THUMBNAIL:
             raise PresetError(f"thumbnail has {len(self.thumbnail)} bytes, but may have {MAX_THUMBNAIL} at most")
         if self.thumbnail:

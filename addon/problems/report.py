@@ -1,4 +1,4 @@
-"""What there is to tell, as types with a code and typed fields; problems are a kind. Standard library only; no bpy.
+"""Reports, as types with a code and typed fields; problems are one kind. Standard library only; no bpy.
 
 A report is a frozen dataclass. Whatever decides something asks for its type or reads its fields; the words for a
 person are made from it in ``words``, at the very edge, and nothing reads them back.

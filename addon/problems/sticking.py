@@ -38,6 +38,14 @@ class LinkedObject(Problem):
 
 
 @dataclass(frozen=True)
+class Overridden(Problem):
+    """It is a library override, which does not keep what is added to it; ``library``: of what."""
+
+    thing: str
+    library: str
+
+
+@dataclass(frozen=True)
 class LinkedMesh(Problem):
     """Its mesh comes from another file, and would need a UV map or a material slot; ``library``: which."""
 

@@ -1,4 +1,4 @@
-"""What pip reported and what it runs in: sizes, environment variables. Standard library only; no bpy."""
+"""Sizes of what pip would install, and the environment variables that it runs with. Standard library only; no bpy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pip says, as progress and as a type of problem. Standard library only; no bpy, no I/O.
+"""Reads pip's output: its progress, and the type of problem. Standard library only; no bpy, no I/O.
 
 pip's lines and its ``--progress-bar raw`` are those of the version that comes along as ``pip.zip``.
 """

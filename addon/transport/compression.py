@@ -106,5 +106,5 @@ def _read_jpeg(data: bytes, height: int, width: int) -> NDArray[np.uint8]:
     except NotBaseline as error:
         raise ProtocolError(f"a plane is {error}") from None
     except ValueError as error:
-        raise ProtocolError(f"a plane is no JPEG: {str(error)[:100]}") from None
+        raise ProtocolError(f"a plane is not a JPEG: {str(error)[:100]}") from None
     raise ProtocolError(f"a plane's JPEG is {wide} x {tall}, but its entry says {width} x {height}")

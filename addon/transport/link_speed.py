@@ -5,6 +5,9 @@ the one is their bytes' time. Way there: the server says when it had read each, 
 anything. Way back: what we see in a heartbeat may have come at any time since the one before; the earliest counts.
 So a busy Blender never makes a link look slow. A connection that still gathers speed, or a busy server, does: they go
 again, and the second best counts, as a server that was late for the first of them and not for the last misleads too.
+
+Either way for all would cost more: at 150 Mbit/s small planes give four times the pictures, at 2,500 Mbit/s half as
+many (docs/benchmarks/link.md).
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 def read_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Type and data of each chunk of a PNG, in order. Raises NotAPng at the first that is damaged."""
     if not data.startswith(SIGNATURE):
-        raise NotAPng("this is no PNG file")
+        raise NotAPng("this is not a PNG file")
     view, at, kind = memoryview(data), len(SIGNATURE), b""
     while kind != b"IEND":
         if at + 12 > len(view):

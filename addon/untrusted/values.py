@@ -1,4 +1,4 @@
-"""How much a JSON text would become, told before it is read. Standard library only; no bpy, no I/O."""
+"""Bounds the size of a JSON text's values before it is parsed. Standard library only; no bpy, no I/O."""
 
 from __future__ import annotations
 

@@ -223,14 +223,14 @@ def _split(data: memoryview) -> tuple[dict[str, Any], memoryview]:
     try:
         header = json.loads(text.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_no_name_twice)
     except (ValueError, RecursionError) as error:  # bad UTF-8 and bad JSON are both ValueErrors
-        raise ProtocolError(f"the header is no JSON in UTF-8: {show(str(error))}") from None
+        raise ProtocolError(f"the header is not JSON in UTF-8: {show(str(error))}") from None
     if not isinstance(header, dict):
         raise ProtocolError(f"the header is {show(header)}, but must be a JSON object")
     return header, data[4 + length :]
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _no_name_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

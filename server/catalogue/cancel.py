@@ -1,4 +1,4 @@
-"""Ending the process of a download from outside, on every platform. Standard library only.
+"""Cancels the process of a download, on every platform. Standard library only.
 
 Windows has no signal that another program could send, so the process of a pull takes a word on its standard input.
 """

@@ -18,9 +18,9 @@ from ..engine.spec import LCM
 from .entries import entry_of
 from .few_steps import FewSteps, few_steps_lora
 from .folders import Purpose
-from .own import UserFile, for_depth, own_embeddings, own_files
 from .presets import ModelPreset, read_presets
 from .records import Records
+from .user_files import UserFile, for_depth, own_embeddings, own_files
 
 NAMED = 20
 """How many names a sentence gives."""

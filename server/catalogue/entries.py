@@ -1,4 +1,4 @@
-"""What the list of models says of a user's files. No torch, no sockets."""
+"""Entries of the list of models for the user's own files. No torch, no sockets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from addon.wire.models import Kind
 
 from .few_steps import FewSteps, few_steps_lora
 from .folders import Purpose
-from .own import UserFile, for_depth
+from .user_files import UserFile, for_depth
 
 LONGEST = 1000
 """Characters of an entry's sentence."""

@@ -1,4 +1,4 @@
-"""What LoRAs and checkpoints for few steps want, by what their names say. No torch."""
+"""Settings that few-step LoRAs and checkpoints need, guessed from their names. No torch."""
 
 from __future__ import annotations
 

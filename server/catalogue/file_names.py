@@ -1,4 +1,4 @@
-"""What the names of people's files say: made for few steps, for depth, for SDXL. Standard library only."""
+"""What file names suggest: few steps, depth, SDXL. Standard library only."""
 
 from __future__ import annotations
 

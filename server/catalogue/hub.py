@@ -77,7 +77,7 @@ def _file(part: Part, name: str, entry: dict[str, Any]) -> Pulled:
     """The file of one ``entry`` of a list. Raises ValueError."""
     lfs, size = entry.get("lfs"), entry.get("size")
     if lfs is not None and not isinstance(lfs, dict):
-        raise ValueError("its checksum is no checksum")
+        raise ValueError("its checksum is malformed")
     sha256, blob_id = (lfs.get("sha256", ""), "") if lfs else ("", entry.get("blobId") or "")
     if lfs and lfs.get("size", size) != size:
         raise ValueError("it has two sizes")

@@ -1,4 +1,4 @@
-"""What was pulled, written down where the hub keeps its own. Standard library only.
+"""Records of what was downloaded, kept in the hub's own cache. Standard library only.
 
 A record names every file of a model with its size and checksum, so that whether the model is here, and whole, can be
 told without asking the hub.

@@ -1,4 +1,4 @@
-"""What comes before the UNet: noise, the encoded draft, depth, what was painted before. torch and the wire."""
+"""Prepares the UNet's inputs: noise, the encoded draft, depth, what was painted before. torch and the wire."""
 
 from __future__ import annotations
 

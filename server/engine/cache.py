@@ -1,4 +1,7 @@
-"""A small cache that drops what has gone unused for longest. Standard library only."""
+"""A small cache that drops what has gone unused for longest. Standard library only.
+
+functools.lru_cache counts values, not their bytes; a package of its own would be one more to install.
+"""
 
 from __future__ import annotations
 

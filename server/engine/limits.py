@@ -1,4 +1,4 @@
-"""What the system lets this process have: processors, and memory that is left. psutil; no torch."""
+"""What the system allows this process: processors, and remaining memory. psutil; no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads YAML that others wrote: short, and without references, which can make gigabytes of a page. PyYAML; no torch."""
+"""Reads untrusted YAML: short, and without aliases, by which a page can become gigabytes. PyYAML; no torch."""
 
 from __future__ import annotations
 

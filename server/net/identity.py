@@ -1,4 +1,4 @@
-"""What the other end of a WebSocket has shown of the token. Standard library and Starlette's types only."""
+"""Whether the other end of a WebSocket has proved to know the token. Standard library and Starlette's types only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a connection may send before anybody looks at it: uvicorn's protocols, bounded. asyncio and uvicorn only."""
+"""uvicorn's protocols, with bounds on what a connection may send before it is handled. asyncio and uvicorn only."""
 
 from __future__ import annotations
 

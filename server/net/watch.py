@@ -1,4 +1,4 @@
-"""Who is connected, and what each may cost: time without a token, bytes that nobody takes. asyncio only."""
+"""Limits on connections: time without a token, and bytes that the client does not read. asyncio only."""
 
 from __future__ import annotations
 

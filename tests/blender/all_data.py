@@ -17,8 +17,11 @@ LEFT_OUT = frozenset({
     "tracking", "scopes", "point_cache", "x", "y", "clipboard", "texture_cache", "selected_studio_light",
     "uv_sculpt", "regions",  # to read all of these ends 4.3
 })  # fmt: skip
-NOT_COMPARED = frozenset({"window_managers", "brushes", "fonts", "texts", "linestyles"})
-"""Collections of ``bpy.data``: Blender's own, which no capture can reach; one of a window's is the mouse's place."""
+NOT_COMPARED = frozenset({"window_managers", "all_ids", "brushes", "fonts", "texts", "linestyles"})
+"""Collections of ``bpy.data``: Blender's own, which no capture can reach; one of a window's is the mouse's place.
+
+``all_ids``, new in 5.2, has what the others have.
+"""
 
 
 def all_data(ours: str = "Draftglass") -> dict[str, Any]:
@@ -39,7 +42,7 @@ def all_data(ours: str = "Draftglass") -> dict[str, Any]:
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """A line for each path whose value is another, is gone or is new."""
     return [
-        f"{path}: {before.get(path, 'nothing')!r} became {after.get(path, 'nothing')!r}"
+        f"{path}: {before.get(path, 'nothing')!r:.200} became {after.get(path, 'nothing')!r:.200}"
         for path in sorted(before.keys() | after.keys())
         if before.get(path, "nothing") != after.get(path, "nothing")
     ]

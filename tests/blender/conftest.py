@@ -21,11 +21,20 @@ NOT_TESTED = "Blender not tested"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test once in each Blender; a file's tests in one version by one worker, as they share a Blender."""
+    """Run each test once in each Blender; a file's tests in one version by one worker, as they share a Blender.
+
+    One that is marked ``one_version`` is slow in all but the first.
+    """
     if "place" in metafunc.fixturenames:
         blenders = [os.environ["BLENDER"]] if os.environ.get("BLENDER") else list(RELEASES)
         file = metafunc.definition.path.stem
-        marked = [pytest.param(one, marks=pytest.mark.xdist_group(f"{file} {one}")) for one in blenders]
+        once = metafunc.definition.get_closest_marker("one_version") is not None
+        marked = [
+            pytest.param(
+                one, marks=[pytest.mark.xdist_group(f"{file} {one}"), *[pytest.mark.slow] * (once and number > 0)]
+            )
+            for number, one in enumerate(blenders)
+        ]
         metafunc.parametrize("place", marked, indirect=True, scope="session")
 
 

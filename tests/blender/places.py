@@ -23,7 +23,7 @@ RELEASES = {"4.3": "trixie", "5.2": "sid"}
 # and does not need it. Not python3-websockets: it would hide the wheel that the extension brings.
 PACKAGES = (
     "blender python3-numpy python3-requests python3-zstandard ?name(^python3-cattrs?$) "
-    "xvfb xauth xdotool x11-utils imagemagick openbox ca-certificates "
+    "xvfb xauth xdotool openbox ca-certificates "
     "libgl1-mesa-dri libegl1 libgl1 libglx-mesa0 libegl-mesa0 mesa-vulkan-drivers libvulkan1"
 ).split()
 
@@ -53,11 +53,9 @@ def installed(blender: str) -> Place:
     path = shutil.which(blender)
     if path is None:
         raise CannotPrepare(f"BLENDER={blender} is no program")
-    missing = [tool for tool in ("Xvfb", "openbox", "xdotool", "import") if shutil.which(tool) is None]
+    missing = [tool for tool in ("Xvfb", "openbox", "xdotool") if shutil.which(tool) is None]
     if missing:
-        raise CannotPrepare(
-            f"{', '.join(missing)} not found; on Debian: apt-get install xvfb openbox xdotool imagemagick"
-        )
+        raise CannotPrepare(f"{', '.join(missing)} not found; on Debian: apt-get install xvfb openbox xdotool")
     shown = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=60, check=True)
     version = re.search(r"^Blender (\d+\.\d+)", shown.stdout, re.MULTILINE)
     if version is None:
@@ -95,7 +93,9 @@ def _make_chroot(target: Path, release: str) -> None:
         '--aptopt=APT::Install-Recommends "false"',
         # sid's release file may be past its date.
         '--aptopt=Acquire::Check-Valid-Until "false"',
-        "--dpkgopt=path-exclude=/usr/share/doc/*",
+        "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
+        # A folder that a cut leaves half made is made anew: nothing need be on the disk at once.
+        "--dpkgopt=force-unsafe-io",
         release, str(unfinished), _mirror(),
     ]  # fmt: skip
     with open(log, "w") as out:

@@ -1,8 +1,9 @@
 """Sliders dragged by the mouse while live is on: materials, modifiers, geometry nodes. A crash ends it. No bpy.
 
-    python -m tests.blender.sliders [--version 4.3] [--moves 10000] [--shading SOLID]
+    python -m tests.blender.sliders [--version 4.3] [--moves 10000] [--shading SOLID] [--preview] [--script]
 
-Prints one line of JSON; ends with 1 where Blender crashed, an error was printed or a heartbeat took too long.
+A move counts once the scene was evaluated for it: Blender skips those that come while it draws. Prints one line of
+JSON; ends with 1 where Blender crashed, an error was printed or a heartbeat took too long.
 """
 
 import argparse
@@ -22,7 +23,10 @@ from tools import make_zip
 MOVES_A_DRAG = 100
 STALL_MS = 100.0
 """A heartbeat may not take longer than this outside of Blender's own drawing."""
-# A panel of nothing but one tall slider after the other, and the preview of the material, which a thread renders.
+PAUSE_S = "0.03"
+"""Between two moves of the mouse: Blender takes those in one that come faster than it draws."""
+# A panel of nothing but one tall slider after the other. The preview of the material is rendered by a thread: on a CPU
+# for seconds, so that hardly a move counts meanwhile.
 PANEL = """
 bpy.context.preferences.view.show_tooltips = False
 cube = bpy.data.objects["Cube"]
@@ -56,7 +60,8 @@ class SOAK_PT_sliders(bpy.types.Panel):
         column.prop(bevel, "width", text="Bevel", slider=True)
         column.prop(array, "count", text="Array", slider=True)
         column.prop(size, "default_value", text="Nodes", slider=True)
-        self.layout.template_preview(material)
+        if with_preview:
+            self.layout.template_preview(material)
 bpy.utils.register_class(SOAK_PT_sliders)
 bpy.context.space_data.show_region_ui = True
 updates = [0]
@@ -80,14 +85,34 @@ ROW, FIRST = 63, 34
 """Pixels from one slider to the next, and from the region's top to the middle of the first, at a UI scale of 1."""
 
 
+# As an add-on's timer does it: a change in each turn of Blender's loop, some before it has drawn the one before.
+BY_SCRIPT = """
+import math
+def _move():
+    value = 0.5 + 0.4 * math.sin(left[0])
+    number = left[0] % 6
+    if number == 0: inputs["Roughness"].default_value = value
+    elif number == 1: inputs["Base Color"].default_value[0] = value
+    elif number == 2: material.diffuse_color[1] = value
+    elif number == 3: bevel.width = value
+    elif number == 4: array.count = 1 + left[0] // 6 % 3
+    else: size.default_value = value
+    left[0] -= 1
+    return 0.0 if left[0] else None
+left = [100]
+bpy.app.timers.register(_move)
+"""
+
+
 class Sliders:
     """Live with the panel open."""
 
-    def __init__(self, live: Live, shading: str = "SOLID") -> None:
+    def __init__(self, live: Live, shading: str = "SOLID", preview: bool = True) -> None:
         self.live, self.window = live, live.window
-        self.window.run(PANEL)
+        self.window.run(f"with_preview = {preview}\n{PANEL}")
         self.window.run(f"bpy.context.space_data.shading.type = {shading!r}")
-        self.moves = 0
+        self.sent = self.moves = 0
+        """Moves of the mouse, and those that the scene was evaluated for."""
         self.moved: set[str] = set()
 
     def start(self) -> None:
@@ -107,11 +132,21 @@ class Sliders:
         words = ["xdotool", "mousemove", str(middle), str(y), "sleep", "0.1", "mousedown", "1"]
         for step in range(MOVES_A_DRAG):
             across = abs((step * 7) % (2 * reach) - reach)
-            words += ["sleep", "0.008", "mousemove", str(middle - reach // 2 + across), str(y)]
+            words += ["sleep", PAUSE_S, "mousemove", str(middle - reach // 2 + across), str(y)]
         self.window.screen.run(*words, "sleep", "0.05", "mouseup", "1")
-        self.moves += MOVES_A_DRAG
+        self.sent += MOVES_A_DRAG
+        self.moves = self.window.run("updates[0]")
         if self.window.run("values()")[number] != before:
             self.moved.add(SLIDERS[number])
+
+    def script(self) -> None:
+        """As many moves without the mouse, of all sliders in turn."""
+        before = self.window.run("values()")
+        self.window.run(BY_SCRIPT)
+        self.window.until("left[0] == 0", 600)
+        self.moves = self.window.run("updates[0]")
+        after = self.window.run("values()")
+        self.moved |= {name for name, one, other in zip(SLIDERS, before, after, strict=True) if one != other}
 
     def found(self) -> dict:
         """The figures, and what is wrong."""
@@ -125,7 +160,7 @@ class Sliders:
         troubles += [f"{name} was never moved" for name in SLIDERS if name not in self.moved]
         return {
             "moves": self.moves,
-            "updates": self.window.run("updates[0]"),
+            "of_the_mouse": self.sent,
             "frames_sent": stats["frames_sent"],
             "pictures_shown": stats["pictures_shown"],
             "tick_ms_p50": stats["tick_ms_p50"],
@@ -134,13 +169,17 @@ class Sliders:
         }
 
 
-def soak(live: Live, moves: int, shading: str = "SOLID", seconds: float = 1e9) -> dict:
-    """Drag all sliders in turn until there were so many moves, or for so long."""
-    sliders = Sliders(live, shading)
+def soak(
+    live: Live, moves: int, shading: str = "SOLID", seconds: float = 1e9, preview: bool = True, script: bool = False
+) -> dict:
+    """Drag all sliders in turn, each once at least, until there were so many moves or for so long."""
+    sliders = Sliders(live, shading, preview)
     sliders.start()
     began = time.monotonic()
-    while sliders.moves < moves and time.monotonic() - began < seconds:
-        sliders.drag((sliders.moves // MOVES_A_DRAG) % len(SLIDERS))
+    number = 0
+    while number < len(SLIDERS) or (sliders.moves < moves and time.monotonic() - began < seconds):
+        sliders.script() if script else sliders.drag(number % len(SLIDERS))
+        number += 1
     live.wait_for("that it is live", lambda stats: stats["state"] == "live")
     return sliders.found()
 
@@ -152,6 +191,8 @@ def main() -> int:
     parser.add_argument("--moves", type=int, default=10000)
     parser.add_argument("--seconds", type=float, default=3000)
     parser.add_argument("--shading", default="SOLID")
+    parser.add_argument("--preview", action="store_true", help="show the material's preview beside the sliders")
+    parser.add_argument("--script", action="store_true", help="move them by a timer in Blender, not by the mouse")
     options = parser.parse_args()
     place = chroot(options.version)
     with tempfile.TemporaryDirectory(prefix="draftglass-home-") as folder:
@@ -160,7 +201,7 @@ def main() -> int:
         with Screen(place, home) as screen, Window(screen, home) as window, Server(home, STAND_IN) as server:
             live = Live(window, home)
             live.connect_to(server)
-            found = soak(live, options.moves, options.shading, options.seconds)
+            found = soak(live, options.moves, options.shading, options.seconds, options.preview, options.script)
     print(json.dumps({"version": options.version, "shading": options.shading, **found}))
     return 1 if found["troubles"] else 0
 

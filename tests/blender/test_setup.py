@@ -176,6 +176,7 @@ def test_from_nothing_to_live_by_clicks(artist: Artist, tmp_path: Path) -> None:
         assert artist.now()["live"] == "stopped"
 
 
+@pytest.mark.one_version  # as Blender has no part in why they fail
 def test_failures_each_have_their_sentence(artist: Artist) -> None:
     artist.window.run("bpy.context.preferences.system.use_online_access = True")
     artist.choose("no-such-package==3")
@@ -204,6 +205,7 @@ def test_failures_each_have_their_sentence(artist: Artist) -> None:
     assert artist.window.run("len(bpy.data.texts)") == 0, "the log is stored with the file"
 
 
+@pytest.mark.one_version
 def test_a_full_disk_and_one_that_is_read_only(artist: Artist) -> None:
     artist.window.run("bpy.context.preferences.system.use_online_access = True")
     artist.window.run("place = process.user_folder() / 'server'\nplace.mkdir(exist_ok=True)")

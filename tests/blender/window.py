@@ -111,6 +111,8 @@ class Window:
             reply = self._file.readline()
         except TimeoutError:
             raise InBlender(f"Blender did not answer for {self._line.gettimeout():.0f} s to:\n{source}") from None
+        except ConnectionError:
+            reply = b""
         if not reply:
             raise InBlender(f"Blender ended during:\n{source}\n{self._last_words()}")
         answer = json.loads(reply)

@@ -17,7 +17,10 @@ from tests.blender.serving import STAND_IN
 from tests.bpy.shapes import cube
 from tests.bpy.test_out_of_the_way import beat_until, rest, start
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux says what a process does")
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux says what a process does"),
+]
 
 
 @pytest.fixture

@@ -205,7 +205,7 @@ def test_a_drop_is_taken_where_it_has_a_meaning(addon: Any) -> None:
     [
         ("no.png", None, "cannot be read"),
         ("other.png", encode(np.zeros((4, 4, 3), np.uint8)), "does not say how it was made"),
-        ("text.png", b"hello", "no PNG file"),
+        ("text.png", b"hello", "not a PNG file"),
     ],
 )
 def test_what_cannot_be_restored_is_said(

@@ -216,7 +216,7 @@ def test_things_that_come_later_are_no_empty_scene_and_blank_frames_are_told(mak
         offline.place(None, frame, None)
         blank.append(is_blank(offline.draw()))
     assert blank == [True, True, False, False] and not told
-    assert offline.sentences() == ["at frame 3 and 4, nothing is seen: nothing of the scene 'Scene' can be seen: 'Keep' is disabled in viewports"]  # fmt: skip  # noqa: E501
+    assert offline.sentences() == ["at frame 3 and 4, nothing is seen: 'Keep' is disabled in viewports"]
 
 
 def test_scene_camera_and_layer_go_by_name(make: Any) -> None:
@@ -234,10 +234,11 @@ def test_scene_camera_and_layer_go_by_name(make: Any) -> None:
     offline, _ = make(build, scene="Zweite")
     assert offline._scene.name == "Zweite" and share(views(offline, 1)[0]) > 0.05
     for wanted, words in (
-        ({"camera": "Rihgt"}, "there is no camera 'Rihgt' in the file; near it are 'Right'"),
+        ({"camera": "Rihgt"}, "there is no camera 'Rihgt' in the file; near it: 'Right'"),
         ({"camera": "Keep"}, "'Keep' is no camera"),
         ({"scene": "Dritte"}, "there is no scene 'Dritte' in the file"),
         ({"view_layer": "Haus"}, "there is no view layer 'Haus' in the scene 'Scene'"),
+        ({"camera": "Zzz"}, "there is no camera 'Zzz' in the file; there is '"),
     ):
         with pytest.raises(OfflineError, match=words):
             make(build, **wanted)

@@ -132,6 +132,28 @@ def test_all_round_each_view_makes_only_what_is_empty(scene: Any, stick: Any) ->
     sticker.free()
 
 
+def test_what_is_stuck_is_the_memory_of_steady(scene: Any, stick: Any) -> None:
+    """Kept where a picture has been, from elsewhere too, and through a turn; made where none has."""
+    from addon.blender.live.memory import Memory
+
+    box, memory = cube(scene, (0, 0, 0), (0.5, 0.5, 0.5, 1), size=3), Memory()
+    assert memory.over(stick.view(), stick.look(), 1.0) is None, "nothing is stuck"
+    stick(waves())
+    middle = slice(SIZE // 2 - 8, SIZE // 2 + 8), slice(SIZE // 2 - 8, SIZE // 2 + 8)
+    for turn, kept in ((0.0, True), (0.3, True), (np.pi, False), (0.0, True)):
+        box.rotation_euler[2] = turn
+        view, draft = stick.view(), stick.look()
+        over = memory.over(view, draft, 1.0)
+        found = over.strength[middle] if over is not None else np.full((16, 16), 255)
+        assert (found == (0 if kept else 255)).all(), turn
+        if over is not None:
+            assert over.strength[0, 0] == 255, "the background is made"
+            assert likeness(over.image[middle], draft.image[middle]) > 30
+    over = memory.over(stick.view(), stick.look(), 0.6)
+    assert (over.strength[middle] == round(0.4 * 255)).all()
+    memory.free()
+
+
 def colours_of(thing: Any) -> np.ndarray:
     image = thing["draftglass_stick"]["image"]
     pixels = np.empty(len(image.pixels), np.float32)

@@ -100,6 +100,61 @@ def test_each_kind_works_or_is_refused_by_name(scene: Any, stick: Any) -> None:
     assert all(slot.material.name.startswith("Draftglass") for slot in works["materials"].material_slots)
 
 
+def test_what_is_linked_works_or_is_refused_by_name(scene: Any, stick: Any, tmp_path: Any) -> None:
+    """Another file's collection: linked, as instances, overridden; and meshes of it on objects of one's own."""
+    import bpy
+
+    from addon.blender.stick.sticking import NothingStuck
+    from addon.problems import sticking
+
+    library = tmp_path / "kit.blend"
+    kit = bpy.data.collections.new("Kit")
+    for name, x in (("Plain", -1.5), ("Ready", 1.5)):
+        box = cube(scene, (x, 0, 0), size=2)
+        box.name = name
+        scene.collection.objects.unlink(box)
+        kit.objects.link(box)
+    box.data.materials.append(material((1, 0, 0)))
+    own = box.data.uv_layers.new(name="Own", do_init=False)
+    for face in box.data.polygons:  # six squares side by side
+        for corner, (x, y) in zip(face.loop_indices, ((0, 0), (1, 0), (1, 1), (0, 1)), strict=True):
+            own.data[corner].uv = ((face.index % 3 + 0.9 * x) / 3, (face.index // 3 + 0.9 * y) / 2)
+    bpy.data.libraries.write(str(library), {kit})
+    bpy.data.batch_remove([*kit.objects, kit])
+    with bpy.data.libraries.load(str(library), link=True) as (_, wanted):
+        wanted.collections = ["Kit"]
+    kit = bpy.data.collections["Kit"]
+
+    def refusals() -> dict[str, type]:
+        try:
+            found = stick(waves()).refusals
+        except NothingStuck as error:
+            found = (error.problem,)
+        return {problem.thing: type(problem) for problem in found}
+
+    holder = bpy.data.objects.new("Holder", None)
+    holder.instance_type, holder.instance_collection = "COLLECTION", kit
+    scene.collection.objects.link(holder)
+    assert refusals() == {"Holder": sticking.OnlyInstances}
+    bpy.data.objects.remove(holder)
+    scene.collection.children.link(kit)
+    assert refusals() == {"Plain": sticking.LinkedObject}
+    kit.override_hierarchy_create(scene, scene.view_layers[0])
+    for child in list(scene.collection.children):
+        if child.library is not None:
+            scene.collection.children.unlink(child)
+    assert refusals() == {"Plain": sticking.Overridden}
+    for child in list(scene.collection.children):
+        scene.collection.children.unlink(child)
+    mine = [bpy.data.objects.new(f"My {one.name}", one.data) for one in kit.objects]
+    for one, x in zip(mine, (-1.5, 1.5), strict=True):
+        one.location.x = x
+        scene.collection.objects.link(one)
+    stuck = stick(waves())
+    assert [one.name for one in stuck.things] == ["My Ready"] and stuck.things[0]["draftglass_stick"]["layer"] == "Own"
+    assert {problem.thing: type(problem) for problem in stuck.refusals} == {"My Plain": sticking.LinkedMesh}
+
+
 @pytest.mark.parametrize(
     ("layout", "count"),
     [("OBJECT", 40), ("ATLAS", 40), pytest.param("OBJECT", 500, marks=pytest.mark.slow)],

@@ -50,7 +50,7 @@ def test_pictures_become_textures_and_go_into_the_files(textured: Any, tmp_path:
     look = textured.look(0.0)
     assert look.view == made[0].draft.view
     box = look.image[SIZE * 7 // 16 : SIZE * 9 // 16, SIZE * 9 // 32 : SIZE * 11 // 32].astype(int)
-    assert np.abs(box - RED).max() <= 3, "the texture as it is, whatever the light"
+    assert np.abs(box - RED).max() <= 8, "the texture as it is, whatever the light"
     assert textured.refusals() == []
     textured.export(tmp_path / "cubes.glb")
     data = (tmp_path / "cubes.glb").read_bytes()

@@ -41,11 +41,11 @@ def run(*words: str) -> str:
 
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight samples of shard 77, rendered by the command in two goes."""
+    """Four samples of shard 77, rendered by the command in two goes."""
     folder = tmp_path_factory.mktemp("rendered")
-    run("tools.training.render", "77", "3", "--out", str(folder))
+    run("tools.training.render", "77", "2", "--out", str(folder))
     before = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.jpg")}
-    run("tools.training.render", "77", "8", "--out", str(folder))
+    run("tools.training.render", "77", "4", "--out", str(folder))
     after = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.jpg")}
     assert before and before.items() <= after.items(), "what was there is passed over"
     return folder
@@ -53,7 +53,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_sample_is_draft_depth_and_finished_picture_of_one_view(rendered: Path) -> None:
     records = [json.loads(line) for line in (rendered / "077.jsonl").read_text().splitlines()]
-    assert len(records) >= 5, "few views are refused"
+    assert len(records) >= 3, "few views are refused"
     for record in records:
         assert not is_held_out(record)
         assert all(record[name] in values for name, values in ATTRIBUTES.items())

@@ -163,7 +163,7 @@ NEIGHBOURS = {
     "addon/blender/display": {"capture", "live"},
     "addon/blender/export": {"capture"},
     "addon/blender/film": {"capture", "live", "pictures", "server", "ui"},
-    "addon/blender/live": {"capture", "display", "server"},
+    "addon/blender/live": {"capture", "display", "server", "stick"},
     "addon/blender/pictures": {"capture", "live", "server"},
     "addon/blender/scene_file": {"capture", "display", "export", "stick"},
     "addon/blender/server": set(),

@@ -35,7 +35,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--no-growth", action="store_true", help="leave out the cost by size, steps and clients")
     parser.add_argument("--rounds", type=int, help="turns that each arm takes (10, with --quick 6)")
     parser.add_argument(
-        "--minutes", type=float, default=15.0, help="begin no configuration after so long (%(default)s)"
+        "--minutes", type=float, default=15.0, help="start no configuration after this long (%(default)s)"
     )
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder of the results (docs/benchmarks)")
     parser.add_argument("--name", help="of the results' files; the device's, and the models' where given, by default")

@@ -1,4 +1,4 @@
-"""What a measurement means nothing without: the machine, versions, how busy all else was. psutil and torch, no bpy."""
+"""The circumstances of a measurement: the machine, versions, how busy everything else was. psutil and torch, no bpy."""
 
 from __future__ import annotations
 

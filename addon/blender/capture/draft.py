@@ -1,4 +1,4 @@
-"""A draft: what a capture gives. numpy only: no bpy."""
+"""A draft: the result of one capture. numpy only: no bpy."""
 
 from __future__ import annotations
 

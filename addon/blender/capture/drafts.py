@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Hashable
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import replace
 
 from ...live import Want
@@ -43,7 +43,9 @@ def why_not_captured(error: Exception) -> Problem:
 class Drafts:
     """What one live session draws and sends."""
 
-    def __init__(self) -> None:
+    def __init__(self, remember: Callable[[View, Draft, float], Draft | None] = lambda *_: None) -> None:
+        """``remember``: gives the draft of a view over what is stuck to the scene, see ``live.memory``, or None."""
+        self._remember = remember
         self.trouble: Problem | None = None
         """Why the view as it is now gives no frame."""
         self.behind = False
@@ -103,14 +105,19 @@ class Drafts:
         planes = planes_read(style)
         ids, normals = "ids" in planes, "normals" in planes
         depth = ids or normals or "inverse_depth" in planes
-        draft = capturer.draw(_view(viewport, want.settle), style.width, style.height, depth, ids, normals)
+        view = _view(viewport, want.settle)
+        draft = capturer.draw(view, style.width, style.height, depth, ids, normals)
         self.took = {"draw": draft.draw_ms, "read": draft.read_ms}
         if not want.must_send and self._sent is not None and styles == self._sent[1] and draft.is_like(self._sent[0]):
             self._same, self.behind, self.trouble = (key, self._sent[2]), False, None
             return None
         settle_steps = style.steps if want.settle else None
         captured = time.perf_counter()
-        request = build_request(want.id, draft, style, settle_steps=settle_steps, captured=captured, after=after)
+        over = self._remember(view, draft, style.steady) if style.steady > 0 else None
+        if over is not None:  # no need for the pictures before it
+            style, after = replace(style, steady=0.0), None
+        sent = over or draft
+        request = build_request(want.id, sent, style, settle_steps=settle_steps, captured=captured, after=after)
         self.asked[want.id] = request, origin_of(viewport)
         if want.settle and self._sent is not None and self._sent[2] == key:
             draft = self._sent[0]  # the same view at the size that the next one is compared at

@@ -1,4 +1,4 @@
-"""What Blender does beside its main loop, while which nothing may be drawn or followed. Imports bpy."""
+"""Blender's background jobs, during which nothing may be drawn or followed. Imports bpy."""
 
 from __future__ import annotations
 

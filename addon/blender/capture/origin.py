@@ -1,4 +1,4 @@
-"""Where a draft came from, and the way back there: the scene's settings and the viewport's view. Imports bpy."""
+"""Records the settings and the view that a draft was made with, and restores them. Imports bpy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Notices pixels that a script wrote into an image of the scene: Blender tells only the viewport. Imports bpy, numpy.
+"""Detects pixels that a script wrote into an image of the scene: Blender tells only the viewport. Imports bpy, numpy.
 
 The first write of an image is an edit like any other; of later ones nothing is heard but that a 3D View is drawn. So
 after such a draw, and only then, the images with unsaved pixels are read and compared with what they were. (5.2 itself

@@ -1,4 +1,4 @@
-"""Where what is selected ends, so that a picture leaves Blender's outlines free. Imports bpy and gpu.
+"""Finds the selection's outlines, so that a picture does not cover Blender's own. Imports bpy and gpu.
 
 Blender draws them before any handler of an add-on's, into the very buffer that handlers draw to. So the picture is not
 drawn where they run: along the edge of what is selected, which is drawn once more into a mask.

@@ -1,4 +1,4 @@
-"""Lends the names of data-blocks to copies that are written in their place. Imports bpy.
+"""Lends copies the names of the data-blocks that they are exported in place of. Imports bpy.
 
 Names are unique in a file of Blender's, and exporters write those of what they are given.
 """

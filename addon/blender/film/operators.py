@@ -94,7 +94,7 @@ class DRAFTGLASS_OT_animation(bpy.types.Operator):
 
 
 class DRAFTGLASS_OT_animation_settings(bpy.types.Operator):
-    """Take over the settings, frame range and view that a film was made with, to make the same film again"""
+    """Restore the settings, frame range and view that a film was made with, to make the same film again"""
 
     bl_idname = "draftglass.animation_settings"
     bl_label = "Settings from a Film"

@@ -1,4 +1,4 @@
-"""The server's models: what it has, what is asked of it for the scene's sake. Imports bpy."""
+"""The server's models: which it has, and what is requested for the scene. Imports bpy."""
 
 from __future__ import annotations
 

@@ -34,6 +34,7 @@ from ..capture.windows import Windows
 from ..display.editors import open_editor
 from ..display.live_view import Display
 from ..server.process import ManagedServer
+from .memory import Memory
 
 IDLE_SECONDS = 0.25
 """Pause of the heartbeat while there is nothing to follow: no 3D View, or a render under way."""
@@ -62,7 +63,8 @@ class LiveSession:
         self.region = 0
         """The address of the region followed at the last heartbeat."""
         self.followed = followed
-        self._drafts = Drafts()
+        self._memory = Memory()
+        self._drafts = Drafts(self._memory.over)
         self._display = Display()
         self._tell = tell
         self._hold: Paused | Rendering | NoViewport | None = None  # why nothing is followed now
@@ -96,6 +98,7 @@ class LiveSession:
         self._textures.close()
         self._display.close()
         self._drafts.free()
+        self._memory.free()
 
     def stats(self) -> dict[str, Any]:
         """Counts, times in milliseconds, and the state in words; plain values."""
@@ -188,6 +191,7 @@ class LiveSession:
             return IDLE_SECONDS
         if self._windows.take_closed():
             self._drafts.free()
+            self._memory.free()
         viewport = self._viewport(paused)
         if viewport is not None and self._opened_for != changes.loads() and not is_busy(viewport.window):
             if self._open_editor(viewport):

@@ -1,4 +1,4 @@
-"""Where about the things of a scene are: boxes, from what Blender keeps of each. Imports bpy, numpy.
+"""Where roughly the objects of a scene are, from the bounding boxes that Blender keeps. Imports bpy, numpy.
 
 A first guess only: ``probe`` finds what is really drawn of it. So it need not look at each of 300,000 instances.
 """

@@ -14,6 +14,7 @@ from typing import Any
 import bpy
 
 from .errors import OfflineError
+from .opening import named
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,12 @@ def find(among: Any, name: str, kind: str, where: str) -> Any:
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence with those ``known`` names that look like ``name``; empty without any."""
-    close = difflib.get_close_matches(name, list(known), 3, 0.4)
-    return f"; near it are {', '.join(map(repr, close))}" if close else ""
+    """The end of a sentence with those ``known`` names that look like ``name``, else with the first; empty without."""
+    all_of_them = list(known)
+    close = difflib.get_close_matches(name, all_of_them, 3, 0.4)
+    if close:
+        return f"; near it: {named(close)}"
+    return f"; there is {named(all_of_them)}" if all_of_them else ""
 
 
 def _look_through(scene: bpy.types.Scene, name: str) -> None:

@@ -1,4 +1,4 @@
-"""What is to be said of views that do not show what they should. Imports numpy; no bpy of its own."""
+"""Warnings about views that do not show what they should. Imports numpy; no bpy of its own."""
 
 from __future__ import annotations
 

@@ -28,6 +28,8 @@ def open_file(path: Path) -> None:
             bpy.ops.wm.open_mainfile(filepath=str(path.absolute()), use_scripts=False)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0].removeprefix("Error: ")
+        for again in (f'Loading "{path.absolute()}" failed: ', f"Failed to read blend file '{path.absolute()}': "):
+            reason = reason.removeprefix(again)
         raise OfflineError(f"{path} can't be opened: {reason}") from None
 
 

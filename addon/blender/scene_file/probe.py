@@ -1,4 +1,4 @@
-"""A small drawing of a view, to know what it shows and where that is. Imports bpy, gpu, numpy.
+"""Draws a view at a small size, to find out what it shows and where. Imports bpy, gpu, numpy.
 
 It asks the drawing, since what Blender draws depends on more than any list of objects tells: on view layers, types that
 the 3D View leaves out, ways of display, modifiers, what stands in front, and where the clipping planes are.

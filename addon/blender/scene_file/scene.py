@@ -177,10 +177,10 @@ class OfflineScene:
         return self._capturer.draw(view, self._size, self._size, ids=self._ids, normals=self._planes)
 
     def _reason(self, view: View) -> str:
-        """Why ``view`` shows nothing."""
+        """Why ``view`` shows nothing, as the end of a sentence that says so."""
         by_camera = self._orbit is None or not self._orbit.note
         camera = self._scene.camera.name if self._scene.camera is not None and by_camera else None
-        return words(why(self._choice, view, self._probe), self._choice, camera)
+        return words(why(self._choice, view, self._probe), self._choice, camera, goes_on=True)
 
     def _first_seen(self, frames: Sequence[int]) -> None:
         """Find a frame that shows anything. Raises OfflineError where none does."""

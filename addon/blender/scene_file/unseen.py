@@ -76,8 +76,11 @@ def unseen_objects(choice: Choice) -> list[Unseen]:
     return [Unseen(reason, tuple(grouped[reason])) for reason in Reason if reason in grouped]
 
 
-def words(unseen: Sequence[Unseen], choice: Choice, camera: str | None) -> str:
-    """A sentence's end of ``unseen``; ``camera``: the name of the camera that looks, None for a view of our own."""
+def words(unseen: Sequence[Unseen], choice: Choice, camera: str | None, goes_on: bool = False) -> str:
+    """A sentence's end of ``unseen``; ``camera``: the name of the camera that looks, None for a view of our own.
+
+    ``goes_on``: the sentence has said already that nothing is seen.
+    """
     who, scene = f"the camera {camera!r}" if camera is not None else "the view", choice.scene
     if unseen and unseen[0].reason in (Reason.BEYOND, Reason.BEFORE):
         limit, distance = length(scene, unseen[0].limit), length(scene, unseen[0].distance)
@@ -93,7 +96,8 @@ def words(unseen: Sequence[Unseen], choice: Choice, camera: str | None) -> str:
         sentence = f"the scene {scene.name!r} is empty: there is nothing in it to be seen"
         sentence += f", as {'; '.join(parts)}" if parts else ""
     else:
-        sentence = f"nothing of the scene {scene.name!r} can be seen: {'; '.join(parts)}"
+        sentence = "" if goes_on else f"nothing of the scene {scene.name!r} can be seen: "
+        sentence += "; ".join(parts)
     sentence += f" ({lacks})" if lacks else ""
     others = [other.name for other in bpy.data.scenes if other != scene and len(other.objects)]
     return sentence + (f"; there is something in {named(others)}: choose by --scene" if others else "")

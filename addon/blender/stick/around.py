@@ -28,6 +28,7 @@ from ..capture.draft import Draft
 from ..capture.offscreen import Capturer
 from ..capture.view import View
 from .choice import AroundSettings, Chooser
+from .coverage import LITTLE, Coverage
 from .looking import Look, Looker
 from .materials import back_to_own, material_name
 from .projection import Seen, away_from
@@ -38,8 +39,6 @@ from .unwrap import Place
 
 REACH = 64
 """The side of a picture has so many times the reach of what is made anew beyond what is empty."""
-LITTLE = 0.02
-"""Of a view that shows less, this is taken to be all that it shows."""
 NEWER = 1.0
 """How much more a newer picture counts: not at all, as what it should change is said by its strength."""
 TONE = 24.0
@@ -88,6 +87,7 @@ class Around:
         self._places: list[Place] = []
         self._before: dict[str, Texture] = {}
         self._chooser: Chooser | None = None
+        self._coverage: Coverage | None = None
         self._known: NDArray[np.bool_] = np.zeros((0, 0), bool)  # of the view under way: what had a texture before
 
     def run(self) -> Iterator[ViewDone]:
@@ -112,7 +112,7 @@ class Around:
         """
         if not self._places:
             yield from self._begin()
-        assert self._chooser is not None
+        assert self._chooser is not None and self._coverage is not None
         view: View | None = self.view
         while view is not None:
             made = self._prepared(view)
@@ -129,7 +129,7 @@ class Around:
                 yield None
             if len(self.done) >= self.settings.views:
                 break
-            view = yield from self._chooser.next(self._gain)
+            view = yield from self._chooser.next(self._coverage.gain)
         if self.settings.views > 1:
             self._paint_rest()
 
@@ -154,14 +154,8 @@ class Around:
 
     def covered(self, directions: int = 64) -> tuple[float, float]:
         """Of what can be seen from a dome of ``directions``: the share with a texture of its own, and with any."""
-        assert self._chooser is not None, "run() comes first"
-        own = some = total = 0
-        for view in self._chooser.views(dome(directions)):
-            look, _ = self._look(view, self._chooser.small)
-            own += int((look.target & look.stuck & (look.cosine > 0)).sum())
-            some += int((look.target & look.stuck).sum())
-            total += int(look.target.sum())
-        return own / max(total, 1), some / max(total, 1)
+        assert self._chooser is not None and self._coverage is not None, "run() comes first"
+        return self._coverage.share(self._chooser.views(dome(directions)))
 
     def free(self) -> None:
         """Give the GPU's memory back; the sticker's and the capturer's is their owners'."""
@@ -174,8 +168,10 @@ class Around:
         first = self.sticker.see(self.view, *self.size)
         self._chooser = Chooser(self.settings, first, self.size)
         views: dict[Seen, int] = {first: self.size[0]}
+        planned = []
         for view in self._chooser.planned():
-            views[self.sticker.see(view, *self._chooser.small)] = self.size[0]
+            planned.append((view, self.sticker.see(view, *self._chooser.small)))
+            views[planned[-1][1]] = self.size[0]
             yield
         chosen = [targets(seen, self.only) for seen in views]
         things = {thing.name: thing for one in chosen for thing in one.things}
@@ -188,6 +184,10 @@ class Around:
         if not places:
             raise NothingStuck(self.refusals[0] if self.refusals else NothingToStickTo(self.only is not None))
         self._places, self._looker = places, Looker(places)
+        self._coverage = Coverage(self.sticker, self._looker, self._chooser, places)
+        for view, seen in planned:
+            self._coverage.add(view, seen)
+            yield
         for group in by_image(places):
             texture = self.sticker.texture(group)
             self._before[group[0].name] = Texture(texture.colours.copy(), texture.states.copy())
@@ -251,14 +251,6 @@ class Around:
         inverse = np.where(distance > 0, 1 / np.maximum(distance, 1e-9), 0).astype(np.float32)
         clear = away_from(beside_edges(inverse), self.sticker.settings.band) == 1
         return trimap(look.target & (look.cosine > 0), look.target, look.well, look.clear, look.now, clear)
-
-    def _gain(self, view: View) -> float:
-        """How much of what ``view`` shows is empty, 0 to 1; 0 where something is right before the eye."""
-        assert self._chooser is not None
-        look, seen = self._look(view, self._chooser.small)
-        if self._chooser.is_blocked(seen):
-            return 0.0
-        return _share(look.cosine == 0, look.target)
 
 
 def _share(empty: NDArray[np.bool_], target: NDArray[np.bool_]) -> float:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .materials import NOTE, is_stuck
 from .projection import Seen, batch_in, texture_of
-from .shaders import looking
+from .shaders import looking, pointing
 from .unwrap import Place
 
 
@@ -45,17 +45,15 @@ class Looker:
         self._images: dict[int, tuple[gpu.types.GPUTexture, gpu.types.GPUTexture]] = {}
         self._frame = np.eye(4)
         self._shader: gpu.types.GPUShader | None = None
+        self._pointer: gpu.types.GPUShader | None = None
         self._target: tuple[tuple[int, int], gpu.types.GPUFrameBuffer, list[Any]] | None = None
         self._blank: gpu.types.GPUTexture | None = None
 
     def look(self, seen: Seen, width: int, height: int) -> Look:
         """Look by what was ``seen``, in ``width`` x ``height`` pixels."""
-        if self._shader is None:
-            self._shader = looking()
-            self._blank = texture_of(np.zeros((1, 1, 4), np.float32), "RGBA8")
-            self._load(self._shader)
+        shader = self._ready()
         to_clip, eye = _camera(seen, self._frame)
-        shader, frame = self._shader, self._framebuffer(width, height)
+        frame = self._framebuffer(width, height)
         surfaces = texture_of(np.stack([seen.number.astype(np.float32), seen.distance], -1), "RG32F")
         found = np.empty((2, height, width, 4), np.uint8)
         with frame.bind():  # type: ignore[func-returns-value]
@@ -89,20 +87,63 @@ class Looker:
         drawn = colour[..., 3]
         return Look(colour[..., :3], drawn > 64, drawn > 192, *(quality[..., one] for one in range(4)))
 
+    def points(self, seen: Seen, width: int, height: int) -> NDArray[np.float32]:
+        """Where on which map each pixel is, float32, H x W x 3, the bottom row first.
+
+        u and v, and the number of the place, from 1; 0 where there is none.
+        """
+        if self._pointer is None:
+            self._pointer = pointing()
+        self._ready()
+        shader, to_clip = self._pointer, _camera(seen, self._frame)[0]
+        formats = ("DEPTH_COMPONENT32F", "RGBA32F")
+        depth, colour = (gpu.types.GPUTexture((width, height), format=name) for name in formats)
+        frame = gpu.types.GPUFrameBuffer(depth_slot=depth, color_slots=[colour])
+        surfaces = texture_of(np.stack([seen.number.astype(np.float32), seen.distance], -1), "RG32F")
+        found = np.empty((height, width, 4), np.float32)
+        with frame.bind():  # type: ignore[func-returns-value]
+            frame.clear(color=(0.0, 0.0, 0.0, 0.0), depth=1.0)
+            gpu.state.blend_set("NONE")
+            gpu.state.depth_test_set("LESS_EQUAL")
+            gpu.state.depth_mask_set(True)
+            try:
+                shader.bind()
+                shader.uniform_sampler("surfaces", surfaces)
+                shader.uniform_float("to_clip", to_clip)
+                shader.uniform_float("size", (float(width), float(height)))
+                for index, (place, batch) in enumerate(zip(self._places, self._batches, strict=True)):
+                    number = seen.numbers.get(int(place.thing.session_uid))
+                    if number is None or batch is None or number not in seen.shown:
+                        continue
+                    shader.uniform_int("number", [number])
+                    shader.uniform_int("index", [index + 1])
+                    batch.draw(shader)
+            finally:
+                gpu.state.depth_test_set("NONE")
+                gpu.state.depth_mask_set(False)
+            buffer = gpu.types.Buffer("FLOAT", found.shape, found)
+            frame.read_color(0, 0, width, height, 4, 0, "FLOAT", data=buffer)
+        return found[..., :3]
+
     def free(self) -> None:
         """Let go of everything."""
+        self._pointer = None
         self._shader = self._target = self._blank = None
         self._batches.clear()
         self._images.clear()
 
-    def _load(self, shader: gpu.types.GPUShader) -> None:
-        """All meshes, round the middle of the first."""
+    def _ready(self) -> gpu.types.GPUShader:
+        """The shader; with all meshes, round the middle of the first."""
+        if self._shader is not None:
+            return self._shader
+        shader = self._shader = looking()
+        self._blank = texture_of(np.zeros((1, 1, 4), np.float32), "RGBA8")
         full = [place.mesh.places for place in self._places if len(place.mesh.places)]
-        self._frame = np.eye(4)
         self._frame[:3, 3] = -full[0].mean(0) if full else 0.0
         self._batches = [
             batch_in(shader, place.mesh, self._frame) if len(place.mesh.places) else None for place in self._places
         ]
+        return shader
 
     def _textures(self, thing: bpy.types.Object) -> tuple[gpu.types.GPUTexture, gpu.types.GPUTexture]:
         note = thing.get(NOTE)

@@ -46,8 +46,10 @@ def triangles(thing: bpy.types.Object, depsgraph: bpy.types.Depsgraph, layer: st
         evaluated.to_mesh_clear()
 
 
-def charts_of(mesh: bpy.types.Mesh, matrix: NDArray[np.float64], apart: bool = False) -> Charts:
-    """``mesh``, which is the user's own, unwrapped as it stands in the world by ``matrix``, 4 x 4."""
+def charts_of(
+    mesh: bpy.types.Mesh, matrix: NDArray[np.float64], apart: bool = False, kinds: NDArray[np.intp] | None = None
+) -> Charts:
+    """``mesh``, which is the user's own, unwrapped as it stands in the world by ``matrix``, 4 x 4: see ``unwrap``."""
     vertex = values(mesh.loops, "vertex_index", 1, np.int32).reshape(-1)
     places = values(mesh.vertices, "co", 3, np.float32).astype(np.float64) @ matrix[:3, :3].T
     totals = values(mesh.polygons, "loop_total", 1, np.int32).reshape(-1)
@@ -55,7 +57,7 @@ def charts_of(mesh: bpy.types.Mesh, matrix: NDArray[np.float64], apart: bool = F
     edge = values(mesh.loops, "edge_index", 1, np.int32).reshape(-1).astype(np.intp)
     corners = places[vertex]
     normals, areas = _normals(corners, face, totals)
-    return unwrap(corners, face, edge, normals, areas, apart)
+    return unwrap(corners, face, edge, normals, areas, apart, kinds)
 
 
 def uv_of(mesh: bpy.types.Mesh, layer: str) -> NDArray[np.float32]:

@@ -7,6 +7,7 @@ and a texel takes a colour only where that drawing shows its own object at its o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import bpy
@@ -46,6 +47,18 @@ class Seen:
     numbers: dict[int, int]
     instanced: frozenset[int]
 
+    @cached_property
+    def shown(self) -> frozenset[int]:
+        """The numbers that any pixel has."""
+        return frozenset(np.unique(self.number).tolist())
+
+    @cached_property
+    def pixels(self) -> dict[int, int]:
+        """By ``session_uid`` of each object that is shown as itself: some of the pixels that show it, counted."""
+        some = self.number[:: 2 if self.number.size > 2**20 else 1]
+        counts = np.bincount(some.reshape(-1))
+        return {uid: int(counts[one]) for uid, one in self.numbers.items() if one < len(counts) and counts[one]}
+
 
 @dataclass(frozen=True, eq=False)
 class Laid:
@@ -60,13 +73,21 @@ class Laid:
     quality: NDArray[np.uint8]
 
 
-class Projector:
-    """Keeps shaders and targets between pictures. Needs a GPU context: see ``capture.offscreen.ensure_gpu``."""
+class TooLarge(Exception):
+    """The scene cannot be listed anew without keeping Blender waiting."""
 
-    def __init__(self) -> None:
-        self._surfaces = SurfaceDrawer(patient=True)
+
+class Projector:
+    """Keeps shaders and targets between pictures. Needs a GPU context: see ``capture.offscreen.ensure_gpu``.
+
+    ``patient``: whether any scene is listed, however long that takes; else TooLarge may be raised.
+    """
+
+    def __init__(self, patient: bool = True) -> None:
+        self._surfaces = SurfaceDrawer(patient)
         self._shader: gpu.types.GPUShader | None = None
         self._counter: gpu.types.GPUShader | None = None
+        self._counted: gpu.types.GPUOffScreen | None = None
         self._painter: gpu.types.GPUShader | None = None
         self._targets: dict[int, gpu.types.GPUFrameBuffer] = {}
         self._held: list[Any] = []  # a framebuffer does not keep its textures
@@ -79,7 +100,8 @@ class Projector:
         drawn = self._surfaces.draw(
             view, view.projection_matrix, width * finer, height * finer, shows_in_front(view), normals=False
         )
-        assert drawn is not None, "a patient drawer always draws"
+        if drawn is None:
+            raise TooLarge
         keys = drawn.instances.keys
         numbers: dict[int, int] = {}
         instanced = set()
@@ -102,7 +124,8 @@ class Projector:
         distance = seen.distance[step // 2 :: step, step // 2 :: step]
         inverse = np.where(distance > 0, 1 / np.maximum(distance, 1e-9), 0).astype(np.float32)
         clear = away_from(beside_edges(inverse), band)
-        surfaces = np.stack([seen.number.astype(np.float32), seen.distance], -1)
+        surfaces = np.empty((*seen.number.shape, 2), np.float32)
+        surfaces[::-1, :, 0], surfaces[::-1, :, 1] = seen.number, seen.distance
         colours = np.ones((height, width, 4), np.float32)
         colours[..., :3] = picture * np.float32(1 / 255)
         if gate is not None:
@@ -110,7 +133,7 @@ class Projector:
         self._seen = seen
         self._picture = (
             texture_of(colours, "RGBA16F"),
-            texture_of(surfaces, "RG32F"),
+            texture_of(surfaces[::-1], "RG32F"),
             texture_of(clear[..., None], "R32F"),
         )
 
@@ -146,21 +169,19 @@ class Projector:
             return True
         if self._counter is None:
             self._counter = counting()
-        offscreen = gpu.types.GPUOffScreen(COUNTED, COUNTED, format="RGBA8")
+        if self._counted is None:
+            self._counted = gpu.types.GPUOffScreen(COUNTED, COUNTED, format="RGBA8")
         batch = batch_for_shader(self._counter, "TRIS", {"uv": uv})  # type: ignore[dict-item]
         counted = np.empty((COUNTED, COUNTED), np.uint8)
-        try:
-            with offscreen.bind():
-                frame = gpu.state.active_framebuffer_get()
-                frame.clear(color=(0.0, 0.0, 0.0, 0.0))
-                gpu.state.blend_set("ADDITIVE")
-                self._counter.bind()
-                batch.draw(self._counter)
-                gpu.state.blend_set("NONE")
-                buffer = gpu.types.Buffer("UBYTE", counted.shape, counted)
-                frame.read_color(0, 0, COUNTED, COUNTED, 1, 0, "UBYTE", data=buffer)
-        finally:
-            offscreen.free()
+        with self._counted.bind():
+            frame = gpu.state.active_framebuffer_get()
+            frame.clear(color=(0.0, 0.0, 0.0, 0.0))
+            gpu.state.blend_set("ADDITIVE")
+            self._counter.bind()
+            batch.draw(self._counter)
+            gpu.state.blend_set("NONE")
+            buffer = gpu.types.Buffer("UBYTE", counted.shape, counted)
+            frame.read_color(0, 0, COUNTED, COUNTED, 1, 0, "UBYTE", data=buffer)
         covered, twice = np.count_nonzero(counted > 32), np.count_nonzero(counted > 96)
         corners = uv.reshape(-1, 3, 2)
         first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
@@ -186,6 +207,9 @@ class Projector:
     def free(self) -> None:
         """Let go of everything; the next picture makes it again."""
         self._surfaces.free()
+        if self._counted is not None:
+            self._counted.free()
+            self._counted = None
         self._shader = self._counter = self._painter = self._picture = self._seen = None
         self._targets.clear()
         self._held.clear()
@@ -223,12 +247,6 @@ def away_from(beside: NDArray[np.bool_], band: float) -> NDArray[np.float32]:
         tall = padded[:-2] | padded[1:-1] | padded[2:]
         near = tall[:, :-2] | tall[:, 1:-1] | tall[:, 2:]
     return result
-
-
-def visible_pixels(seen: Seen) -> dict[int, int]:
-    """By ``session_uid`` of each object that is shown as itself: how many pixels of what was drawn show it."""
-    counts = np.bincount(seen.number.reshape(-1))
-    return {uid: int(counts[number]) for uid, number in seen.numbers.items() if number < len(counts) and counts[number]}
 
 
 def texture_of(rows: NDArray[np.float32], format: str) -> gpu.types.GPUTexture:

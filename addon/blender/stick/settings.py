@@ -32,7 +32,7 @@ class StickSettings:
     emission: bool = True
     folder: Path | None = None
     flatten_light: bool = False
-    density: float = 1.2
+    density: float = 1.1
     band: float = 3.0
 
     def __post_init__(self) -> None:

@@ -186,6 +186,36 @@ def looking() -> gpu.types.GPUShader:
     return gpu.shader.create_from_info(info)
 
 
+_POINT_FRAGMENT = """
+void main()
+{
+  ivec2 fine = ivec2(gl_FragCoord.xy / size * vec2(textureSize(surfaces, 0)));
+  if (int(texelFetch(surfaces, fine, 0).r + 0.5) != number) {
+    discard;
+  }
+  point = vec4(at, float(index), 1.0);
+}
+"""
+
+
+def pointing() -> gpu.types.GPUShader:
+    """Where on which map each pixel is. Inputs as of :func:`looking`; slot 0: ``uv``, and ``index``."""
+    info, between = gpu.types.GPUShaderCreateInfo(), gpu.types.GPUStageInterfaceInfo("stick_point_between")
+    info.push_constant("MAT4", "to_clip")
+    info.push_constant("VEC2", "size")
+    info.push_constant("INT", "number")
+    info.push_constant("INT", "index")
+    info.sampler(0, "FLOAT_2D", "surfaces")
+    info.vertex_in(0, "VEC3", "seen")
+    info.vertex_in(1, "VEC2", "uv")
+    between.smooth("VEC2", "at")
+    info.vertex_out(between)
+    info.fragment_out(0, "VEC4", "point")
+    info.vertex_source("void main() { at = uv; gl_Position = to_clip * vec4(seen, 1.0); }")
+    info.fragment_source(_POINT_FRAGMENT)
+    return gpu.shader.create_from_info(info)
+
+
 _COVER_FRAGMENT = """
 void main()
 {

@@ -32,7 +32,7 @@ from .scale import Scale, scales
 from .settings import StickSettings
 from .targets import targets
 from .textures import NEWER, Kept, Texture
-from .unwrap import ATLAS, Place, Unwrapper
+from .unwrap import ATLAS, GUTTER, Place, Unwrapper
 
 COARSE = 256
 """Texels along a side in which what no picture shows is coloured: it has no detail."""
@@ -77,10 +77,24 @@ class Sticker:
         if not places:
             raise NothingStuck(refusals[0])
         shares = self.lay(places, seen, picture)
+        self._tint(places, seen, picture)
         self.keep(places)
         view.view_layer.update()
         things = tuple(place.thing for place in places)
         return Stuck(things, (*chosen.refusals, *refusals), shares, time.perf_counter() - began)
+
+    def _tint(self, places: Sequence[Place], seen: Seen, picture: NDArray[np.uint8]) -> None:
+        """Give what is shown by so few pixels that none fell on a texel the mean colour of these."""
+        step = seen.number.shape[0] // picture.shape[0]
+        for group in by_image(places):
+            texture = self.texture(group)
+            if texture.changed or texture.states[..., 0].any():
+                continue
+            numbers = [seen.numbers.get(int(place.thing.session_uid), -1) for place in group]
+            rows, columns = np.nonzero(np.isin(seen.number, numbers))
+            if len(rows):
+                texture.colours[:] = picture[rows // step, columns // step].mean(0).astype(np.uint8)
+                texture.changed = True
 
     def flat(self, view: View, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """``picture`` of ``view`` without the viewport's light, if the settings say so."""
@@ -151,7 +165,8 @@ class Sticker:
             texture = self.texture(group)
             if not texture.changed:
                 continue
-            texture.fill(self._under(texture, group))
+            highest = max((float(place.mesh.uv[:, 1].max()) for place in group if len(place.mesh.uv)), default=1.0)
+            texture.fill(int(np.ceil(highest * texture.size)) + GUTTER, self._under(texture, group))
             kept = texture.save(group[0].name, kept_of(group[0].thing), self.settings.folder)
             self._textures[group[0].name] = kept.image.session_uid, texture
             self._show(group, kept)

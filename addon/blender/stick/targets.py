@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import bpy
 
 from ...problems import Problem
-from ...problems.sticking import BeingEdited, LinkedMesh, LinkedObject, NoFaces, NoMesh, OnlyInstances
-from .projection import Seen, visible_pixels
+from ...problems.sticking import BeingEdited, LinkedMesh, LinkedObject, NoFaces, NoMesh, OnlyInstances, Overridden
+from .projection import Seen
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ def targets(seen: Seen, only: Collection[bpy.types.Object] | None) -> Targets:
 
     What was chosen and is not in sight is left out without a word: the picture does not show it.
     """
-    shown = visible_pixels(seen)
+    shown = seen.pixels
     things, refusals = [], []
     chosen = seen.view.view_layer.objects if only is None else only
     for thing in sorted(chosen, key=lambda one: one.name):
@@ -33,7 +33,7 @@ def targets(seen: Seen, only: Collection[bpy.types.Object] | None) -> Targets:
         has_curves = thing.type in {"CURVE", "SURFACE", "FONT", "META"}
         if uid not in shown:
             hidden = only is None or not thing.visible_get(view_layer=seen.view.view_layer)
-            if uid in seen.instanced and not has_curves:
+            if (uid in seen.instanced and not has_curves) or _shows_instances(thing, seen):
                 refusals.append(OnlyInstances(thing.name))
             elif uid in seen.instanced or (not hidden and thing.type != "MESH"):
                 refusals.append(NoMesh(thing.name, thing.type))
@@ -48,10 +48,21 @@ def targets(seen: Seen, only: Collection[bpy.types.Object] | None) -> Targets:
     return Targets(tuple(things), tuple(refusals))
 
 
+def _shows_instances(thing: bpy.types.Object, seen: Seen) -> bool:
+    """Whether it shows objects that are in no collection of the view layer's own, which speak for themselves."""
+    kit = thing.instance_collection if thing.instance_type == "COLLECTION" else None
+    if kit is None:
+        return False
+    own = {one.session_uid for one in seen.view.view_layer.objects}
+    return any(one.session_uid in seen.instanced and one.session_uid not in own for one in kit.all_objects)
+
+
 def refused(thing: bpy.types.Object) -> Problem | None:
     """Why nothing sticks to ``thing``, as far as it can be told without drawing it."""
     if thing.library is not None:
         return LinkedObject(thing.name, thing.library.filepath)
+    if thing.override_library is not None:
+        return Overridden(thing.name, thing.override_library.reference.library.filepath)
     if thing.type != "MESH":
         return NoMesh(thing.name, thing.type)
     mesh = thing.data

@@ -116,21 +116,26 @@ class Texture:
         colours = self.colours[texel[:, 1], texel[:, 0]].astype(np.float32) / 255
         return np.concatenate([colours, known[:, None]], 1).astype(np.float32) * known[:, None]
 
-    def fill(self, under: NDArray[np.uint8] | None = None) -> None:
+    def fill(self, rows: int, under: NDArray[np.uint8] | None = None) -> None:
         """Give what no picture shows, and what lies beside depth edges, the colours of what is around.
 
-        ``under``: uint8, S x S x 4, what is known of it from elsewhere on the mesh; alpha 0 where nothing is.
+        ``rows``: of the image, from its first, that have surfaces. ``under``: uint8, S x S x 4, what is known of it
+        from elsewhere on the mesh; alpha 0 where nothing is.
         """
-        unseen = self.states[..., 0] == 0
-        if unseen.all():
-            return
-        weights = _worth(~unseen * np.uint8(255), self.states[..., 1]) ** 2
+        rows = min(-(-rows // 2) * 2, self.size)
+        colours, states = self.colours[:rows], self.states[:rows]
+        weights = _CLEAR[states[..., 1]]
+        unseen = states[..., 0] == 0
+        weights[unseen] = 0
         if under is not None:
-            there = unseen & (under[..., 3] > 127)
-            self.colours[there] = under[there, :3]
+            there = unseen & (under[:rows, :, 3] > 127)
+            colours[there] = under[:rows][there, :3]
             weights[there] = UNDER
-        extended(self.colours, weights)
-        self.colours = push_pull(self.colours, weights)
+        if not weights.any():
+            return
+        extended(colours, weights)
+        push_pull(colours, weights)
+        self.colours[rows:] = colours[-1:].mean((0, 1)) if rows < self.size else 0
 
     def save(self, name: str, old: Kept | None, folder: Path | None) -> Kept:
         """Keep it as Images in place of ``old``. Raises CannotWrite."""
@@ -149,6 +154,10 @@ class Kept:
 
     image: bpy.types.Image
     seen: bpy.types.Image
+
+
+_CLEAR = ((LEAST_CLEAR + np.arange(256) * ((1 - LEAST_CLEAR) / 255)) ** 2).astype(np.float32)
+"""What a texel counts when gaps are filled, by how far from a depth edge it was seen, 0 to 255."""
 
 
 def _worth(cosine: NDArray[np.uint8], clear: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -12,8 +12,6 @@ from typing import Any
 
 import bpy
 import numpy as np
-from mathutils import Vector
-from mathutils.bvhtree import BVHTree
 from numpy.typing import NDArray
 
 from ...geometry.charts import Charts
@@ -29,7 +27,7 @@ from ...problems.sticking import (
 from .materials import NOTE
 from .meshes import Triangles, charts_of, triangles, uv_of
 from .projection import Projector
-from .scale import Scale
+from .scale import Scale, are_mixed, needs
 from .settings import LEAST_SIZE, Layout, StickSettings
 
 MAP = "Draftglass"
@@ -40,9 +38,15 @@ GUTTER = 4
 ATLAS = "Draftglass Atlas"
 SURFACE = 5.0
 """Of a whole surface to what a view shows of it, with the gutters between: no image has more texels for its pixels."""
+OUTGROWN = 1.5
+"""The user's own map may have so many times fewer texels along a line than wanted; with still fewer, ours is better."""
+TIGHT, MAIN = 0.3, 0.4
+"""What has fewer texels along a line than this share of those wanted, and is more than that of all that is shown, may
+have an image of the next size: the picture is mostly a small piece of it.
+"""
+LARGEST = 8
+"""Of those who share a mesh and its map, so many tell which of its faces are seen near."""
 UNSEEN = Scale(0.0, 0.0, np.empty((0, 4)))
-HIDDEN = 0.2
-"""Of the texels along a line that a chart gets when no picture shows it and there is not room for all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,13 +62,15 @@ class Place:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """A mesh that needs a map of ours: one who has it, texels to a unit of length, the largest side to be had,
-    and what is shown of it: ``Scale.points``.
+    """What ``thing`` needs: texels to a unit of length, the largest side to be had, the side of an image with no more
+    than is shown, and what that is: ``Scale.points``.
     """
 
     thing: bpy.types.Object
     texels: float
     most: int
+    side: float
+    pixels: float
     points: NDArray[np.float64]
 
 
@@ -74,10 +80,12 @@ class Unwrapper:
     def __init__(self, projector: Projector, view_layer: bpy.types.ViewLayer, settings: StickSettings) -> None:
         self._projector, self._layer, self._settings = projector, view_layer, settings
         self.refusals: list[Problem] = []
+        self._pixels = 0.0
 
     def places(self, things: Sequence[bpy.types.Object], shown: Mapping[int, Scale]) -> list[Place]:
         """The place of each of ``things``; ``shown``: by ``session_uid``, how large pictures show it."""
         found, wanted = [], []
+        self._pixels = sum(one.pixels for one in shown.values())
         for thing in things:
             one = self._wanted(thing, shown.get(int(thing.session_uid), UNSEEN))
             place = self._kept(one)
@@ -95,7 +103,7 @@ class Unwrapper:
         side, most = np.sqrt(SURFACE * shown.pixels) * density + 6 * GUTTER, LEAST_SIZE
         while most * NEAREST < side and most < self._settings.texture_size:
             most *= 2
-        return _Wanted(thing, shown.to_a_unit * density, most, shown.points)
+        return _Wanted(thing, shown.to_a_unit * density, most, float(side), shown.pixels, shown.points)
 
     def _kept(self, one: _Wanted) -> Place | None:
         """The place that it has from before; None where it has none, or its mesh has been changed since."""
@@ -107,7 +115,8 @@ class Unwrapper:
         mesh = triangles(thing, self._layer.depsgraph, layer)
         if mesh is None or self._projector.overlaps(mesh.uv):
             return None
-        size = image.size[0] if note.get("atlas") else max(image.size[0], self._size(mesh, one))
+        most = one.most if layer == MAP else self._most(one)
+        size = image.size[0] if note.get("atlas") else max(image.size[0], _size(self._side(mesh, one), most))
         return Place(thing, layer, image.name, size, mesh)
 
     def _own(self, one: _Wanted) -> Place | None:
@@ -119,18 +128,22 @@ class Unwrapper:
         for layer in layers:
             mesh = triangles(thing, self._layer.depsgraph, layer.name)
             if mesh is not None and len(mesh.uv) and not self._projector.overlaps(mesh.uv):
-                return Place(thing, layer.name, f"Draftglass {thing.name}", self._size(mesh, one), mesh)
+                side = self._side(mesh, one)
+                # A small piece is seen from very near: on a map of ours, only that gets so many texels.
+                outgrown = side > max(OUTGROWN * self._most(one), 2 * one.side)
+                if outgrown and not thing.modifiers and self._refusal(thing) is None:
+                    return None
+                return Place(thing, layer.name, f"Draftglass {thing.name}", _size(side, self._most(one)), mesh)
         return None
 
-    def _size(self, mesh: Triangles, one: _Wanted) -> int:
+    def _most(self, one: _Wanted) -> int:
+        """The largest side on a map of the user's own, whose charts are packed less tightly than ours."""
+        return min(2 * one.most, self._settings.texture_size)
+
+    def _side(self, mesh: Triangles, one: _Wanted) -> float:
         """The side of an image on which a unit of length has as many texels as wanted."""
         world, flat = _area(mesh.places), _area(np.pad(mesh.uv, ((0, 0), (0, 1))).astype(np.float64))
-        wanted = one.texels * np.sqrt(world / flat) if flat > 0 else 0.0
-        size = LEAST_SIZE
-        most = min(2 * one.most, self._settings.texture_size)  # whose charts are packed less tightly than ours
-        while size < min(wanted, most):
-            size *= 2
-        return size
+        return float(one.texels * np.sqrt(world / flat)) if flat > 0 else 0.0
 
     def _made(self, wanted: Sequence[_Wanted]) -> list[Place]:
         """Places on maps of ours, for those that have no other."""
@@ -158,6 +171,13 @@ class Unwrapper:
         return found
 
     def _may_have_map(self, thing: bpy.types.Object) -> bool:
+        refusal = self._refusal(thing)
+        if refusal is not None:
+            self.refusals.append(refusal)
+        return refusal is None
+
+    def _refusal(self, thing: bpy.types.Object) -> Problem | None:
+        """Why ``thing`` can have no map of ours."""
         mesh = thing.data
         refusal: Problem | None = None
         if mesh.library is not None:
@@ -167,16 +187,16 @@ class Unwrapper:
         elif self._settings.layout is Layout.ATLAS:
             count = sum(one.data == mesh for one in self._layer.objects)
             refusal = SharedInAtlas(thing.name, count) if count > 1 else None
-        if refusal is not None:
-            self.refusals.append(refusal)
-        return refusal is None
+        return refusal
 
     def _write(self, group: Sequence[_Wanted], apart: bool) -> int:
         """Unwrap all meshes of ``group`` into one square; return its side in texels."""
         known: dict[bpy.types.Mesh, tuple[Charts, float]] = {}
+        sharing: dict[bpy.types.Mesh, list[_Wanted]] = {}
         for one in group:
             texels = max(one.texels, 1e-6)
             mesh: Any = one.thing.data
+            sharing.setdefault(mesh, []).append(one)
             if mesh in known:
                 charts, other = known[mesh]
                 known[mesh] = charts, max(other, texels)
@@ -188,12 +208,24 @@ class Unwrapper:
         packed = pack(boxes, LEAST_SIZE, most, GUTTER)
         shares = np.ones(len(boxes))
         if packed.scale < 1:  # rather fewer texels for what is not shown, or far away
-            points = {id(one.thing.data): one for one in group}
-            parts = [
-                _shares(mesh, charts, points[id(mesh)], self._settings.density) for mesh, (charts, _) in known.items()
-            ]
+            parts = []
+            for mesh, (charts, texels) in known.items():
+                ones, most_texels = sharing[mesh], texels / self._settings.density
+                largest = sorted(ones, key=lambda one: -one.pixels)[:LARGEST]
+                needed = np.max([needs(one.thing, one.points, one.pixels, most_texels) for one in largest], 0)
+                kinds = np.ceil(np.log2(needed)).astype(np.intp)
+                if not apart and are_mixed(charts.of_face, kinds):
+                    charts = charts_of(mesh, np.array(ones[0].thing.matrix_world), apart, kinds - kinds.min(initial=0))
+                    known[mesh] = charts, texels
+                share = np.zeros(len(charts.sizes))
+                np.maximum.at(share, charts.of_face, needed)
+                parts.append(share)
+            boxes = np.concatenate([charts.sizes * texels for charts, texels in known.values()])
             shares = np.concatenate(parts)
             packed = pack(boxes * shares[:, None], LEAST_SIZE, most, GUTTER)
+            main = max(one.pixels for one in group) > MAIN * self._pixels
+            if main and packed.scale < TIGHT and most < self._settings.texture_size:
+                packed = pack(boxes * shares[:, None], LEAST_SIZE, 2 * most, GUTTER)
         first = 0
         for mesh, (charts, texels) in known.items():
             corners = packed.corners[first : first + len(charts.sizes)]
@@ -214,19 +246,12 @@ class Unwrapper:
         return None
 
 
-def _shares(mesh: bpy.types.Mesh, charts: Charts, one: _Wanted, density: float) -> NDArray[np.float64]:
-    """By chart, how many of the texels along a line it needs by what is shown of it, 0 to 1."""
-    shares = np.full(len(charts.sizes), HIDDEN)
-    tree = BVHTree.FromPolygons(
-        [tuple(vertex.co) for vertex in mesh.vertices], [tuple(f.vertices) for f in mesh.polygons]
-    )
-    to_mesh = one.thing.matrix_world.inverted_safe()
-    for *place, pixels in one.points.tolist():
-        _, _, face, _ = tree.find_nearest(to_mesh @ Vector(place))
-        if face is not None:
-            chart = charts.of_face[face]
-            shares[chart] = max(shares[chart], min(pixels * density / max(one.texels, 1e-6), 1.0))
-    return shares
+def _size(side: float, most: int) -> int:
+    """The power of two that has ``side`` texels, give or take one in a hundred, or ``most``."""
+    size = LEAST_SIZE
+    while size * 1.01 < min(side, most):
+        size *= 2
+    return size
 
 
 def _by_mesh(wanted: Sequence[_Wanted]) -> list[list[_Wanted]]:

@@ -74,12 +74,12 @@ def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     column = layout.column(align=True)
     column.prop(settings, "size")
     column.prop(settings, "aspect")
-    row = layout.row(align=True, heading="Settle")
-    row.prop(settings, "settle", text="")
-    sub = row.row(align=True)
+    column = layout.column(align=True)
+    column.prop(settings, "settle")
+    sub = column.column(align=True)
     sub.active = settings.settle
-    sub.prop(settings, "settle_steps", text="Steps")
-    sub.prop(settings, "settle_size", text="Size")
+    sub.prop(settings, "settle_steps")
+    sub.prop(settings, "settle_size")
 
 
 def _draw_state(column: bpy.types.UILayout, context: bpy.types.Context) -> None:

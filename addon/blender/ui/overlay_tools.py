@@ -156,7 +156,8 @@ def draw_progress(layout: bpy.types.UILayout) -> None:
     """What goes on with the picture, as a bar; there as long as live runs, so that nothing below it ever jumps."""
     if live.is_running():
         said = status(hud.facts())
-        layout.progress(factor=said.part or 0.0, text=said.words if said.tone != BAD else "")
+        told = said.tone == BAD or live.problem() is not None  # in whole sentences, above
+        layout.progress(factor=said.part or 0.0, text="" if told else said.words)
 
 
 def draw_overlay(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:

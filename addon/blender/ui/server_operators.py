@@ -54,7 +54,7 @@ class DRAFTGLASS_OT_cancel_set_up(bpy.types.Operator):
     """Cancel the setup and remove what it has made"""
 
     bl_idname = "draftglass.cancel_set_up"
-    bl_label = "Cancel the Server's Set-Up"
+    bl_label = "Cancel the Server's Setup"
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
@@ -155,7 +155,7 @@ class DRAFTGLASS_OT_open_preferences(bpy.types.Operator):
     """Open the Draftglass preferences"""
 
     bl_idname = "draftglass.open_preferences"
-    bl_label = "Preferences of the Server"
+    bl_label = "Server Preferences"
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
         """Open them."""

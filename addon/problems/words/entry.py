@@ -1,4 +1,4 @@
-"""How the words of one kind of report are written down. Standard library only; no bpy."""
+"""An entry of the table of words: those for one kind of report. Standard library only; no bpy."""
 
 from __future__ import annotations
 

@@ -23,6 +23,11 @@ STICKING = (
         "Object > Relations > Make Local brings it into this file.",
     ),
     says(
+        sticking.Overridden,
+        lambda p: f"{p.thing} is a library override of {p.library}, and would lose its textures with the next save.",
+        "Object > Relations > Make Local > Selected Objects and Data brings it into this file.",
+    ),
+    says(
         sticking.LinkedMesh,
         lambda p: f"The mesh of {p.thing} is linked from {p.library}, and lacks a UV map or a material slot.",
         "Object > Relations > Make Local > Selected Objects and Data brings it into this file.",

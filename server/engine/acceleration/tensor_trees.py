@@ -1,4 +1,7 @@
-"""Trees of tensors (tuples, lists, dataclasses): listed, mapped, compared. torch only."""
+"""Trees of tensors (tuples, lists, dataclasses): listed, mapped, compared. torch only.
+
+torch has the like in torch.utils._pytree, which is private and takes only dataclasses that are registered with it.
+"""
 
 from __future__ import annotations
 

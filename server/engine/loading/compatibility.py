@@ -1,4 +1,4 @@
-"""Whether a model's parts belong together, and a request suits them. diffusers' modules passed in; no files.
+"""Checks that a model's parts belong together, and that a request suits them. diffusers' modules passed in; no files.
 
 What does not fit would fail in the middle of a frame, or make pictures of nothing.
 """

@@ -1,4 +1,4 @@
-"""How much memory a model and a picture take, and whether there is so much. torch."""
+"""Estimates the memory that a model and a picture need, and checks that it is there. torch."""
 
 from __future__ import annotations
 

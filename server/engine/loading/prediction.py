@@ -1,4 +1,4 @@
-"""What a checkpoint in one file predicts, and on which noise, by what people's tools write. No torch.
+"""A single-file checkpoint's prediction type and noise schedule, from the metadata that tools write. No torch.
 
 ComfyUI's users mark a file by the tensors ``v_pred`` and ``ztsnr``; A1111 reads a ``.yaml`` of the same name beside it;
 kohya, OneTrainer and others write modelspec's metadata (https://github.com/Stability-AI/ModelSpec), ComfyUI
@@ -79,7 +79,7 @@ def _yaml_beside(path: Path) -> Any:
         return read_yaml(beside)
     except (OSError, ValueError) as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:300]
-        raise EngineError(f"{beside} cannot be read ({reason}): mend it, or take it away") from None
+        raise EngineError(f"{beside} cannot be read ({reason}): correct it, or remove it") from None
 
 
 def _of_yaml(config: Any, path: Path) -> str:

@@ -1,7 +1,7 @@
 """Single-file checkpoints, as diffusers modules. torch, diffusers, transformers; no network.
 
 These are what A1111 and ComfyUI keep: .safetensors without any config. Each config follows from the shapes in the
-file, and from what all models of a family have in common. The names are translated by diffusers.
+file and what a family has in common; diffusers translates the names. Its from_single_file asks the hub for configs.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def load_vae(path: Path, shapes: Shapes, family: str) -> AutoencoderKL:
     prefix = VAE if any(name.startswith(VAE) for name in shapes) else ""
     inside = _within(shapes, prefix, path, "VAE")
     if missing := next((half for half in ("encoder", "decoder") if f"{half}.conv_in.weight" not in inside), None):
-        raise EngineError(f"the VAE in {path} has no {missing}: get a whole one, which draws and looks")
+        raise EngineError(f"the VAE in {path} has no {missing}: get a complete one")
     config = vae_config(inside, family)
     state = convert_ldm_vae_checkpoint(read_tensors(path, prefix, torch.float32), config)
     return fill(lambda: AutoencoderKL.from_config(config), state, path, "VAE")

@@ -1,4 +1,4 @@
-"""From the factors in a file to differences of weights: LoRA, LoHa, LoKr, DoRA and whole ones. torch alone.
+"""Differences of weights from the factors in a file: LoRA, LoHa, LoKr, DoRA and whole ones. torch alone.
 
 The formulas are those of peft (https://github.com/huggingface/peft, tuners/lora, loha and lokr) and of LyCORIS
 (https://github.com/KohakuBlueleaf/LyCORIS, lycoris/functional). All is computed in fp32.

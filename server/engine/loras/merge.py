@@ -1,4 +1,4 @@
-"""LoRAs added into a model's weights, for good or until others are chosen. torch.
+"""Adds LoRAs to a model's weights, for good or until others are chosen. torch.
 
 A LoRA is added to the weights themselves, so that it costs nothing in a frame: W + weight * up @ down, computed in
 fp32 from the weights as they were before.

@@ -1,4 +1,4 @@
-"""LoRA files to the changes that they make to a model's weights: all of them, or none. torch and safetensors."""
+"""Reads LoRA files into differences of a model's weights: all of a file, or none. torch and safetensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""By what each layer of a LoRA is scaled. Standard library only.
+"""The scale of each layer of a LoRA. Standard library only.
 
 kohya and LyCORIS write an alpha beside each layer. diffusers writes peft's config into the file's metadata, for each
 part of the model or for the one that the file is of; peft writes it into a file beside, ``adapter_config.json``.

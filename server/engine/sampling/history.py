@@ -1,4 +1,4 @@
-"""What was painted before, for one client: kept pictures that the next one is made over. torch; no models."""
+"""One client's history: the kept pictures that the next one is made over. torch; no models."""
 
 from __future__ import annotations
 

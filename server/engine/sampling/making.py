@@ -1,4 +1,4 @@
-"""One picture between what was painted before and what is remembered of it. torch and the wire; no models."""
+"""Makes one picture over what was painted before, and remembers it. torch and the wire; no models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which pixels of a scene a kept picture has, too. torch and addon.geometry; no models, no requests."""
+"""Finds which of a view's pixels a kept picture shows, too. torch and addon.geometry; no models, no requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of each pixel is made anew: strength by pixel within the denoising loop. torch only.
+"""Per-pixel strength within the denoising loop: how much of each pixel is repainted. torch only.
 
 After Differential Diffusion (arXiv 2306.00950), for the few steps of a latent consistency model: of n UNet calls, a
 cell with strength v takes part in the last v n. Until then it follows what is there, under the very noise that the

@@ -1,4 +1,4 @@
-"""From a frame and what is known of its scene to what its picture is made over. torch and the wire; no models."""
+"""What a steady picture is made over, from its frame and the client's history. torch and the wire; no models."""
 
 from __future__ import annotations
 

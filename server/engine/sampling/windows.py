@@ -1,4 +1,4 @@
-"""Least, greatest and mean in a square round each pixel, row by row and column by column. torch only.
+"""Minimum, maximum and mean over a square around each pixel, by rows and then by columns. torch only.
 
 torch's pooling takes ten times as long for planes of one channel on a CPU.
 """

@@ -198,6 +198,7 @@ def test_a_delayed_picture_counts_as_late() -> None:
     assert row.latency == pytest.approx(4 * row.median)
 
 
+@pytest.mark.alone
 def test_frames_made_in_one_go_share_its_time() -> None:
     picture = np.zeros((64, 64, 3), np.uint8)
     calls: list[float] = []
@@ -216,6 +217,7 @@ def test_frames_made_in_one_go_share_its_time() -> None:
     assert row.latency == pytest.approx(7 * row.median)
 
 
+@pytest.mark.alone
 def test_slow_frames_are_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "SLOW", 0.02)
     monkeypatch.setattr(measure, "TURN", 0.1)

@@ -40,6 +40,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     return made
 
 
+@pytest.mark.slow
 def test_all_arms_of_a_gpu(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     settled: list[int] = []
     settle = Loops.settle

@@ -28,7 +28,7 @@ from addon.wire import (
 )
 from server.engine import StableDiffusionLcm
 from tests.plain.catalogue.hub_server import PATIENT, Hub
-from tests.plain.catalogue.test_own_files import lora_for
+from tests.plain.catalogue.test_user_files import lora_for
 from tests.plain.checkpoints import make_sd15
 from tests.plain.server.engines import Lent, Report
 from tests.plain.server.rig import Client, make_request, serving, wait_for

@@ -83,7 +83,7 @@ def test_what_is_predicted_is_what_its_tool_wrote(who: str, tmp_path: Path) -> N
         ),
         ({"says": {"modelspec.prediction_type": "v", "modelspec.noise_process": "flow"}}, "predicts 'v' of a flow"),
         ({"yaml": SGM.format("EDMScaling")}, r"he \.yaml beside .* says that it predicts 'EDMScaling'"),
-        ({"yaml": "model: ["}, r"x\.yaml cannot be read .*: mend it, or take it away"),
+        ({"yaml": "model: ["}, r"x\.yaml cannot be read .*: correct it, or remove it"),
     ],
 )
 def test_what_cannot_be_sampled_is_said(given: dict[str, Any], words: str, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from diffusers import ControlNetModel, T2IAdapter
 from safetensors.torch import load_file, save_file
 
-from server.catalogue.own import UserFile
+from server.catalogue.user_files import UserFile
 from server.engine import EngineError, ModelSpec, StableDiffusionLcm
 from tests.plain.engine.conftest import make_request
 from tests.plain.engine.families import FAMILIES, Picture, assert_same, place

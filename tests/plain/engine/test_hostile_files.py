@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from server.catalogue.folders import roots
-from server.catalogue.own import own_files
+from server.catalogue.user_files import own_files
 from server.engine import EngineError
 from server.engine.loading.files import LONGEST_HEADER, check_safetensors, check_texts, read_json
 from server.engine.loading.prediction import noise_config

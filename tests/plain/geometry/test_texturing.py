@@ -45,10 +45,16 @@ def test_a_roof_becomes_flat_charts_of_true_size() -> None:
 def test_gaps_are_filled_and_what_is_known_stays() -> None:
     colours = RANDOM.integers(0, 256, (64, 64, 3)).astype(np.uint8)
     weights = (RANDOM.uniform(size=(64, 64)) < 0.3).astype(np.float32)
-    filled = push_pull(colours, weights)
+    filled = colours.copy()
+    push_pull(filled, weights)
     assert np.array_equal(filled[weights == 1], colours[weights == 1])
     plain = np.where(weights[..., None] > 0, np.uint8(200), np.uint8(0)) * np.ones((1, 1, 3), np.uint8)
-    assert push_pull(plain, weights).min() >= 199
+    push_pull(plain, weights)
+    assert plain.min() >= 199
+    high = np.zeros((38, 64, 3), np.uint8)
+    high[5:9, 20:50] = 90
+    push_pull(high, (high[..., 0] > 0).astype(np.float32))
+    assert (high == 90).all(), "of any even height"
 
 
 def test_a_slope_goes_on_beyond_the_rim() -> None:

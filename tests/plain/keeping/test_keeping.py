@@ -148,7 +148,7 @@ def test_others_pictures_and_newer_ones_give_a_sentence() -> None:
         read_recipe(encode(picture()))
     with pytest.raises(KeepError, match="newer version"):
         read_recipe(encode(picture(), {KEYWORD: '{"format": 2, "style": {}}'}))
-    with pytest.raises(KeepError, match="no PNG"):
+    with pytest.raises(KeepError, match="not a PNG"):
         read_recipe(b"GIF89a")
 
 

@@ -23,6 +23,8 @@ from addon.wire import Status, pack
 from tests.blender.serving import STAND_IN, Server
 from tests.plain.live.servers import Clock, Viewer, greet, greet_by_hand, inverted, raw, requests, said, script, status
 
+pytestmark = pytest.mark.alone
+
 SOON = 8
 """Seconds of a person's that it may take until a hung server is reported."""
 

@@ -17,6 +17,8 @@ from tests.plain.live.real_server import inverting
 from tests.plain.live.servers import Viewer, inverter, script
 from tests.plain.wire.samples import split
 
+pytestmark = pytest.mark.alone
+
 SIDE = 256
 
 

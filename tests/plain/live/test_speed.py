@@ -28,6 +28,7 @@ def as_if_remote(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Address, "is_loopback", False)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("beat", [0.004, 0.05])
 @pytest.mark.parametrize(("megabits", "way"), [(50, 0.0), (150, 0.03), (300, 0.0), (300, 0.03)])
 def test_a_slow_link_is_found_slow_however_late_it_is_read(
@@ -41,6 +42,7 @@ def test_a_slow_link_is_found_slow_however_late_it_is_read(
     assert 0.1 * megabits < speed.rate * 8e-6 < 2 * megabits
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("beat", [0.004, 0.05])
 @pytest.mark.parametrize(("megabits", "way"), [(2000, 0.0), (2000, 0.03), (10000, 0.015), (None, 0.0)])
 def test_a_fast_link_is_found_fast_however_late_it_is_read(

@@ -45,6 +45,7 @@ def test_the_servers_metrics_hear_at_once_of_what_only_the_client_can_measure(
     loop.stop()
 
 
+@pytest.mark.alone
 def test_every_millisecond_of_a_frame_belongs_to_a_stage(server: Address) -> None:
     """From asking for the draft to the picture on show, as an onlooker sees it who knows nothing of the stages."""
     loop = LiveLoop(server, settle=False)

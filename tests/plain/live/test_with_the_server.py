@@ -15,7 +15,7 @@ from tests.plain.live.servers import Viewer, free_port, said
 from tests.plain.server.rig import PATIENCE, Spawned
 
 QUICK = Style(prompt="a castle", steps=1, width=64, height=64)
-LONG = Style(prompt="a castle", steps=50, width=512, height=512)
+LONG = Style(prompt="a castle", steps=50, width=256, height=256)
 
 
 @pytest.fixture(scope="module")

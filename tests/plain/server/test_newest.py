@@ -80,8 +80,9 @@ class Watched(Mailboxes[object, Letter]):
         return turn
 
 
+@pytest.mark.alone
 def test_the_newest_wins_with_a_slow_engine_and_30_views_a_second(engine: StableDiffusionLcm) -> None:
-    frames = 120
+    frames = 60
     watched = Watched()
     with serving(Lent(engine, seconds=0.5).load, watched) as (address, _), address.client() as client:
 

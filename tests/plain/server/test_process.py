@@ -55,6 +55,7 @@ def failing(*arguments: str, folder: Path) -> str:
     return result.stderr
 
 
+@pytest.mark.alone
 def test_the_line_names_the_address_and_the_token_file_is_the_owners_alone(tmp_path: Path) -> None:
     with Spawned(tmp_path, "--port", "0", script=STUCK, before=["loading"]) as server:
         line = server.listening()
@@ -81,6 +82,7 @@ def test_the_line_names_the_address_and_the_token_file_is_the_owners_alone(tmp_p
 
 
 @posix
+@pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("where", ["loading", "rendering"])
 def test_a_signal_ends_it_in_time_though_the_engine_is_stuck(
@@ -101,6 +103,7 @@ def test_a_signal_ends_it_in_time_though_the_engine_is_stuck(
 
 
 @posix
+@pytest.mark.alone
 def test_a_client_that_reads_nothing_does_not_keep_it_alive(tmp_path: Path) -> None:
     with Spawned(tmp_path, script=STUCK, before=["loading"]) as server:
         address = server.address()
@@ -116,6 +119,7 @@ def test_a_client_that_reads_nothing_does_not_keep_it_alive(tmp_path: Path) -> N
 
 
 @posix
+@pytest.mark.alone
 def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     with Spawned(tmp_path, script=STUCK, before=["loading"]) as server:
         server.listening()
@@ -125,6 +129,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
 
 
 @posix
+@pytest.mark.alone
 def test_the_real_engine_ends_in_mid_load_and_in_mid_frame(tmp_path: Path, checkpoint: Path) -> None:
     with Spawned(tmp_path, "--model", str(checkpoint), "--device", "cpu") as server:
         address = server.address()

@@ -52,13 +52,12 @@ def test_failures_have_their_kind_and_leave_nothing(workshop: Workshop, kind: ty
 def test_packages_that_do_not_fit_together_are_named(workshop: Workshop) -> None:
     """Found by pip's own check after the installation, as a person's own options can lead there."""
     needy = make_wheel(workshop.folder / "wheels", "needy", requires=("small-two>=9",))
-    steps = Steps(workshop.plan("small-two"), lambda _: None, workshop.folder / "log")
-    steps.run()
-    folder = workshop.plan("small-two").folder
+    plan = workshop.finished()
+    folder = plan.folder
     with zipfile.ZipFile(needy) as archive:
         archive.extractall(site_packages(folder))
     with pytest.raises(Failed) as failed:
-        steps._check(folder)
+        Steps(plan, lambda _: None, workshop.folder / "log")._check(folder)
     assert sentence(failed.value.problem) == (
         "The packages conflict with each other: needy 1.0 has requirement small-two>=9, but you have small-two 2.5."
     )

@@ -105,11 +105,10 @@ def test_remains_of_a_killed_set_up_are_incomplete_and_replaced(workshop: Worksh
 
 @pytest.mark.parametrize("how", ["fails", "is cancelled"])
 def test_a_set_up_again_leaves_what_worked_until_the_new_one_does(workshop: Workshop, how: str) -> None:
-    plan = workshop.plan("small-two==2.5")
-    assert workshop.run(plan).state == "done"
+    plan = workshop.finished()
     (plan.folder / "mine").touch()
     if how == "fails":
-        run = workshop.run(workshop.plan("small-two==2.5", options=("--index-url", "http://127.0.0.1:9/simple")))
+        run = workshop.run(workshop.plan("small-two", options=("--index-url", "http://127.0.0.1:9/simple")))
         assert run.state == "failed"
     else:
         run = workshop.run(plan, lambda run: run.cancel() if run.fraction > 0.05 else None)
@@ -123,9 +122,7 @@ def test_a_set_up_again_leaves_what_worked_until_the_new_one_does(workshop: Work
 
 
 def test_other_requirements_make_it_outdated_and_the_old_one_goes_at_the_end(workshop: Workshop) -> None:
-    first = workshop.plan("small-two")
-    assert workshop.run(first).state == "done"
-    old = first.folder
+    old = workshop.finished().folder
     same = workshop.plan("small-two", version="2")
     assert Environment(same).state == EnvironmentState.COMPLETE, (
         "another version of the extension with the same lists needs nothing"
@@ -140,8 +137,7 @@ def test_other_requirements_make_it_outdated_and_the_old_one_goes_at_the_end(wor
 
 
 def test_a_blender_that_was_moved_shows_as_broken(workshop: Workshop) -> None:
-    plan = workshop.plan("small-two")
-    assert workshop.run(plan).state == "done"
+    plan = workshop.finished()
     python = Environment(plan).python
     python.unlink()
     python.symlink_to(workshop.folder / "gone" / "python")
@@ -156,8 +152,7 @@ def test_a_blender_that_was_moved_shows_as_broken(workshop: Workshop) -> None:
 
 def test_removed_are_all_environments_unless_one_is_being_made(workshop: Workshop) -> None:
     assert remove_all(workshop.home), "there is nothing"
-    plan = workshop.plan("small-one")
-    assert workshop.run(plan).state == "done"
+    plan = workshop.finished()
     environments(workshop.home).joinpath("removed-before").mkdir()
     with alone(workshop.home):
         assert not remove_all(workshop.home), "another process sets one up"

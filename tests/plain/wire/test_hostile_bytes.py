@@ -37,7 +37,7 @@ def test_a_byte_too_many_is_refused(name: str) -> None:
 @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
 def test_javascript_numbers_that_json_lacks_are_refused_even_in_unknown_fields(constant: str) -> None:
     header = f'{{"type":"hello","protocol":1,"later":{constant}}}'.encode()
-    assert "is no JSON in UTF-8" in str(refusal(join(header)))
+    assert "is not JSON in UTF-8" in str(refusal(join(header)))
 
 
 HEADERS = {

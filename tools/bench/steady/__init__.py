@@ -1,1 +1,1 @@
-"""How steady pictures hold still while the view moves, and at what price. Imports nothing."""
+"""Measures how still steady pictures hold while the view moves, and at what cost. Imports nothing."""

@@ -1,4 +1,4 @@
-"""What the depsgraph has said to be changed, for those who keep something made from it. Imports bpy.
+"""What the depsgraph has reported as changed, for caches made from it. Imports bpy.
 
 Listens only while somebody asks. Numbers of edits only grow.
 """

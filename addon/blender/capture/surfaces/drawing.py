@@ -1,4 +1,4 @@
-"""Draws what a 3D View shows once more: which instance, how far, which way it faces. Imports gpu, mathutils, numpy.
+"""Draws a 3D View's surfaces a second time: each pixel's instance, distance, normal. Imports gpu, mathutils, numpy.
 
 Blender's own draw leaves colours and a depth buffer, and no word of what is what; and what is displayed In Front
 writes no true depth. So the same instances are drawn with a shader of our own, one draw for each mesh.

@@ -1,4 +1,4 @@
-"""From surfaces drawn to the planes of a frame: ids, normals, where each thing is. numpy and mathutils; no gpu."""
+"""Turns drawn surfaces into a frame's planes: ids, normals, the objects' matrices. numpy and mathutils; no gpu."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is displayed In Front: Blender leaves the near plane in its depth buffer. Imports bpy, numpy."""
+"""The depth of what is displayed In Front, for which Blender writes only the near plane. Imports bpy, numpy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shader that writes which instance a pixel shows, how far, and which way it faces. Imports gpu."""
+"""The shader that writes each pixel's instance, distance and normal. Imports gpu."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 from server.catalogue import Catalogue
 from server.catalogue.file_names import named_fast
-from server.catalogue.own import UserFile, for_depth
+from server.catalogue.user_files import UserFile, for_depth
 
 
 def test_the_users_own_files_are_listed_by_what_they_are(tmp_path: Path, repositories: dict[str, Path]) -> None:

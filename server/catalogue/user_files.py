@@ -1,4 +1,4 @@
-"""The user's own files: what lies in their folder, and what each of it is. No torch, no sockets."""
+"""Finds the user's own model files, and recognises what each of them is. No torch, no sockets."""
 
 from __future__ import annotations
 
