@@ -15,7 +15,7 @@ from tools.training.captions import WAYS
 from tools.training.checkpoints import Course
 from tools.training.dataset import Samples, is_for_training, load_samples
 from tools.training.pack import pack
-from tools.training.parts import COLOURS, HEADS, PARTS, PLACES, caption_of, choose, compose_parts
+from tools.training.parts import COLOURS, HEADS, PARTS, PLACES, WORDS, caption_of, choose, compose_parts
 from tools.training.stages.diffusion import window
 
 
@@ -38,21 +38,23 @@ def test_a_place_has_its_parts_and_what_is_painted_has_a_colour() -> None:
 
 
 def test_captions_say_what_is_there_and_nothing_else() -> None:
+    ways = [word for told in (WAYS, WORDS) for name, others in told.items() for word in (name, *others)]
+    elsewhere = {word for way in ways for word in way.split()}  # "a pink dawn" is no paint
     for record in some(60):
         painted = set(record["colours"].values())
         said = [compose_parts(record, random.Random(k)) for k in range(12)]
         words = {word for caption in said for word in caption.replace(",", "").split()}
-        assert words & set(COLOURS) <= painted | {"white", "red", "green", "blue", "black", "orange"}
+        assert words & set(COLOURS) <= painted | elsewhere
         assert any(record["place"] in caption for caption in said)
         assert not any("  " in caption or ", ," in caption or caption.endswith(",") for caption in said)
 
 
 def test_the_words_of_the_first_generation_go_on_working() -> None:
-    record = next(r for r in some(2000) if r["place"] == "castle" and r["parts"]["walls"] == "stone brick"
-                  and r["parts"]["ground"] in ATTRIBUTES["ground"] and r["medium"] == "watercolor")  # fmt: skip
+    parts = {"walls": "stone brick", "roofs": "slate", "ground": "snow"}
+    record = {"place": "castle", "parts": parts, "colours": {}, "sky": "dawn", "medium": "watercolor"}
     captions = [caption_of(record, random.Random(k)) for k in range(60)]
-    ways = [way for value in ("stone brick", record["parts"]["ground"]) for way in (value, *WAYS[value])]
-    assert sum(" on " in caption and any(way in caption for way in ways) for caption in captions) > 2
+    assert sum("roofs" not in caption and " on " in caption for caption in captions) > 2
+    assert sum("walls" in caption for caption in captions) > 20, "and parts are named"
     old = {"buildings": "ice", "ground": "sand", "sky": "fog", "medium": "render"}
     assert caption_of(old, random.Random(1)), "and so do its records"
 
@@ -72,12 +74,13 @@ def test_what_a_sample_has_not_has_no_label_and_held_out_pairs_stay_so() -> None
 
 def test_a_pack_is_read_as_it_was_and_is_no_larger_than_asked(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
-    noise = np.kron(rng.integers(0, 255, (6, 16, 16, 3)), np.ones((1, 4, 4, 1))).astype(np.uint8)
+    blocks = np.kron(rng.integers(20, 235, (6, 4, 4, 3)), np.ones((1, 32, 32, 1)))
+    noise = (blocks + rng.normal(0, 6, blocks.shape)).clip(0, 255).astype(np.uint8)
     samples = Samples(noise[::-1].copy(), noise[..., 0].copy(), noise, some(6))
     best = pack(samples, tmp_path / "best.tar", 60)
     again = load_samples([tmp_path / "best.tar"])
     assert again.records == samples.records and np.array_equal(again.depths, samples.depths)
-    assert np.abs(again.finals.astype(int) - noise).mean() < 6
+    assert np.abs(again.finals.astype(int) - noise).mean() < 8
     small = (tmp_path / "best.tar").stat().st_size / 2**20 * 0.93
     assert pack(samples, tmp_path / "small.tar", small) < best
     assert (tmp_path / "small.tar").stat().st_size <= small * 2**20

@@ -34,8 +34,7 @@ class Stand:
 
 def spot(place: Matrix) -> Spot:
     """Where a matrix puts the origin."""
-    x, y, z = place.translation
-    return x, y, z
+    return place[0][3], place[1][3], place[2][3]
 
 
 class Place(Blockout):
