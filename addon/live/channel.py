@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 
 from ..problems.connection import NotDraftglass
@@ -30,7 +32,7 @@ from ..wire import (
     Status,
     Welcome,
     pack,
-    unpack,
+    unpack_in_steps,
 )
 from .statistics import Statistics
 
@@ -60,6 +62,7 @@ class Channel:
         self._seems_near, self._may_share = address.is_loopback, address.is_loopback and address.shares_memory
         self._may_shrink = address.may_shrink
         self._memory: SharedMemory | None = None
+        self._reading: Generator[None, None, Message] | None = None  # a message that takes more than one poll
         self._slots: dict[int, int] = {}  # frames under way -> the slot that holds them
         self._greeted = False
         self._shown: tuple[Shown, float] | None = None  # and when it is told at the latest
@@ -167,16 +170,24 @@ class Channel:
     def _take(self, data: deque[bytes | bytearray]) -> Iterator[Message]:
         """Those messages of ``data`` that there is time for; the rest waits for the next poll."""
         until = time.perf_counter() + LONGEST_TAKE
-        while data and time.perf_counter() < until:
-            message = self._read(data.popleft())
+        while (data or self._reading is not None) and time.perf_counter() < until:
+            if self._reading is None:
+                coding = None if self.speed is None else stretch
+                self._reading = unpack_in_steps(data.popleft(), self._memory, coding, sender="server")
+            message = self._read(self._reading)
             if message is not None:
                 yield message
 
-    def _read(self, data: bytes | bytearray) -> Message | None:
-        """The message in ``data``, None for one that is not for the loop."""
+    def _read(self, steps: Generator[None, None, Message]) -> Message | None:
+        """The message that ``steps`` have read; None where more of them are needed, or it is not for the loop."""
         begun = time.perf_counter()
         try:
-            message = unpack(data, self._memory, None if self.speed is None else stretch, sender="server")
+            with _no_collection():
+                next(steps)
+            return None
+        except StopIteration as end:
+            message: Message = end.value
+            self._reading = None
         except ProtocolError as error:
             raise NoConnection(NotDraftglass(self.place, str(error))) from None
         if isinstance(message, Picture):
@@ -212,3 +223,15 @@ class Channel:
         memory, self._memory = self._memory, None
         if memory is not None:
             memory.close()
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without Python's search for circles: thousands of values would begin one through all of Blender's objects."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

@@ -3,7 +3,7 @@
 ``docs/protocol.md`` describes the same bytes for clients in other languages.
 """
 
-from .codec import MAX_MESSAGE_BYTES, pack, unpack
+from .codec import MAX_MESSAGE_BYTES, pack, unpack, unpack_in_steps
 from .errors import ProtocolError
 from .frame import Frame
 from .greeting import MAX_SIDE, MEMORY_BYTES, MEMORY_NAME, PROTOCOL, Hello, Probe, Welcome
@@ -76,4 +76,5 @@ __all__ = [
     "Welcome",
     "pack",
     "unpack",
+    "unpack_in_steps",
 ]

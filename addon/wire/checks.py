@@ -59,8 +59,8 @@ def check_number(name: str, value: object, low: float, high: float) -> None:
 
 def check_whole(name: str, value: object, low: int, high: int, multiple: int = 1) -> None:
     """Raise ProtocolError unless ``value`` is an int from ``low`` to ``high`` and a multiple of ``multiple``."""
-    rule = f"a whole number from {low} to {high}" + (f", a multiple of {multiple}" if multiple > 1 else "")
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high or value % multiple:
+        rule = f"a whole number from {low} to {high}" + (f", a multiple of {multiple}" if multiple > 1 else "")
         raise ProtocolError(f"{name} is {show(value)}, but must be {rule}")
 
 

@@ -13,7 +13,7 @@ import functools
 import json
 import struct
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, Literal, TypeVar
 
 from numpy.typing import NDArray
@@ -56,6 +56,8 @@ from .style import MAX_CONTROLS, Control, Region, Style
 MAX_HEADER_BYTES = 1024 * 1024
 MAX_VALUES = 20_000
 """In a header: to read one of 1 MiB that is nothing but brackets would keep Blender for a quarter of a second."""
+STEP = 100
+"""Models of a list that are read at once: one or two milliseconds."""
 _PIXEL_BYTES = sum(PLANES[name].pixel_bytes for name in PIXEL_PLANES)
 _ROW_BYTES = sum(plane.rows * plane.pixel_bytes for plane in PLANES.values())
 MAX_MESSAGE_BYTES = 4 + MAX_HEADER_BYTES + MAX_SIDE * MAX_SIDE * _PIXEL_BYTES + _ROW_BYTES
@@ -136,9 +138,25 @@ def unpack(
     The error has the message's ``id`` when the header has a valid one. Arrays are read-only views of ``data``, or
     of what was read from the ``shelf``, or what ``stretch`` made of small ones.
     """
+    steps = unpack_in_steps(data, shelf, stretch, sender)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            message: Message = end.value
+            return message
+
+
+def unpack_in_steps(
+    data: bytes | bytearray | memoryview,
+    shelf: Shelf | None = None,
+    stretch: Stretch | None = None,
+    sender: Sender | None = None,
+) -> Generator[None, None, Message]:
+    """As :func:`unpack`, for who may not be kept for long: a long list of models takes some steps, all else one."""
     header, rest = _split(memoryview(data))
     try:
-        return _read(header, lambda kind, listed: read(kind, listed, rest, shelf, stretch), sender)
+        return (yield from _read(header, lambda kind, listed: read(kind, listed, rest, shelf, stretch), sender))
     except ProtocolError as error:
         frame = header.get("id")
         if isinstance(frame, int) and not isinstance(frame, bool) and 0 <= frame <= MAX_ID:
@@ -148,7 +166,7 @@ def unpack(
 
 def _read(
     header: dict[str, Any], read_planes: Callable[[str, object], dict[str, NDArray[Any]]], sender: Sender | None
-) -> Message:
+) -> Generator[None, None, Message]:
     kind = header.pop("type", None)
     check_choice("type of message", kind, [*_CARRIERS, *_PLAIN])
     if sender is not None and kind in _SENT_BY[_OTHER[sender]] - _SENT_BY[sender]:
@@ -161,7 +179,11 @@ def _read(
     if kind in _CARRIERS:
         return _build(_CARRIERS[kind], kind, header, planes)
     if kind == "models":
-        entries = _build_each(Entry, "model", "entries", header.pop("entries", []), MAX_ENTRIES)
+        listed = _checked_list("entries", header.pop("entries", []), MAX_ENTRIES)
+        entries: list[Entry] = []
+        for at in range(0, len(listed), STEP):
+            yield
+            entries += (_build(Entry, "model", one) for one in listed[at : at + STEP])
         return _build(Models, kind, header, {"entries": entries})
     return _build(_PLAIN[kind], kind, header)
 
@@ -241,11 +263,15 @@ def _no_name_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _build_each(kind: Callable[..., T], name: str, field: str, listed: Any, most: int) -> tuple[T, ...]:
+def _checked_list(field: str, listed: Any, most: int) -> list[dict[str, Any]]:
     if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
         raise ProtocolError(f"{field} is {show(listed)}, but must be a list of objects")
     check_whole(f"number of {field}", len(listed), 0, most)
-    return tuple(_build(kind, name, one) for one in listed)
+    return listed
+
+
+def _build_each(kind: Callable[..., T], name: str, field: str, listed: Any, most: int) -> tuple[T, ...]:
+    return tuple(_build(kind, name, one) for one in _checked_list(field, listed, most))
 
 
 def _build(kind: Callable[..., T], name: str, values: dict[str, Any], given: Mapping[str, Any] = _NOTHING) -> T:

@@ -9,10 +9,12 @@ FAST = ("lcm", "turbo", "lightning", "dmd")
 FAST_WORDS = frozenset({"pcm", "tcd"})
 """The same, where it is a word by itself."""
 HYPER = re.compile(
-    r"hyper[-_ ]?(sd|vae|xl|\d+[-_ ]?step)|(sd|xl|[-_ .])hyper(?=$|[-_ .]|VAE|v?\d)|\d[-_ ]?steps?(?![a-z])",
+    r"hyper[-_ ]?(sd|vae|xl|\d+[-_ ]?step)|(sd|xl|[-_ .])hyper(?=$|[-_ .]|VAE|v?\d)|\d[-_ ]?steps?(?![a-z])"
+    r"|(sd|xl)[-_ ]?flash|flash[-_ ]?(sd|xl)|(?<![a-z])sdxs|nitro[-_ ]?(sd|fusion)|vega[-_ ]?rt(?![a-z])|perflow",
     re.IGNORECASE,
 )
-"""The same of Hyper-SD, and of any that say their steps; "hyper" alone also begins hyperrealism."""
+"""The same of Hyper-SD, of any that say their steps, and of some that are rare; "hyper" alone also begins hyperrealism,
+and a flash is a lamp, too."""
 WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 """The words of names such as realisticV40_v51LightningBakedVAE."""
 OTHER_CONTROLS = frozenset(
@@ -21,7 +23,7 @@ OTHER_CONTROLS = frozenset(
     "edges pidi color colour qr qrcode monster blur deblur recolor style reference brightness illumination light "
     "lighting relight hand hands handrefiner refiner face faces faceid facial mediapipe landmark landmarks instantid "
     "instant id keypoints identity union promax upscale upscaler upscaling sr superresolution gray grayscale mask "
-    "alpha anytest".split()
+    "alpha anytest loose loosecontrol box field".split()
 )
 """Words in the name of a control that takes something else than depth, or depth of something else, hands for one."""
 WELL_KNOWN = (
@@ -43,7 +45,8 @@ def named_fast(name: str) -> bool:
 def named_depth(name: str) -> bool:
     """Whether ``name`` says that a control takes the depth of whole pictures, and nothing else."""
     words = {word.lower() for word in WORDS.findall(name)}
-    return any("depth" in word or word == "zoe" for word in words) and not words & OTHER_CONTROLS
+    parts = {part for word in words for part in word.split("depth")}  # depthcanny, boxdepth
+    return any("depth" in word or word == "zoe" for word in words) and not (words | parts) & OTHER_CONTROLS
 
 
 def depth_rank(name: str) -> int:

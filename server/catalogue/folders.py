@@ -96,27 +96,29 @@ def _of_extensions(folder: Path) -> Iterator[tuple[Path, Purpose]]:
 
 def _extra(folder: Path) -> Iterator[tuple[Path, Purpose]]:
     """The folders that ComfyUI's ``extra_model_paths.yaml`` names; one that cannot be read names none."""
-    for config in _extra_configs(folder):
+    for place, config in _extra_configs(folder):
         said = config.get("base_path")
         base = Path(os.path.expandvars(os.path.expanduser(said if isinstance(said, str) else "")))
         for name, given in config.items():
             purpose = FOLDERS.get(str(name).lower())
-            if purpose is None or not isinstance(given, str):
+            if purpose is None:
                 continue
-            for line in given.split("\n"):
-                if line.strip():
-                    root = folder / base / os.path.expandvars(os.path.expanduser(line.strip()))
+            for line in given.split("\n") if isinstance(given, str) else given if isinstance(given, list) else ():
+                if isinstance(line, str) and line.strip():
+                    root = place / base / os.path.expandvars(os.path.expanduser(line.strip()))
                     if root.is_dir():
                         yield root, purpose
 
 
-def _extra_configs(folder: Path) -> Iterator[dict[Any, Any]]:
-    for name in EXTRA:
-        try:
-            every = read_yaml(folder / name)
-            yield from (each for each in every.values() if isinstance(each, dict))
-        except (OSError, ValueError, AttributeError):
-            continue
+def _extra_configs(folder: Path) -> Iterator[tuple[Path, dict[Any, Any]]]:
+    """The parts of each, and where it lies: in ComfyUI's root, of which the folder of models may be what is given."""
+    for place in (folder, folder.parent) if folder.name == "models" else (folder,):
+        for name in EXTRA:
+            try:
+                every = read_yaml(place / name)
+                yield from ((place, each) for each in every.values() if isinstance(each, dict))
+            except (OSError, ValueError, AttributeError):
+                continue
 
 
 def _folders(folder: Path) -> list[Path]:

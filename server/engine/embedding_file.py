@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from .errors import EngineError
 from .loading.recognise import FAMILIES, require
 
 KEYS = ("emb_params", "string_to_param.*", "clip_l")
@@ -43,7 +44,11 @@ def fitted(vectors: Vectors, widths: Sequence[int]) -> list[torch.Tensor]:
     else:
         given = [vectors[key] for key in KEYS if key in vectors and "clip_g" not in vectors][:1]
     rows = [each.float().reshape(-1, each.shape[-1]) for each in given if each.numel()]
-    if [each.shape[-1] for each in rows] != list(widths) or len({len(each) for each in rows}) != 1:
+    if len({len(each) for each in rows}) > 1:
+        raise Misfit(
+            f"it is damaged: it has {' and '.join(str(len(each)) for each in rows)} vectors, not as many in both"
+        )
+    if [each.shape[-1] for each in rows] != list(widths):
         found = ", ".join(f"{key} {list(value.shape)}" for key, value in list(vectors.items())[:3])
         last = {value.shape[-1] for value in vectors.values() if value.ndim}
         family = "SDXL" if "clip_g" in vectors else next((FAMILIES[side] for side in last if side in FAMILIES), "")
@@ -55,4 +60,12 @@ def fitted(vectors: Vectors, widths: Sequence[int]) -> list[torch.Tensor]:
 def read_embedding(path: Path) -> Vectors:
     """What the file ``path`` has of an inversion. Raises EngineError."""
     require(path, ("embedding",), "an embedding")
-    return load_file(path)
+    vectors = load_file(path)
+    if not is_finite(vectors):
+        raise EngineError(f"{path} is damaged: it has values that are no numbers; use another")
+    return vectors
+
+
+def is_finite(vectors: Vectors) -> bool:
+    """Whether all values are numbers."""
+    return all(bool(value.float().isfinite().all()) for value in vectors.values())

@@ -52,6 +52,8 @@ STALL_SECONDS = 30.0
 SMALL = 4096
 """Bytes of a message that is read at once: its planes have a thousand times as much at most."""
 _UNPACKERS = ThreadPoolExecutor(2, "unpack")
+ASK_PAUSE = 0.05
+"""Seconds between two questions about models: each is a look into all folders, and many would keep others waiting."""
 REFUSED = 4400
 """WebSocket close code: the client doesn't speak this protocol."""
 
@@ -93,6 +95,7 @@ class ClientSession:
         self._small: set[int] = set()  # requests not yet answered whose pictures are to be made small
         self._encodings: tuple[str, ...] = ()
         self._loop = asyncio.get_running_loop()
+        self._asked = 0.0  # when about models, by the loop's clock
 
     def deliver(self, message: Answer) -> None:
         """Send ``message`` as soon as the client reads. From any thread; never waits."""
@@ -175,6 +178,8 @@ class ClientSession:
                     self._metrics.observe_told(message.timings)
                     continue
                 if isinstance(message, Ask):
+                    await asyncio.sleep(self._asked + ASK_PAUSE - self._loop.time())
+                    self._asked = self._loop.time()
                     await self._models.answer(self, message)
                     await self._outbox.room()
                     continue

@@ -25,12 +25,15 @@ Choose = Callable[[dict[str, Any]], dict[str, Any]]
 MOST_MEMORY = 200.0
 """MB more than before the attacks."""
 MOST_LOG = 2_000_000
+MANY = 10**9
+"""Tries, where their number is not bounded."""
 CLIENT_SHARE, CLIENT_SECONDS = 0.4, 1.5
 SLOW_KINDS = {
     "more requests than credits, of 12 MB": 10.0,
     "1,000 idle connections": 10.0,
     "unfinished messages": 10.0,
     "200 connections of nonsense": 10.0,
+    "a body in chunks": 7.0,
 }
 """Kinds that consist of many: their seconds are for all of these together."""
 
@@ -48,8 +51,8 @@ def once(row: Row, act: on_server.Attack, address: Address) -> str:
     return wrong
 
 
-def attack_server(folder: Path, seconds: float, choose: Choose, rows: list[Row]) -> list[str]:
-    """Attack a server for ``seconds``, with all kinds that ``choose`` leaves once at least."""
+def attack_server(folder: Path, seconds: float, tries: int, choose: Choose, rows: list[Row]) -> list[str]:
+    """Attack a server for ``seconds``, or ``tries`` times with each kind that ``choose`` leaves; once at least."""
     names, wrong = files.lay_out(folder / "models"), []
     arguments = ("--models-dir", str(folder / "models"), "--device", "cpu")
     with Spawned(folder, *arguments) as server:
@@ -69,11 +72,13 @@ def attack_server(folder: Path, seconds: float, choose: Choose, rows: list[Row])
                 rows.append(deaf)
                 unread.start()
             before, ends = memory_mb(server.process.pid), time.monotonic() + seconds
+            acts: dict[str, on_server.Attack] = {}
             first = True
-            while first or time.monotonic() < ends:
+            while first or (time.monotonic() < ends and own[-1].tried < tries):
                 for row in own:
+                    acts[row.kind] = acts.get(row.kind) or kinds[row.kind]()
                     witness.longest()
-                    wrong.append(once(row, kinds[row.kind](), address))
+                    wrong.append(once(row, acts[row.kind], address))
                     row.others = max(row.others, witness.longest())
                     row.memory = max(row.memory, memory_mb(server.process.pid) - before)
                     if not first and time.monotonic() > ends:
@@ -89,37 +94,41 @@ def attack_server(folder: Path, seconds: float, choose: Choose, rows: list[Row])
     return [sentence for sentence in wrong if sentence]
 
 
-def attack_client(seconds: float, choose: Choose, rows: list[Row]) -> None:
-    """Attack a client for ``seconds``, with all kinds that ``choose`` leaves once at least."""
+def attack_client(seconds: float, tries: int, choose: Choose, rows: list[Row]) -> None:
+    """Attack a client for ``seconds``, or ``tries`` times with each kind that ``choose`` leaves; once at least."""
     kinds = choose(dict.fromkeys(on_client.KINDS))
-    each = max(0.2, min(CLIENT_SECONDS, seconds / len(kinds)))
+    each = max(0.2, min(CLIENT_SECONDS, seconds / len(kinds) / (tries if tries < MANY else 1)))
     with on_client.hostile() as port:
         own = [Row("client", kind, 10.0) for kind in kinds]
         rows += own
         ends, first = time.monotonic() + seconds, True
-        while first or time.monotonic() < ends:
+        while first or (time.monotonic() < ends and own[-1].tried < tries):
             for row in own:
                 on_client.attack(port, row.kind, row, each)
             first = False
 
 
-def attack_files(rows: list[Row]) -> None:
-    """Open each picture and style that hurts as the add-on does, once."""
+def attack_files(tries: int, rows: list[Row]) -> None:
+    """Open each picture and style that hurts as the add-on does, ``tries`` times."""
     for what, found, act in (
         ("picture", files.PICTURES, files.open_picture),
         ("style", files.STYLES, files.open_style),
     ):
         for name, data in found.items():
-            row, before, began = Row(what, name), memory_mb(), time.monotonic()
-            served = act(data)
-            row.tried, row.served, row.refused = 1, int(served), int(not served)
-            row.longest_wait, row.memory = time.monotonic() - began, memory_mb() - before
+            row, before = Row(what, name), memory_mb()
+            for _ in range(tries):
+                began = time.monotonic()
+                served = act(data)
+                row.tried, row.served, row.refused = row.tried + 1, row.served + served, row.refused + (not served)
+                row.longest_wait = max(row.longest_wait, time.monotonic() - began)
+                row.memory = max(row.memory, memory_mb() - before)
             rows.append(row)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m tests.attack", description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--minutes", type=float, default=5.0, help="how long (%(default)s); each kind at least once")
+    parser.add_argument("--tries", type=int, default=MANY, help="of each kind, at most, whatever the time")
     parser.add_argument("--out", type=Path, help="where to write the table")
     parser.add_argument("--share", type=float, default=1.0, help="of the kinds, for a short run (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="which kinds those are (%(default)s)")
@@ -132,9 +141,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     slow = slowness()
     with tempfile.TemporaryDirectory(prefix="draftglass-attack-") as folder:
-        attack_files(rows)
-        attack_client(given.minutes * 60 * CLIENT_SHARE, choose, rows)
-        wrong = attack_server(Path(folder), given.minutes * 60 * (1 - CLIENT_SHARE), choose, rows)
+        attack_files(given.tries if given.tries < MANY else 1, rows)
+        seconds, began = given.minutes * 60, time.monotonic()
+        attack_client(seconds * CLIENT_SHARE, given.tries, choose, rows)
+        left = seconds - (time.monotonic() - began)
+        wrong = attack_server(Path(folder), max(left, seconds * (1 - CLIENT_SHARE)), given.tries, choose, rows)
     # on a machine where processes wait for a processor all take longer by as much
     slow = 1.0 if max(slow, slowness()) < 1.2 else 2 * max(slow, slowness())
     wrong += [fault for row in rows for fault in row.faults(MOST_MEMORY, on_client.LONGEST_POLL, slow)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import subprocess
 import sys
 import time
@@ -40,6 +41,7 @@ def hostile() -> Iterator[int]:
 def attack(port: int, kind: str, row: Row, seconds: float) -> None:
     """Poll a loop that gets ``kind`` for ``seconds``, or until it gives up on that server."""
     address = Address(f"ws://127.0.0.1:{port}/{KINDS.index(kind)}", TOKEN, shares_memory=False)
+    gc.collect()  # a process that is young looks for circles often, Blender's, which has long run, does not
     loop, before = LiveLoop(address, settle=False), memory_mb()
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:

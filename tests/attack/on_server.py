@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMes
 from addon.transport.challenge import CHALLENGE, new_number
 from addon.transport.compression import ENCODINGS
 from addon.wire import Dropped, Failure, Hello, Picture, Status, pack, unpack
-from addon.wire.models import LoadModel, Lora
+from addon.wire.models import ListModels, LoadModel, Lora, Models
 from server.net.watch import MOST_STRANGERS
 from tests.attack.connections import LONG_PING, STRANGERS, is_cut, is_over, opened
 from tests.plain.server.rig import Address, RawClient, make_request
@@ -186,6 +186,33 @@ def many_requests(address: Address) -> Outcome:
     return say(*data)(address)
 
 
+def questions(count: int) -> Attack:
+    """So many questions at once; the first answer is enough."""
+
+    def act(address: Address) -> Outcome:
+        with address.client() as client:
+            for _ in range(count):
+                client.send(ListModels())
+            client.until(Models)
+        return True
+
+    return act
+
+
+def chunks(address: Address) -> Outcome:
+    """A body without end from one who knows the token."""
+    said = f"POST /health HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {address.token}\r\n"
+    with opened(address, said.encode() + b"Transfer-Encoding: chunked\r\n\r\n") as client:
+        client.settimeout(PATIENCE)
+        ends = time.monotonic() + PATIENCE
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() < ends:
+                client.sendall(b"10000\r\n" + bytes(65536) + b"\r\n")
+                time.sleep(0.01)
+            raise TimeoutError
+    return False
+
+
 def foreign_host(address: Address) -> Outcome:
     """A page whose name leads to this machine."""
     return address.get("/health", Host="evil.example", Authorization=f"Bearer {address.token}")[0] < 400
@@ -220,6 +247,12 @@ KINDS: dict[str, Callable[[], Attack]] = {
     "a frame of 10^18 bytes": lambda: flood(b"\x82\xff" + struct.pack("!Q", 10**18) + bytes(MB)),
     "unfinished messages": lambda: unfinished,
     "more requests than credits, of 12 MB": lambda: many_requests,
+    "100 questions about models": lambda: questions(100),
+    "a prompt of 600 breaks": lambda: say(pack(make_request(1, prompt="BREAK " * 600))),
+    "a prompt of odd letters": lambda: say(pack(make_request(1, prompt="\N{WOMAN}\N{ZERO WIDTH JOINER}" * 2000))),
+    "a prompt of brackets": lambda: say(pack(make_request(1, prompt="(" * 2000 + "a" + ")" * 1999))),
+    "memory of another's name": lambda: greet(pack(Hello(memory="0" * 32))),
+    "a body in chunks": lambda: chunks,
     "1,000 idle connections": lambda: strangers(b"", 1000),
     **{f"200 strangers: {name}": (lambda said=said: strangers(said, 200)) for name, said in STRANGERS.items()},
     "200 connections of nonsense": lambda: nonsense(200),

@@ -132,6 +132,34 @@ def test_all_round_each_view_makes_only_what_is_empty(scene: Any, stick: Any) ->
     sticker.free()
 
 
+def test_a_small_piece_that_is_seen_near_gets_its_texels(scene: Any, stick: Any) -> None:
+    """Of a wide floor, whose own map has no room for them; and none more for being stuck to again."""
+    import bpy
+
+    steps, floor = 40, bpy.data.meshes.new("Floor")
+    y, x = np.mgrid[: steps + 1, : steps + 1].reshape(2, -1)
+    places = np.stack([x * 2.5 - 50, y * 2.5 - 10, np.full(len(x), -1.5)], 1)
+    corner = np.arange(steps * (steps + 1)).reshape(steps, -1)[:, :-1].reshape(-1)
+    faces = np.stack([corner, corner + 1, corner + steps + 2, corner + steps + 1], 1)
+    floor.from_pydata(places.tolist(), [], faces.tolist())
+    uv = (np.stack([x, y], 1) / steps).astype(np.float32)[faces.reshape(-1)]
+    floor.uv_layers.new(name="Mine").uv.foreach_set("vector", uv.reshape(-1))
+    thing = bpy.data.objects.new("Floor", floor)
+    scene.collection.objects.link(thing)
+    y, x = np.mgrid[:SIZE, :SIZE]
+    picture = np.round(127.5 + 100 * np.stack([np.sin(x / 9 + n) * np.cos(y / (8 + n)) for n in range(3)], -1))
+    picture = picture.astype(np.uint8)
+    sizes = []
+    for _ in range(2):
+        stick(picture)
+        sizes.append(thing["draftglass_stick"]["image"].size[0])
+        seen = stick.look()
+        inside = interior(seen)
+        assert inside.sum() > 2000
+        assert likeness(seen.image[inside], picture[inside]) > 30
+    assert thing["draftglass_stick"]["layer"] == "Draftglass" and sizes[0] == sizes[1] <= 512
+
+
 def test_what_is_stuck_is_the_memory_of_steady(scene: Any, stick: Any) -> None:
     """Kept where a picture has been, from elsewhere too, and through a turn; made where none has."""
     from addon.blender.live.memory import Memory

@@ -38,7 +38,7 @@ GUTTER = 4
 ATLAS = "Draftglass Atlas"
 SURFACE = 5.0
 """Of a whole surface to what a view shows of it, with the gutters between: no image has more texels for its pixels."""
-OUTGROWN = 1.5
+OUTGROWN = 3.0
 """The user's own map may have so many times fewer texels along a line than wanted; with still fewer, ours is better."""
 TIGHT, MAIN = 0.3, 0.4
 """What has fewer texels along a line than this share of those wanted, and is more than that of all that is shown, may

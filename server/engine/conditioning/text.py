@@ -8,12 +8,15 @@ within each other.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from ..cache import MOST_BYTES, Recent
+from ..errors import EngineError
 from ..quiet_libraries import quiet
 from .inversions import Inversions
 from .prompt_weights import Segment, segments
@@ -22,6 +25,8 @@ with quiet():  # it imports all of diffusers' pipelines, some of which miss libr
     from compel import EmbeddingsProvider, ReturnedEmbeddingsType, SplitLongTextMode
 
 KEPT_PROMPTS = 64
+PIECE, MOST_PIECES = 75, 20
+"""Tokens, and pieces of so many in a prompt: 4,000 letters of prose have 13. A UNet looks at each in all layers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +91,7 @@ class PromptEncoder:
 
     def _encode(self, prompt: str) -> Prompt:
         parts, pooled = segments(prompt), None
+        self._check_length(parts)
         with quiet():  # a prompt over the limit is nothing to warn of here
             # tokenizers cut at the same places, so that all encoders make as many pieces of a part
             text = torch.cat([self._embedded(part).to(self._dtype) for part in parts], 1)
@@ -94,6 +100,21 @@ class PromptEncoder:
                 pooled = self._encoders[-1].get_pooled_embeddings([parts[0].plain], device=self._device)
                 pooled = pooled.to(self._dtype)
         return Prompt(text, pooled)
+
+    def _check_length(self, parts: Sequence[Segment]) -> None:
+        """Raise EngineError for a prompt that would take minutes and gigabytes."""
+        count = len(parts)
+        if count <= MOST_PIECES:
+            tokenizer = self._encoders[0].tokenizer
+            with quiet():
+                lengths = [len(tokenizer(part.plain, add_special_tokens=False)["input_ids"]) for part in parts]
+            count = sum(max(1, math.ceil(length / PIECE)) for length in lengths)
+        if count > MOST_PIECES:
+            raise EngineError(
+                f"the prompt has {count} pieces of {PIECE} tokens or between BREAKs, but may have {MOST_PIECES} at "
+                "most: make it shorter",
+                "bad_request",
+            )
 
     def _embedded(self, part: Segment) -> torch.Tensor:
         """1 x tokens x width of all encoders."""

@@ -35,6 +35,8 @@ _SCALINGS = {"EpsScaling": EPSILON, "VScaling": V}
 """The same in the configs of Stability's own code, sgm."""
 _NAMED_V = re.compile(r"v[-_ ]?pred", re.IGNORECASE)
 _NAMED_EPSILON = re.compile(r"(?<![a-z])eps(ilon)?(?![a-z])|eps[-_ ]?pred", re.IGNORECASE)
+_NAMED_ZERO = re.compile(r"(?<![a-z])z(t|ero[-_ ]?terminal[-_ ]?)?snr", re.IGNORECASE)
+_NOTHING = ("", "none", "null", "unknown", "default")
 _ZERO_SNR = ("ztsnr", "zsnr", "zero_terminal_snr", "rescale_betas_zero_snr")
 
 
@@ -50,6 +52,7 @@ def noise_config(path: Path, shapes: Shapes) -> dict[str, object]:
         "ztsnr" in shapes
         or any(_params(beside).get(name) is True for name in _ZERO_SNR)
         or metadata.get("ss_zero_terminal_snr", "").lower() == "true"
+        or bool(_NAMED_ZERO.search(path.stem))
     )
     # epsilon cannot be predicted where nothing but noise is left, so that the mark then means nothing, as in ComfyUI
     return {"prediction_type": prediction, "rescale_betas_zero_snr": zero and prediction != EPSILON}
@@ -58,13 +61,18 @@ def noise_config(path: Path, shapes: Shapes) -> dict[str, object]:
 def _of_metadata(metadata: Mapping[str, str], path: Path) -> str:
     flows = metadata.get("modelspec.noise_process", "").lower() in ("flow", "rectified_flow")
     said = (metadata.get("modelspec.prediction_type") or metadata.get("modelspec.predict_key", "")).strip()
-    known = _WORDS.get(said.lower().replace("-", "_"), "")
-    if flows or (said and not known):
+    known = _known(said)
+    if flows or (said.lower() not in _NOTHING and not known):
         raise EngineError(
             f"{path} says in its metadata that it predicts {said!r}{' of a flow' if flows else ''}, which LCM cannot "
             "sample: take a checkpoint that predicts epsilon, v or the sample"
         )
     return known or (V if metadata.get("ss_v_parameterization", "").lower() == "true" else "")
+
+
+def _known(said: str) -> str:
+    """What diffusers calls the prediction ``said``, "" where it is none that is known."""
+    return _WORDS.get(re.sub(r"[-\s]+", "_", said.strip().lower()), "")
 
 
 def _of_name(name: str) -> str:
@@ -87,7 +95,7 @@ def _of_yaml(config: Any, path: Path) -> str:
     said = params.get("parameterization", "")
     scaling = _within(params, "denoiser_config", "params", "scaling_config", "target")
     name = scaling.rpartition(".")[2] if isinstance(scaling, str) else ""
-    known = _WORDS.get(said.lower(), "") if isinstance(said, str) and said else _SCALINGS.get(name, "")
+    known = _known(said) if isinstance(said, str) and said else _SCALINGS.get(name, "")
     if (said or name) and not known:
         raise EngineError(
             f"the .yaml beside {path} says that it predicts {said or name!r}, which LCM cannot sample: take a "

@@ -29,6 +29,13 @@ def multiplied(tensors: Mapping[str, torch.Tensor], path: Path) -> dict[str, tor
                 f"{path} has {of} in four bits, two of them in each byte, which cannot be read: take it in fp8 or fp16"
             )
         plain[of] = weight.float() * _spread(value, weight, f"{path} has the scale {name}")
+    for name, weight in plain.items():
+        if name.endswith(".weight") and not weight.is_floating_point():
+            kind = str(weight.dtype).removeprefix("torch.")
+            raise EngineError(
+                f"{path} has {name} as whole numbers ({kind}) without a scale that is known, so it cannot be read: "
+                "take it in fp8 or fp16"
+            )
     return plain
 
 

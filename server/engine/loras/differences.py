@@ -2,6 +2,10 @@
 
 The formulas are those of peft (https://github.com/huggingface/peft, tuners/lora, loha and lokr) and of LyCORIS
 (https://github.com/KohakuBlueleaf/LyCORIS, lycoris/functional). All is computed in fp32.
+
+LoHa is scaled once, by alpha / rank, as LyCORIS' own forward has it, with which it was trained, and peft, ComfyUI and
+A1111, too. LyCORIS' ``get_diff_weight`` scales what ``get_weight`` has scaled (4.1.3, modules/loha.py): its
+``get_merged_weight`` alone differs.
 """
 
 from __future__ import annotations
@@ -102,7 +106,7 @@ class Decomposed:
         before = original.float()
         moved = before + self.inner.of(original, factor)
         kept = 0 if self.by_output else 1
-        norm = moved.transpose(0, kept).flatten(1).norm(dim=1)
+        norm = moved.transpose(0, kept).flatten(1).norm(dim=1).clamp_min(torch.finfo(torch.float32).tiny)
         each = [1] * moved.ndim
         each[kept] = -1
         return moved * (self.magnitude.float().flatten() / norm).view(each) - before

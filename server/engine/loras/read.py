@@ -11,13 +11,15 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from ..embedding_file import Bundled, fitted
+from addon.wire.checks import show
+
+from ..embedding_file import Bundled, fitted, is_finite
 from ..embedding_file import Misfit as OtherWords
 from ..errors import EngineError
 from ..loading.recognise import FAMILIES, Found, require
 from .differences import Decomposed, Difference, Linear, Misfit, Replaced, difference, rank_of, size_of, whole
 from .names import GROUPS, SECOND_TEXT, TEXT, UNET, Layers, Named, named
-from .scales import Odd, Scales
+from .scales import LARGEST, Odd, Scales
 
 PEFT = "base_model.model."
 BUNDLED = "bundle_emb."
@@ -125,6 +127,8 @@ def _bundled(
             fitted(vectors, widths)
         except OtherWords as error:
             raise EngineError(f"LoRA {path} brings the embedding {word!r}, which {model} cannot use: {error}") from None
+        if not is_finite(vectors):
+            raise EngineError(f"LoRA {path} is damaged: its embedding {word!r} has values that are no numbers")
     return tuple(Bundled(word, vectors) for word, vectors in found.items())
 
 
@@ -136,7 +140,8 @@ def _open(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     except (SafetensorError, ValueError, OSError) as error:
         raise EngineError(f"LoRA {path} is damaged: {error}") from None
     # nothing is computed in fp8
-    return {name: each.float() if each.dtype.itemsize == 1 else each for name, each in tensors.items()}, metadata
+    fp8 = {name: each.float() for name, each in tensors.items() if each.is_floating_point() and each.itemsize == 1}
+    return tensors | fp8, metadata
 
 
 def _by_layer(tensors: Mapping[str, torch.Tensor]) -> tuple[dict[str, dict[str, torch.Tensor]], list[str]]:
@@ -214,6 +219,8 @@ class _File:
             raise EngineError(f"LoRA {self.path} cannot be used: {some} have names that are not known here")
         if not changes:
             raise EngineError(f"{self.path} is no LoRA for Stable Diffusion: none of its tensors is named like one")
+        if all(isinstance(each.difference, Linear) and each.difference.scale == 0 for each in changes):
+            raise EngineError(f"LoRA {self.path} changes nothing: the alpha of each of its layers is 0; use another")
         return changes
 
     def _changes(
@@ -221,8 +228,7 @@ class _File:
     ) -> Iterable[Change]:
         """What the factors ``of`` do to weight and bias of ``module``, whether or not they fit. Raises EngineError."""
         factors = {factor: each for factor, each in of.items() if factor not in _ALONE}
-        alpha = float(of["alpha"].flatten()[0]) if of.get("alpha") is not None and of["alpha"].numel() else None
-        scale = self.scales.of(group, name, alpha, rank_of(factors))
+        scale = self.scales.of(group, name, self._alpha(layer, of.get("alpha")), rank_of(factors))
         on_weight: list[Difference] = []
         on_bias: list[Difference] = []
         if factors or not of.keys() & {"diff", "weight", "bias_diff", "bias"}:
@@ -246,6 +252,16 @@ class _File:
             if getattr(module, "bias", None) is None:
                 raise self.other_base(f"it changes the bias of {layer}, which has none in {self.model}")
             yield Change(group, module.bias, each.to(module.bias.device))
+
+    def _alpha(self, layer: str, given: torch.Tensor | None) -> float | None:
+        if given is None:
+            return None
+        if given.numel() != 1 or not abs(float(given)) <= LARGEST:  # NaN fails too
+            said = show(given.flatten()[:3].tolist() if given.numel() != 1 else float(given))
+            raise EngineError(
+                f"{self.path} is damaged: the alpha of its layer {layer} is {said}, but must be one number"
+            )
+        return float(given)
 
     def _check(self, layer: str, name: str, change: Change) -> None:
         weight, difference = change.weight, change.difference

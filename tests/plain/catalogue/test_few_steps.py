@@ -36,6 +36,10 @@ def test_lightning_bolts_are_none_for_few_steps() -> None:
     for name in ("lightning_storm_style", "hyperrealism", "turbo_car", "ink"):
         assert few_steps_lora(name) is None
     assert few_steps("dreamshaperXL_v21TurboDPMSDE") == few_steps("turbovisionxl")
+    for name in ("SDXLFlash", "flash-sd", "sdxs-512", "NitroSD-realism", "segmind-VegaRT"):
+        assert few_steps(name) is not None
+    for name in ("flashlight_portrait", "vega_v1", "nitro_cars"):
+        assert few_steps(name) is None
 
 
 def test_checkpoints_are_sampled_as_their_lora_was_made(tmp_path: Path) -> None:

@@ -127,6 +127,27 @@ def test_comfyui_by_its_root(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "base_path: ../other\n  loras: more",
+        "base_path: ../other/\n  loras: |\n    more/\n    none",
+        "base_path: ../other\n  is_default: true\n  loras: [none, more]",
+        "loras: ../other/more",
+        "base_path: ${ELSEWHERE}\n  lora: more\n  loras: ./more",
+        "base_path: ~/other\n  LoRAs: more",
+        "base_path: /not/there\n  loras: more\nnothing:\nb:\n  base_path: ../other\n  loras: more",
+    ],
+)
+@pytest.mark.parametrize("given", [".", "models"])
+def test_where_comfyui_is_told_of_more(said: str, given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("ELSEWHERE", str(tmp_path / "other"))
+    put(tmp_path, **{"other/more/ink.safetensors": LORA, "comfy/models/loras/own.safetensors": LORA})
+    (tmp_path / "comfy" / "extra_model_paths.yaml").write_text(f"a:\n  {said}\n")
+    assert_listed(entries(tmp_path / "comfy" / given), {"ink": "lora", "own": "lora"}, {})
+
+
 def test_a_link_that_leads_back_and_names_that_are_too_long(tmp_path: Path) -> None:
     loras = tmp_path / "loras"
     folder = loras / ("a" * 120)

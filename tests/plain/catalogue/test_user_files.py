@@ -149,6 +149,7 @@ def test_the_control_for_depth_is_the_one_that_says_so(tmp_path: Path) -> None:
     for other in (
         *("control_sd15_inpaint_depth_hand_fp16", "hand_refiner_depth", "InstantID/ControlNetModel", "mine"),
         *("control_v11p_sd15_normalbae", "control_v1p_sd15_brightness", "control_v11f1e_sd15_tile", "depth_faceid"),
+        *("control_boxdepth_LooseControl", "depthcanny", "handDepth", "depth_of_field"),
         *("controlnet-union-sdxl-1.0", "tile-upscaler-depth", "controlnet_face_depth", "control_v11p_sd15_openpose"),
     ):
         assert chosen(other) is None, other

@@ -50,6 +50,10 @@ SAYS: dict[str, tuple[dict[str, Any], str, bool]] = {
     "the sample": ({"says": {"modelspec.prediction_type": "sample"}}, "sample", False),
     "by its name": ({"name": "noobaiXLNAIXL_vPred10Version"}, "v_prediction", False),
     "by its name, epsilon": ({"name": "noobaiXL_epsilonPred11"}, "epsilon", False),
+    "by its name, zero terminal SNR": ({"name": "mixV-pred_ztSNR"}, "v_prediction", True),
+    "a name of epsilon": ({"name": "mix_ztsnr"}, "epsilon", False),
+    "a yaml in other words": ({"yaml": YAML.replace('"v"', "V-Prediction")}, "v_prediction", False),
+    "no prediction": ({"name": "x_vpred", "says": {"modelspec.prediction_type": "None"}}, "v_prediction", False),
     "metadata before its name": (
         {"name": "x_vpred", "says": {"modelspec.prediction_type": "epsilon"}},
         "epsilon",
@@ -108,6 +112,8 @@ def test_a_scale_that_fits_no_weight_is_said(tmp_path: Path) -> None:
             multiplied(
                 state | ({"x.weight_scale_2": torch.ones(1)} if scale is None else {}), tmp_path / "x.safetensors"
             )
+    with pytest.raises(EngineError, match=r"has x\.weight as whole numbers \(int8\) without a scale"):
+        multiplied({"x.weight": torch.ones(4, 4, dtype=torch.int8)}, tmp_path / "x.safetensors")
     with pytest.raises(EngineError, match=r"has the scale y\.scale_weight, but not the weight y\.weight"):
         multiplied({"y.scale_weight": torch.ones(1)}, tmp_path / "x.safetensors")
     blocks = multiplied({"x.weight": torch.ones(4, 4), "x.weight_scale": torch.tensor([[1.0, 2], [3, 4]])}, tmp_path)

@@ -131,3 +131,17 @@ def test_names_are_found_where_a1111_finds_them() -> None:
     assert named("bad-hands-5, embedding:x/ink", names) == ["bad-hands-5", "ink"]
     assert named("nothing", names) == []
     assert named("bad", []) == []
+
+
+@pytest.mark.parametrize(
+    ("clip_l", "words"),
+    [
+        (torch.full((3, TEXT), torch.nan), r"Wmoss\.safetensors is damaged: it has values that are no numbers"),
+        (torch.zeros(2, TEXT), "it is damaged: it has 2 and 3 vectors, not as many in both"),
+    ],
+)
+def test_what_is_damaged_is_said_of_the_file(user: Any, clip_l: torch.Tensor, words: str, tmp_path: Path) -> None:
+    adapters = user("SDXL")
+    save_file(vectors("SDXL") | {"clip_l": clip_l}, tmp_path / "embeddings" / "styles" / "Wmoss.safetensors")
+    with pytest.raises(EngineError, match=words):
+        painted("SDXL", adapters, "embedding:wmoss")

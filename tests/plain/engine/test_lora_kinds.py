@@ -114,6 +114,7 @@ def layers_of_lycoris(kind: str) -> Iterator[tuple[str, State, torch.Tensor]]:
                 f"hada_w{n}_{side}": torch.randn(*s) for n in "12" for side, s in (("a", (rows, 4)), ("b", (4, inner)))
             }
             one, other = (of[f"hada_w{n}_a"] @ of[f"hada_w{n}_b"] for n in "12")
+            # once, as LyCORIS' forward has it, with which it was trained; its get_merged_weight (4.1.3) scales twice
             added = one * other * (2.0 / 4)
         elif kind == "LoKr":
             of = {"lokr_w1": torch.randn(4, 8), "lokr_w2": torch.randn(rows // 4, columns // 8, *kernel)}

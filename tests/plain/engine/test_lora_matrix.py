@@ -248,6 +248,26 @@ def test_what_is_left_over_is_counted_and_said(odd: str, words: str, tmp_path: P
         changed("SD1.5", tmp_path / "odd.safetensors")
 
 
+@pytest.mark.parametrize(
+    ("alpha", "dtype", "words"),
+    [
+        (torch.tensor(torch.nan), torch.float32, "the alpha of its layer lora_unet_conv_in is nan, but must be one"),
+        (torch.tensor(-torch.inf), torch.float32, "is -inf, but must be one number"),
+        (torch.ones(2), torch.float32, r"is \[1\.0, 1\.0\], but must be one number"),
+        (torch.tensor(0.0), torch.float32, "changes nothing: the alpha of each of its layers is 0"),
+        (torch.tensor(1.0), torch.int8, "2 of its 3 tensors, such as .*, are of a kind that is not known here"),
+    ],
+)
+def test_what_scales_nothing_or_to_no_number_is_said(
+    alpha: torch.Tensor, dtype: torch.dtype, words: str, tmp_path: Path
+) -> None:
+    state = {"lora_unet_conv_in.lora_down.weight": torch.ones(1, 4, 3, 3, dtype=dtype)}
+    state |= {"lora_unet_conv_in.lora_up.weight": torch.ones(32, 1, 1, 1, dtype=dtype)}
+    save_file(state | {"lora_unet_conv_in.alpha": alpha}, tmp_path / "odd.safetensors")
+    with pytest.raises(EngineError, match=words):
+        changed("SD1.5", tmp_path / "odd.safetensors")
+
+
 def test_a_layer_under_two_names_is_said(tmp_path: Path) -> None:
     state = {f"{name}.diff": torch.ones(32, 4, 3, 3) for name in ("lora_unet_conv_in", "unet.conv_in")}
     save_file(state, tmp_path / "twice.safetensors")

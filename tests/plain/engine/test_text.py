@@ -194,3 +194,10 @@ def test_and_is_said_in_the_prompt_and_a_word_elsewhere() -> None:
         engine("SD1.5").render(make_request(prompt="a castle AND a moat"))
     for style in ({"prompt": "SAND and STANDING"}, {"negative_prompt": "fog AND rain"}, {"prompt": r"a \[b:c:0.5\]"}):
         engine("SD1.5").render(make_request(**style))
+
+
+@pytest.mark.parametrize("prompt", ["BREAK " * 600, "\N{WOMAN}\N{ZERO WIDTH JOINER}" * 2000])
+def test_a_prompt_of_very_many_pieces_is_refused(prompt: str) -> None:
+    words = "the prompt has [0-9]+ pieces of 75 tokens or between BREAKs, but may have 20 at most: make it shorter"
+    with pytest.raises(EngineError, match=words):
+        engine("SD1.5").render(make_request(prompt=prompt))

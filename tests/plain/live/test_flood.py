@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import socket
 import threading
 import time
@@ -14,7 +15,7 @@ from websockets.sync.server import ServerConnection
 from addon.live import LiveLoop
 from addon.problems import LiveState
 from addon.transport.connection import MOST_FRAGMENTS
-from addon.wire import Welcome, pack
+from addon.wire import Welcome, pack, unpack, unpack_in_steps
 from tests.attack.hostile_server import frame, models
 from tests.plain.live.servers import READY, Viewer, greet, greet_by_hand, raw, said, script
 
@@ -31,6 +32,7 @@ def test_a_poll_takes_what_there_is_time_for_and_the_next_one_goes_on() -> None:
 
     with script(handler) as address:
         viewer = Viewer(LiveLoop(address))
+        gc.collect()  # as in a process that has long run: in a young one Python looks for circles at any time
         longest = 0.0
         ends = time.monotonic() + 60
         while viewer.loop.model != LAST.model:
@@ -41,6 +43,19 @@ def test_a_poll_takes_what_there_is_time_for_and_the_next_one_goes_on() -> None:
         assert longest < 0.05, f"a poll computed for {longest * 1e3:.0f} ms"
         viewer.loop.stop()
         done.set()
+
+
+def test_a_long_list_of_models_is_read_in_steps_and_all_else_at_once() -> None:
+    data = models()[10:]
+    steps = unpack_in_steps(data)
+    count = sum(1 for _ in steps)
+    assert count >= 12
+    assert list(unpack_in_steps(pack(READY))) == []
+    with pytest.raises(StopIteration) as end:
+        steps = unpack_in_steps(data)
+        while True:
+            next(steps)
+    assert end.value.value == unpack(data)
 
 
 @pytest.mark.parametrize(
