@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .camera import between, shares_background
-from .surfaces import Surfaces
+from .surfaces import Surfaces, far_enough
 
 SAME = 0.01
 """Of its distance, by which one surface may lie beside itself in two views."""
@@ -25,9 +25,9 @@ class Seen:
 
     ``x``, ``y``: in pixels of the other view, the middle of the first one at 0.5, float32, H x W. ``inverse``: 1 /
     distance there. ``visible``: whether the other view shows the same place, bool: it is in the picture, nothing is in
-    front of it, its front is what is seen, and it is no nearer to a depth edge there than it is here, where its colour
-    may be another's. ``finest``, ``coarsest``: pixels there to one here, in the direction in which they are most and
-    fewest: below 1, the other view has less detail; near 0, it saw the surface at a grazing angle.
+    front of it, its front is what is seen, and it is not much nearer to a depth edge there than it is here, where its
+    colour may be another's. ``finest``, ``coarsest``: pixels there to one here, in the direction in which they are most
+    and fewest: below 1, the other view has less detail; near 0, it saw the surface at a grazing angle.
     """
 
     x: NDArray[np.float32]
@@ -81,7 +81,7 @@ def look(
     low, high, edge = low[at[1], at[0]], high[at[1], at[0]], edge[at[1], at[0]]
     slack = SAME * inverse + LEAST * then.inverse.max()
     same = (inverse >= low - slack) & (inverse <= high + slack)
-    clear = edge + 1 >= now.edges
+    clear = far_enough(edge, now.edges)
     return Seen(x, y, inverse, inside & same & clear, finest, coarsest)
 
 

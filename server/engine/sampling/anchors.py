@@ -35,11 +35,28 @@ class Scene:
         return self.surfaces.relief.width
 
 
+@dataclass(frozen=True, eq=False)
+class Made:
+    """How each pixel of a picture was made: as in :class:`Anchor`, but ``rough`` fp32, N, 0 to 1."""
+
+    rough: torch.Tensor
+    clearance: torch.Tensor
+    breadth: torch.Tensor
+
+    @classmethod
+    def wholly(cls, scene: Scene, settled: bool) -> Made:
+        """A fresh picture of ``scene``; ``settled``: with many steps."""
+        edges = scene.surfaces.edges
+        return cls(torch.full_like(edges, not settled, dtype=torch.float32), edges, torch.full_like(edges, 255))
+
+
 @dataclass(eq=False)
 class Anchor:
     """A kept picture with the planes of its frame. Flat: N = height * width.
 
     ``picture``: uint8, N x 3. ``rough``: uint8, N: 255 where few steps made it, which a picture at rest will improve.
+    ``clearance``: uint8, N: how far from a depth edge each colour was when it was made, as in ``Surfaces``: what lies
+    beside another surface takes on some of its colour, and keeps it. ``breadth``: uint8, N: see ``strips``.
     ``valid``: bool, N, false where what it shows has changed since. ``shades``: of the draft round each pixel, the
     darkest and the brightest, uint8, 6 x N. ``lasting``: whether it is kept beyond the next picture. ``used``: pixels
     taken from it last.
@@ -48,6 +65,8 @@ class Anchor:
     relief: Relief
     picture: torch.Tensor
     rough: torch.Tensor
+    clearance: torch.Tensor
+    breadth: torch.Tensor
     valid: torch.Tensor
     shades: torch.Tensor
     ids: torch.Tensor | None
@@ -57,17 +76,18 @@ class Anchor:
     _levels: list[torch.Tensor] = field(default_factory=list)
 
     @classmethod
-    def of(cls, scene: Scene, picture: torch.Tensor, rough: torch.Tensor, lasting: bool) -> Anchor:
-        """``picture``: uint8, H x W x 3; ``rough``: uint8, N."""
+    def of(cls, scene: Scene, picture: torch.Tensor, made: Made, lasting: bool) -> Anchor:
+        """``picture``: uint8, H x W x 3."""
         draft = scene.draft.view(3, scene.height, scene.width)
         shades = torch.stack([pick(channel, 1).view(-1) for pick in (least, greatest) for channel in draft])
-        valid = torch.ones(len(rough), dtype=torch.bool, device=rough.device)
-        flat = picture.reshape(-1, 3)
-        return cls(scene.surfaces.relief, flat, rough, valid, shades, scene.ids, scene.objects, lasting)
+        rough = (made.rough * 255).to(torch.uint8)
+        valid = torch.ones_like(rough, dtype=torch.bool)
+        planes = picture.reshape(-1, 3), rough, made.clearance, made.breadth, valid, shades
+        return cls(scene.surfaces.relief, *planes, scene.ids, scene.objects, lasting)
 
     @property
     def nbytes(self) -> int:
-        planes = [self.picture, self.rough, self.valid, self.shades, *self._levels]
+        planes = [self.picture, self.rough, self.clearance, self.breadth, self.valid, self.shades, *self._levels]
         planes += [self.relief.inverse, self.relief.low, self.relief.high, self.relief.beside]
         return sum(plane.nbytes for plane in planes) + (0 if self.ids is None else self.ids.nbytes)
 

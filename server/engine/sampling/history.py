@@ -11,8 +11,9 @@ import torch
 from addon.geometry.camera import rotation
 from addon.geometry.motion import motions
 
-from .anchors import Anchor, Scene
+from .anchors import Anchor, Made, Scene
 from .matching import Likely, Match, Motions, among, match, moved_since
+from .strips import strips
 from .windows import greatest, mean
 
 BUDGET = 128 * 2**20
@@ -43,14 +44,16 @@ class Recalled:
     """What is known of a scene. Flat: N pixels.
 
     ``colours``: fp32, 3 x N. ``known``: bool. ``strength``: fp32: by how much a known pixel should be made over.
-    ``rough``: fp32: how far few steps made it. ``cut``: bool: a pixel on a silhouette that comes from another view, so
-    that its edge is as jagged as the depth's pixels.
+    ``made``: how. ``again``: bool: known pixels that are to be made anew, now that they can be made in one piece.
+    ``cut``: bool: a pixel on a silhouette that comes from another view, so that its edge is as jagged as the depth's
+    pixels.
     """
 
     colours: torch.Tensor
     known: torch.Tensor
     strength: torch.Tensor
-    rough: torch.Tensor
+    made: Made
+    again: torch.Tensor
     cut: torch.Tensor
 
 
@@ -129,39 +132,48 @@ class History:
                 known.index_fill_(0, parts[-1].pixels, True)
                 strength.index_fill_(0, parts[-1].pixels, OVER)
         colours, rough = torch.zeros((3, count), device=device), torch.zeros(count, device=device)
+        clearance, breadth = (torch.zeros(count, dtype=torch.uint8, device=device) for _ in range(2))
         cut = torch.zeros_like(known)
         if parts:
             pixels = torch.cat([part.pixels for part in parts])
             for into, *channel in zip(colours, *(part.colours for part in parts), strict=True):
                 into.index_copy_(0, pixels, torch.cat(channel))
-            rough.index_copy_(0, pixels, torch.cat([part.rough for part in parts]))
+            rough.index_copy_(0, pixels, torch.cat([part.made.rough for part in parts]))
+            clearance.index_copy_(0, pixels, torch.cat([part.made.clearance for part in parts]))
+            breadth.index_copy_(0, pixels, torch.cat([part.made.breadth for part in parts]))
             cut.index_fill_(0, torch.cat([part.cut for part in parts]), True)
         known &= ~self._forget(scene, changed)
-        return Recalled(colours, known, strength, rough, cut)
+        again = torch.zeros_like(known)
+        if self._lasts(1 - float(known.float().mean())):  # else it would flicker until a picture is kept
+            again = strips(known, breadth, scene.height, scene.width)
+        return Recalled(colours, known, strength, Made(rough, clearance, breadth), again, cut)
 
-    def keep(self, number: int, scene: Scene, picture: torch.Tensor, rough: torch.Tensor, new: float) -> None:
+    def keep(self, number: int, scene: Scene, picture: torch.Tensor, made: Made, new: float) -> None:
         """Remember ``picture``, uint8 H x W x 3, number ``number``.
 
-        ``rough``: fp32, N: how far few steps made it; nowhere at all, it is better than all that it was made from.
+        ``made``: how; nowhere rough, it is better than all that it was made from.
         ``new``: the share of it that was not known. Where that is little, it is kept only until the next, and only for
         a view that rests.
         """
-        settled = not bool(rough.any())
+        settled = not bool(made.rough.any())
         if not _same_view(scene, self._rest):
             self._rest = scene, scene.draft
         if self._anchors and not self._anchors[-1].lasting:
             self._anchors.pop()
-        lasting = settled or not self._anchors or new >= self._least + GROWN
+        lasting = settled or self._lasts(new)
         self._least = float("inf") if lasting else min(self._least, new)
-        anchor = Anchor.of(scene, picture, (rough * 255).to(torch.uint8), lasting)
+        anchor = Anchor.of(scene, picture, made, lasting)
         if settled:
             self._anchors.insert(0, anchor)
-            anchor.used = len(rough)
+            anchor.used = len(made.rough)
         else:
             self._anchors.append(anchor)
         while len(self._anchors) > 2 and (len(self._anchors) > MOST or self.nbytes > self._budget):
             self._anchors.remove(min(self._anchors[:-1], key=lambda each: each.used))
         self._made.append(number)
+
+    def _lasts(self, new: float) -> bool:
+        return not self._anchors or new >= self._least + GROWN
 
     def _changed_at_rest(self, scene: Scene) -> torch.Tensor:
         """bool, N: where the draft of a view that stands still is no longer what it was as it came to rest."""
@@ -206,12 +218,12 @@ class History:
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """What comes from one kept picture. ``pixels``: of the scene, int64, n; ``colours``, 3 x n, and ``rough``, n, as
+    """What comes from one kept picture. ``pixels``: of the scene, int64, n; ``colours``, 3 x n, and ``made``, n, as
     in :class:`Recalled`; ``cut``: some of ``pixels``."""
 
     pixels: torch.Tensor
     colours: torch.Tensor
-    rough: torch.Tensor
+    made: Made
     cut: torch.Tensor
 
 
@@ -241,8 +253,9 @@ def _part(
     beside = (edges == 0).nonzero()[:, 0]
     x, y = (each.index_select(0, hit.index_select(0, beside)) - 0.5 for each in (seen.x, seen.y))
     cut = ((x - x.round()).abs() > EXACT) | ((y - y.round()).abs() > EXACT)
-    rough = anchor.rough.index_select(0, nearest).float() / 255
-    return _Part(pixels, anchor.colours(seen, hit), rough, pixels.index_select(0, beside[cut]))
+    rough, *whence = (each.index_select(0, nearest) for each in (anchor.rough, anchor.clearance, anchor.breadth))
+    made = Made(rough.float() / 255, *whence)
+    return _Part(pixels, anchor.colours(seen, hit), made, pixels.index_select(0, beside[cut]))
 
 
 def _same_view(scene: Scene, rest: tuple[Scene, torch.Tensor] | None) -> bool:

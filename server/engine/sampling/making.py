@@ -8,10 +8,10 @@ import torch
 
 from addon.wire import Request
 
-from .anchors import Scene
+from .anchors import Made, Scene
 from .history import History, Recalled
 from .repaint import Repaint, composed, painted
-from .steady import plane_of, repaint, rough, scene_of
+from .steady import how_made, plane_of, repaint, scene_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +49,11 @@ class Making:
         if self.scene is None:
             return
         if self.recalled is None or self.over is None:
-            unsettled, new = torch.full_like(self.scene.draft[0], not self.request.settle).float(), 1.0
+            made, new = Made.wholly(self.scene, self.request.settle), 1.0
         else:
-            unsettled = rough(self.recalled, self.over, self.request.settle)
+            made = how_made(self.scene, self.recalled, self.over, self.request.settle)
             new = 1 - float(self.recalled.known.float().mean())
-        history.keep(self.request.frame.id, self.scene, picture, unsettled, new)
+        history.keep(self.request.frame.id, self.scene, picture, made, new)
 
 
 def look_of(request: Request) -> object:

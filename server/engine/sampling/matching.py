@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from addon.geometry.motion import motions
+from addon.geometry.surfaces import far_enough
 
 from .anchors import Anchor, Scene
 from .views import Seen, look
@@ -66,6 +67,8 @@ def match(scene: Scene, anchor: Anchor, at: torch.Tensor | None, moved: Motions)
     column, row = x.floor_().clamp_(0, relief.width - 1), y.floor_().clamp_(0, relief.height - 1)
     nearest = row.mul_(relief.width).add_(column).long()
     fits &= anchor.valid.index_select(0, nearest)
+    here = surfaces.edges if at is None else surfaces.edges.index_select(0, at)
+    fits &= far_enough(anchor.clearance.index_select(0, nearest), here)
     if ids is not None and anchor.ids is not None:
         fits &= (ids == anchor.ids.index_select(0, nearest)) | ~seen.clear
     return Match(seen, fits, nearest)

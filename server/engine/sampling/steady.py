@@ -13,9 +13,10 @@ from addon.geometry.camera import Camera, inverse_distances
 from addon.wire import Frame
 
 from ..images import resize_to
-from .anchors import Scene
+from .anchors import Made, Scene
 from .history import AT_REST, Recalled
 from .repaint import SOLID, Repaint, painted
+from .strips import breadth
 from .views import Surfaces
 from .windows import greatest, mean
 
@@ -70,10 +71,10 @@ def repaint(scene: Scene, recalled: Recalled, steady: float, settles: bool, plan
     base = base.permute(1, 2, 0).contiguous()
     if plane is not None:
         return painted(base, plane)
-    gaps = (~known).view(size)
+    gaps = (~known | recalled.again).view(size)
     over = recalled.strength.clamp(min=1 - steady)
     if settles:
-        over = torch.maximum(over, AT_REST * recalled.rough)
+        over = torch.maximum(over, AT_REST * recalled.made.rough)
     over = over.view(size)
     # what surrounds a gap is made with it, so that both fit, and less so farther away
     strength = torch.maximum(mean(greatest(gaps, 4).float(), 4), over)
@@ -81,12 +82,14 @@ def repaint(scene: Scene, recalled: Recalled, steady: float, settles: bool, plan
     return Repaint(base, strength, torch.maximum(mean(share, 2), gaps.float()))
 
 
-def rough(recalled: Recalled, made: Repaint, settles: bool) -> torch.Tensor:
-    """How far few steps made each pixel of a picture made over ``made``, fp32, N."""
-    share = made.share.reshape(-1)
-    if settles:
-        return torch.zeros_like(share)
-    return torch.maximum(share, recalled.rough)
+def how_made(scene: Scene, recalled: Recalled, over: Repaint, settles: bool) -> Made:
+    """How the pixels of a picture of ``scene`` were made that was made over ``over``."""
+    share, kept, new = over.share.reshape(-1), recalled.made, ~recalled.known
+    gaps = new | recalled.again
+    rough = torch.zeros_like(share) if settles else torch.maximum(share, kept.rough)
+    around = breadth(gaps, scene.height, scene.width)
+    clearance = torch.where((share > 0.5) | new, scene.surfaces.edges, kept.clearance)
+    return Made(rough, clearance, torch.where(gaps, around, kept.breadth))
 
 
 def filled(draft: torch.Tensor, picture: torch.Tensor, known: torch.Tensor, new: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from addon.geometry.camera import Camera, between, shares_background
-from addon.geometry.surfaces import EDGE, REACH
+from addon.geometry.surfaces import EDGE, REACH, far_enough
 from addon.geometry.visibility import LEAST, MARGIN, SAME
 
 RIM = 16
@@ -160,7 +160,7 @@ def look(
     low, high, edge = (plane.index_select(0, corner) for plane in (then.low, then.high, then.beside))
     slack = (inverse * SAME).add_(LEAST * then.largest)
     same = (inverse >= low.sub_(slack)) & (inverse <= high.add_(slack))
-    return Seen(x, y, inverse, inside & same & (edge + 1 >= here), size, area, edge > 0)
+    return Seen(x, y, inverse, inside & same & far_enough(edge, here), size, area, edge > 0)
 
 
 def corners(x: torch.Tensor, y: torch.Tensor, height: int, width: int, inside: torch.Tensor) -> torch.Tensor:

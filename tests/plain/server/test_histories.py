@@ -47,6 +47,16 @@ def test_a_picture_builds_on_the_newest_of_its_own_connection(address: Address) 
         assert ask(one, steady(6, after=5, seed=9)).after is None
 
 
+def test_at_zero_a_picture_has_the_bits_of_one_that_builds_on_nothing(address: Address) -> None:
+    request = steady(2, after=1)
+    off = replace(request, style=replace(request.style, steady=0.0))
+    with address.client() as one, address.client() as other:
+        ask(one, steady(1))
+        made = ask(one, off)
+        assert made.after is None
+        assert np.array_equal(made.image, ask(other, replace(off, after=None)).image)
+
+
 def test_a_client_that_leaves_gives_its_pictures_back(address: Address) -> None:
     with address.client() as client:
         ask(client, steady(1))

@@ -18,7 +18,7 @@ from addon.wire import Control, Style
 from server.engine import ModelSpec, StableDiffusionLcm
 from tools.training.stages.classifier import judge, load_classifier
 
-from .measures import Picture, View, error, sharpness, strangeness, warped
+from .measures import Picture, View, drift, error, ghost, sharpness, strangeness, warped
 from .paths import PATHS, drafts
 from .report import Figures, animation, plot, table
 
@@ -28,6 +28,10 @@ EMBEDDED = ROOT / "server" / "models" / "embedded"
 MOST_BYTES = 3 * 2**20 - 1
 BLEND = 0.85
 """How much of the last picture the blended arm takes."""
+SEEDS, VIEWS = 3, 3
+"""Fresh pictures of each of the last views, by as many seeds: from one to the next, drift differs by a third."""
+CARRIED = 20
+"""Frames over which a fresh picture is moved, exactly and once, to see what drift of the classifier's that alone is."""
 
 
 def arguments(given: Sequence[str] | None) -> argparse.Namespace:
@@ -77,22 +81,41 @@ def blended(views: Sequence[View], fresh: Sequence[Picture]) -> list[Picture]:
     return made
 
 
-def measured(views: Sequence[View], made: Sequence[Picture], fresh: Sequence[Picture], other: Picture) -> Figures:
-    """All figures of one arm; ``fresh``: each view's own picture, ``other``: the last one's with another seed."""
+def measured(views: Sequence[View], made: Sequence[Picture], fresh: Sequence[Sequence[Picture]]) -> Figures:
+    """All figures of one arm; ``fresh``: of the last views, of each one picture by each of several seeds."""
     count = len(views)
     every = max(1, count // 8)
-    features = judge(load_classifier(), np.stack([made[-1], fresh[-1], other]))[1]
-    between = float(np.linalg.norm(features[1] - features[2]))
     strange = [strangeness(views[n], views[n - 1], made[n]) for n in range(1, count)]
     return {
         "error 1": error(views, made, 1, every),
         "error 8": error(views, made, 8, every),
         "error 30": error(views, made, 30, every),
         "sharpness": sharpness(made[1]),
+        "sharpness 30": sharpness(made[30]) if count > 30 else float("nan"),
         "sharpness last": sharpness(made[-1]),
         "strange": float(np.nanmean(strange)) if np.isfinite(strange).any() else float("nan"),
-        "drift": float(np.linalg.norm(features[0] - features[1])) / between if between else float("nan"),
+        "drift": drifted(made, fresh),
+        "ghost": ghost(views, made, fresh[-1]),
     }
+
+
+def drifted(made: Sequence[Picture], fresh: Sequence[Sequence[Picture]]) -> float:
+    """The mean drift of the last of ``made``, as many as there are in ``fresh``."""
+    found = []
+    for picture, others in zip(made[-len(fresh) :], fresh, strict=True):
+        features = judge(load_classifier(), np.stack([picture, *others]))[1]
+        found.append(drift(features[0], features[1:]))
+    return float(np.mean(found))
+
+
+def carried(views: Sequence[View], fresh: Sequence[Picture], back: int) -> list[Picture]:
+    """The last pictures of ``fresh``, but where ``back`` frames before showed the same: its picture moved there."""
+    made = []
+    for number in range(len(views) - VIEWS, len(views)):
+        seen = views[number].seen_in(views[number - back])
+        moved = np.where(seen.visible[..., None], warped(fresh[number - back], seen), fresh[number])
+        made.append(np.round(moved).astype(np.uint8))
+    return made
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -113,16 +136,20 @@ def main(given: Sequence[str] | None = None) -> int:
         shots = drafts(asked.scene, path, asked.frames, asked.size, asked.move)
         views = [View(draft) for draft in shots]
         (fresh, plain), (steady, recalling) = pictures(engine, shots, (style, replace(style, steady=1.0)))
-        ((other, _),) = pictures(engine, shots[-1:], (replace(style, seed=1),))
+        others = pictures(engine, shots[-VIEWS:], [replace(style, seed=seed) for seed in range(1, SEEDS)])
+        finals = [list(each) for each in zip(fresh[-VIEWS:], *(made for made, _ in others), strict=True)]
         arms = {"fixed seed": fresh, f"blended {BLEND}": blended(views, fresh), "steady": steady}
         times = {"fixed seed": plain, "steady": recalling}
         for name, made in arms.items():
-            figures = measured(views, made, fresh, other[0])
+            figures = measured(views, made, finals)
             if name in times:
                 figures["ms"] = float(np.median([each["engine"] for each in times[name][1:]]))
                 turns = zip(times[name][1:], plain[1:], strict=True)
                 figures["times"] = float(np.median([one["engine"] / other["engine"] for one, other in turns]))
             rows.append((path, name, figures))
+        if len(views) >= CARRIED + VIEWS:
+            moved = drifted(carried(views, fresh, CARRIED), finals)
+            rows.append((path, f"fresh, moved {CARRIED} frames", {"drift": moved}))
         backs = range(1, min(31, asked.frames), 3)
         lines = {name: [error(views, made, back, 8) for back in backs] for name, made in arms.items()}
         plot(asked.out / f"steady-{path}.png", lines, backs, f"{path}: error, of 255, by frames back")

@@ -80,6 +80,33 @@ def strangeness(view: View, before: View, picture: Picture) -> float:
     return float(np.abs(picture - around).mean(-1)[near].mean())
 
 
+def drift(features: NDArray[np.float64], fresh: NDArray[np.float64]) -> float:
+    """How far ``features`` (F) of a picture are from those of fresh ones of its view, by several seeds (N x F).
+
+    Mean distance to them, in mean distances between two of them: a fresh picture by one more seed would have 1. Two
+    alone tell little, as such distances vary by a third.
+    """
+    between = np.linalg.norm(fresh[:, None] - fresh, axis=-1)[np.triu_indices(len(fresh), 1)].mean()
+    return float(np.linalg.norm(fresh - features, axis=-1).mean() / between) if between else float("nan")
+
+
+def ghost(views: Sequence[View], pictures: Sequence[Picture], fresh: Sequence[Picture]) -> float:
+    """How far the last picture is from ``fresh`` ones of its view where an object was at first and has left.
+
+    As in :func:`drift`, by mean difference of their pixels. Not a number where nothing has moved away.
+    """
+    first, last = views[0].draft, views[-1].draft
+    if first.ids is None or last.ids is None or first.view != last.view:
+        return float("nan")
+    moved = list(motions(last.objects, first.objects))
+    left = np.isin(first.ids, moved) & ~np.isin(last.ids, moved)
+    if not left.any():
+        return float("nan")
+    made, own = pictures[-1][left].astype(float), np.stack([picture[left] for picture in fresh]).astype(float)
+    between = np.abs(own[:, None] - own).mean((2, 3))[np.triu_indices(len(own), 1)].mean()
+    return float(np.abs(own - made).mean() / between) if between else float("nan")
+
+
 def _sums(planes: NDArray[Any]) -> NDArray[np.float64]:
     """Of the square of ``2 * AROUND + 1`` pixels round each, H x W x C."""
     side = 2 * AROUND + 1

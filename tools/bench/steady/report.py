@@ -15,9 +15,11 @@ COLUMNS = {
     "error 8": "8 back",
     "error 30": "30 back",
     "sharpness": "sharpness, first",
+    "sharpness 30": "at 30",
     "sharpness last": "last",
     "strange": "newly seen",
     "drift": "drift",
+    "ghost": "where it was",
     "ms": "ms a frame",
     "times": "as long, turn by turn",
 }
