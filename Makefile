@@ -43,8 +43,8 @@ lint: $(READY)
 	$(BIN)/mypy
 
 demo: machine $(READY)
-	@$(BIN)/python -m addon docs/demo/castle_town.blend --orbit 24 --size 512 --steps 3 --move "watchtower=9.4,1.4,0" \
+	@$(BIN)/python -m addon docs/demo/castle_town.blend --orbit 24 --size 512 --strength 0.7 --steps 4 --move "watchtower=9.4,1.4,0" \
 	  --prompt "a sandstone castle town on grass at noon" \
-	  --prompt "a stone brick castle on snow at sunset, watercolor" \
-	  --prompt "a neon glass city on asphalt at night" \
+	  --prompt "a stone brick castle on snow at dawn" \
+	  --prompt "a white plaster town on water at noon, watercolor" \
 	  --animation --out demo

@@ -7,47 +7,22 @@ The draft is the demo's blockout through its camera, captured by the code that c
 
 import argparse
 import io
-import subprocess
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy
 from PIL import Image
 
-from addon.live.requests import PlainDraft, build_request
+from addon.live.requests import build_request
 from addon.presets import Library, Preset, write
 from addon.presets.library import SHIPPED
 from addon.wire import Control, Style
+from tools.contact_sheets.captures import CASTLE, capture
 
 ROOT = Path(__file__).resolve().parent.parent
-BLEND = ROOT / "docs" / "demo" / "castle_town.blend"
 MODEL = ROOT / "server" / "models" / "embedded"
-SIDE, THUMBNAIL, QUALITY = 256, 128, 85
-# Blender's module and torch each bring libraries that the other's may clash with: so in a process of its own.
-CAPTURE = """
-import os, sys, bpy, numpy
-from addon.blender.capture.offscreen import Capturer, ensure_gpu, view_from_camera
-bpy.ops.wm.open_mainfile(filepath=sys.argv[1])
-ensure_gpu()
-side = int(sys.argv[3])
-draft = Capturer().draw(view_from_camera(bpy.context.scene, side, side), side, side)
-numpy.savez(sys.argv[2], image=draft.image, depth=draft.inverse_depth, near=draft.near,
-            view=draft.view, projection=draft.projection)
-sys.stdout.flush()
-os._exit(0)
-"""
-
-
-def capture() -> PlainDraft:
-    """The demo's blockout as a draft."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "draft.npz"
-        subprocess.run([sys.executable, "-c", CAPTURE, str(BLEND), str(out), str(SIDE)], cwd=ROOT, check=True)
-        with numpy.load(out) as draft:
-            view, projection = (tuple(map(tuple, draft[name].tolist())) for name in ("view", "projection"))
-            return PlainDraft(draft["image"], draft["depth"], float(draft["near"]), view, projection)
+SIDE, THUMBNAIL, QUALITY = 512, 128, 85
 
 
 def style_of(preset: Preset) -> Style:
@@ -74,7 +49,7 @@ def main() -> int:
     options = parser.parse_args()
     from server.engine import StableDiffusionLcm  # takes seconds to import
 
-    draft = capture()
+    draft = capture(CASTLE, (SIDE,))[SIDE]
     engine = StableDiffusionLcm.load(options.model)
     pictures = []
     for listed in Library(SHIPPED / "none").styles:

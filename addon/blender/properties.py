@@ -123,7 +123,7 @@ class DraftglassSettings(bpy.types.PropertyGroup):
     strength: FloatProperty(
         name="Strength",
         description="How far the picture may depart from the viewport's colours; at 1, only the scene's shapes count",
-        default=0.9,
+        default=0.7,
         min=0.05,
         max=1.0,
         step=5,

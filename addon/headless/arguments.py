@@ -187,7 +187,9 @@ def check_stick(given: argparse.Namespace) -> None:
         if value:
             raise ValueError(f"{name} is for --stick: give that too, or leave it out")
     if given.stick and len(given.prompt) > 1:
-        raise ValueError(f"--prompt is given {len(given.prompt)} times, but --stick takes one: run it again for another")
+        raise ValueError(
+            f"--prompt is given {len(given.prompt)} times, but --stick takes one: run it again for another"
+        )
     for path in given.export:
         if path.suffix.lower() not in EXPORTS:
             raise ValueError(f"--export is {str(path)!r}, but must be a file that ends in {', '.join(EXPORTS)}")

@@ -24,9 +24,13 @@ _WEIGHT = re.compile(r":\s*[-+]?[0-9.]+\s*(?=\))|<[^<>]*>")
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """``kinds``: the words that a picture can be asked for by, by kind. ``known``: all phrases."""
+    """``kinds``: the words that a picture can be asked for by, by kind. ``ways``: those and all other ways to say them.
+
+    ``known``: all phrases, as words.
+    """
 
     kinds: Mapping[str, tuple[str, ...]]
+    ways: Mapping[str, tuple[str, ...]]
     known: frozenset[tuple[str, ...]]
 
     def unknown(self, prompt: str) -> tuple[str, ...]:
@@ -47,8 +51,8 @@ class Vocabulary:
         return tuple(missing)
 
     def put(self, prompt: str, kind: str, word: str) -> str:
-        """``prompt`` with ``word`` in place of the first word of the same ``kind`` in it, or at its end."""
-        for old in sorted(self.kinds[kind], key=len, reverse=True):
+        """``prompt`` with ``word`` in place of what it says of the same ``kind``, in whatever way, or at its end."""
+        for old in sorted(self.ways[kind], key=len, reverse=True):
             found = re.search(rf"\b{re.escape(old)}\b", prompt, re.IGNORECASE)
             if found:
                 return _with_article(prompt[: found.start()], word) + word + prompt[found.end() :]
@@ -65,6 +69,7 @@ def read_vocabulary(path: Path) -> Vocabulary:
     """Read the file of a model's words. Raises OSError, and ValueError for one that is no such file."""
     told = json.loads(path.read_text("utf-8"))
     neutral = told.pop(NEUTRAL)
-    phrases = [*neutral, *(phrase for kind in told.values() for word, ways in kind.items() for phrase in (word, *ways))]
+    said = {name: tuple(phrase for word in kind for phrase in (word, *kind[word])) for name, kind in told.items()}
+    phrases = [*neutral, *(phrase for ways in said.values() for phrase in ways)]
     known = frozenset(tuple(found.group().lower() for found in _WORD.finditer(phrase)) for phrase in phrases)
-    return Vocabulary({kind: tuple(words) for kind, words in told.items()}, known)
+    return Vocabulary({kind: tuple(words) for kind, words in told.items()}, said, known)

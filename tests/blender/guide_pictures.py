@@ -28,9 +28,9 @@ TO_STYLE, TO_GALLERY, TILE = 98, 240, 105
 those to choose from."""
 PROMPTS = (
     "a sandstone castle town on grass at noon",
-    "a stone brick castle on snow at sunset, watercolor",
-    "a neon glass city on asphalt at night",
-    "a sandstone castle town on grass at sunset",
+    "a stone brick castle on snow at dawn",
+    "a white plaster town on water at noon, watercolor",
+    "an ice castle on water at dawn",
 )
 PREPARE = f"""
 bpy.ops.wm.open_mainfile(filepath={str(SCENE)!r}, load_ui=False)
@@ -58,7 +58,7 @@ view.view_perspective, view.view_distance = "PERSP", 14.0
 view.view_matrix = scene.camera.matrix_world.inverted()
 space.lens = 68
 settings = scene.draftglass
-settings.steps, settings.settle_steps = 3, 4
+settings.strength, settings.steps, settings.settle_steps, settings.settle_size = 0.7, 2, 4, 512
 scene.draftglass_overlay.hud = False
 """
 

@@ -256,6 +256,7 @@ def test_words_of_the_embedded_model_are_offered_and_others_named(addon: Any, sc
     from addon.blender.ui import prompt_words
 
     settings = scene.draftglass
+    assert (settings.size, settings.settle_size) == (256, 512), "in motion and at rest, for the embedded model"
     settings.prompt = "a sandstone castle with a dragon on grass"
     assert prompt_words.is_small(scene) and prompt_words.vocabulary().unknown(settings.prompt) == ("dragon",)
     bpy.ops.draftglass.add_word(kind="buildings", word="ice")

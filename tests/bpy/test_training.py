@@ -99,3 +99,30 @@ def test_train_goes_on_where_it_was_cut_off_and_export_writes_a_model_that_draws
     samples = load_samples([str(rendered)])
     pictures = Sampler(out).pictures(["a stone castle"], samples.depths[:1], steps=2)
     assert pictures.shape == (1, 256, 256, 3) and pictures.dtype == np.uint8
+
+
+@pytest.mark.slow
+def test_places_of_parts_are_packed_and_trained_on_by_time(tmp_path: Path) -> None:
+    rendered, work, out = tmp_path / "rendered", tmp_path / "work", tmp_path / "model"
+    run("tools.training.render", "77", "8", "--parts", "--size", "128", "--out", str(rendered))
+    records = [json.loads(line) for line in (rendered / "077.jsonl").read_text().splitlines()]
+    assert len(records) >= 5 and all(r["parts"] and r["draft"] for r in records), "few views are refused"
+    for record in records:
+        draft, final = (
+            np.asarray(Image.open(rendered / f"{record['id']}_{kind}.jpg").convert("RGB")).astype(float)
+            for kind in ("draft", "final")
+        )
+        assert draft.shape == final.shape == (128, 128, 3)
+        assert np.abs(draft - final).mean() > 3 and final.std() > 3, record
+        assert np.asarray(Image.open(rendered / f"{record['id']}_depth.png")).max() == 255
+    assert "samples" in run("tools.training.pack", "--data", str(rendered), "--out", str(tmp_path / "pack.tar"))
+
+    words = ("tools.training.train", "--data", str(tmp_path / "pack.tar"), "--work", str(work), "--out", str(out))
+    more = ("--minutes", "0.05", "--width", "16", "--crops", "0", "--batches", "0.13", "--device", "cpu")
+    assert "sharpness" in run(*words, *more)
+    measured = json.loads((work / "sheets" / "measured.json").read_text())
+    assert measured["MiB"] < 48 and np.isfinite(list(measured.values())).all()
+    assert (work / "sheets" / "kept-0.jpg").exists() and (out / "lcm-lora.safetensors").exists()
+    steps = torch.load(work / "diffusion.pt", weights_only=True)["step"]
+    run(*words, *more)
+    assert torch.load(work / "diffusion.pt", weights_only=True)["step"] == steps, "its time is spent"

@@ -96,7 +96,29 @@ LAYERS = (
     Layer(
         "tools",
         NUMPY | MODELS | BLENDER | {"PIL"},
-        ("addon", "addon.live", "addon.presets", "addon.wire", "server", "server.engine", "tools"),
+        (
+            "addon",
+            "addon.live",
+            "addon.presets",
+            "addon.wire",
+            "server",
+            "server.engine",
+            "tools",
+            "tools.contact_sheets",
+        ),
+    ),
+    Layer(
+        "tools/contact_sheets",
+        NUMPY | BLENDER | {"tqdm", "PIL"},
+        (
+            "addon.live",
+            "addon.presets",
+            "addon.wire",
+            "addon.blender",
+            "server.engine",
+            "tools.contact_sheets",
+            "tools.training",
+        ),
     ),
     Layer(
         "tools/training",

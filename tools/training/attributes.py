@@ -39,4 +39,4 @@ HELD_OUT = frozenset(
 
 def is_held_out(record: dict[str, Any]) -> bool:
     """Tell whether a sample's (buildings, ground) pair is one of `HELD_OUT`."""
-    return (record["buildings"], record["ground"]) in HELD_OUT
+    return (record.get("buildings"), record.get("ground")) in HELD_OUT

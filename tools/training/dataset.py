@@ -1,6 +1,6 @@
 """Blockout samples as arrays: finding them in folders or tar shards, splitting them by scene. No bpy.
 
-A sample is four things under one id `SHARD_NUMBER`: draft, inverse depth, finished picture and attributes.
+A sample is four things under one id `SHARD_NUMBER`: draft, inverse depth, finished picture and what it shows.
 Samples 2k and 2k + 1 of a shard show the same scene, so a split keeps such pairs together. Shards from
 `FIRST_JUDGING_SHARD` up, and held-out attribute pairs, are for judging only.
 """
@@ -11,7 +11,7 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from PIL import Image
 from tools.training.attributes import ATTRIBUTES, is_held_out
 
 FIRST_JUDGING_SHARD = 900
+KINDS = (".jpg", ".png", ".webp", ".jsonl")
 EVALUATION_EVERY = 14  # one scene in so many is kept for evaluation
 
 
@@ -31,7 +32,7 @@ class Samples:
     """Arrays with one entry per sample.
 
     drafts, finals: uint8, (N, H, W, 3). depths: uint8, (N, H, W), inverse depth, 255 at the nearest surface and
-    0 for the background. records: N dictionaries with "id" and the four attributes.
+    0 for the background. records: N dictionaries with "id" and the four attributes, or what `parts.choose` gives.
     """
 
     drafts: NDArray[Any]
@@ -47,9 +48,17 @@ class Samples:
         rows = np.fromiter(keep, dtype=np.int64)
         return Samples(self.drafts[rows], self.depths[rows], self.finals[rows], [self.records[i] for i in rows])
 
-    def labels(self) -> NDArray[Any]:
-        """Return the attributes as int64 class indices, (N, 4), in the order of `ATTRIBUTES`."""
-        return np.array([[values.index(r[name]) for name, values in ATTRIBUTES.items()] for r in self.records])
+    def labels(self, heads: Mapping[str, tuple[str, ...]] = ATTRIBUTES) -> NDArray[Any]:
+        """Return the attributes, or parts, of ``heads`` as int64 class indices, (N, heads), in their order.
+
+        -1 where a sample has no such part.
+        """
+        told = [record | record.get("parts", {}) for record in self.records]
+
+        def label(one: dict[str, Any], name: str) -> int:
+            return heads[name].index(one[name]) if one.get(name) in heads[name] else -1
+
+        return np.array([[label(one, name) for name in heads] for one in told])
 
 
 def scene_of(sample_id: str) -> tuple[int, int]:
@@ -113,12 +122,12 @@ def _files(source: Path) -> Iterator[tuple[str, bytes]]:
     """Yield (name, content) of the files in a folder or a tar archive, other kinds of file left out."""
     if source.is_dir():
         for path in sorted(source.iterdir()):
-            if path.suffix in (".jpg", ".png", ".jsonl"):
+            if path.suffix in KINDS:
                 yield path.name, path.read_bytes()
     else:
         with tarfile.open(source) as archive:
             for member in archive:
-                if member.isfile() and Path(member.name).suffix in (".jpg", ".png", ".jsonl"):
+                if member.isfile() and Path(member.name).suffix in KINDS:
                     content = archive.extractfile(member)
                     if content is not None:
                         yield Path(member.name).name, content.read()

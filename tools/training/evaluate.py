@@ -23,9 +23,9 @@ from tools.training.dataset import Samples, is_for_training, load_samples
 from tools.training.export import OUT, WORK
 from tools.training.measures import accuracies, frechet, structure
 from tools.training.sheets import contact_sheets
-from tools.training.speed import frame_milliseconds
 from tools.training.stages.classifier import Classifier, judge, load_classifier
 from tools.training.stages.sampler import Sampler
+from tools.training.stages.speed import frame_milliseconds
 
 BARS = {"buildings": 0.7, "ground": 0.85, "sky": 0.9, "medium": 0.9}
 HELD_OUT_SHARE = 0.85

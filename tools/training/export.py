@@ -19,7 +19,7 @@ from tools.training.stages.distill import LORA_FILE
 ROOT = Path(__file__).parents[2]
 WORK = ROOT / ".cache" / "training"
 OUT = ROOT / "server" / "models" / "embedded"
-LIMIT = 32 * 2**20
+LIMIT = 48 * 2**20
 
 
 def load_trained(work: Path) -> Modules:
@@ -31,7 +31,7 @@ def load_trained(work: Path) -> Modules:
 
 
 def export(work: Path, out: Path) -> int:
-    """Write the model in `work` to `out` and return its size in bytes. Raises ValueError when it is above 32 MiB."""
+    """Write the model in `work` to `out` and return its size in bytes. Raises ValueError when it is above 48 MiB."""
     modules = load_trained(work)
     vae = AutoencoderTiny.from_pretrained(work / "vae")
     scale = torch.load(work / "latents.pt", map_location="cpu", weights_only=True, mmap=True)["scale"]

@@ -15,6 +15,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 
 from tools.training.attributes import ATTRIBUTES
 from tools.training.captions import compose
+from tools.training.parts import choose, compose_parts
 
 VOCABULARY = 2048
 MAX_TOKENS = 77
@@ -47,6 +48,7 @@ def _corpus() -> Iterable[str]:
     rng = random.Random(1)
     for _ in range(20_000):
         yield compose({name: rng.choice(values) for name, values in ATTRIBUTES.items()}, rng)
+        yield compose_parts(choose(rng), rng)
     english = ENGLISH.read_text(encoding="utf-8")
     for _ in range(3):
         yield english

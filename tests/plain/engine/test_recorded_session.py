@@ -17,7 +17,7 @@ from server.engine import StableDiffusionLcm
 from server.engine.acceleration.graphs import RecordedPipeline
 from server.engine.spec import LoraFile
 from tests.plain.engine.conftest import make_request
-from tests.plain.engine.families import FAMILIES, engine
+from tests.plain.engine.families import engine
 from tests.plain.engine.test_graphs import Repeats
 from tests.plain.engine.test_loras import lora
 
@@ -62,8 +62,18 @@ def session(family: str, styled: bool) -> list[Moment]:
     return moments
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("parts", [{"control": "adapter", "ip_adapter": "ip"}, {"control": "controlnet"}])
+ADAPTER, CONTROLNET = {"control": "adapter", "ip_adapter": "ip"}, {"control": "controlnet"}
+
+
+@pytest.mark.parametrize(
+    ("family", "parts"),
+    [
+        ("SD1.5", ADAPTER),
+        ("SDXL", CONTROLNET),
+        pytest.param("SD1.5", CONTROLNET, marks=pytest.mark.slow),
+        pytest.param("SDXL", ADAPTER, marks=pytest.mark.slow),
+    ],
+)
 def test_each_picture_is_its_own(family: str, parts: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     model, record = engine(family, **parts), Repeats()
     moments = session(family, styled="ip_adapter" in parts)

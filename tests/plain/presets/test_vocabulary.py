@@ -44,6 +44,8 @@ def test_unknown_words_are_named_once_in_their_order(prompt: str, unknown: tuple
     [
         ("a sandstone castle on grass", "buildings", "ice", "an ice castle on grass"),
         ("a mossy stone castle", "buildings", "stone brick", "a stone brick castle"),
+        ("a shiny gold castle in a meadow", "buildings", "ice", "an ice castle in a meadow"),
+        ("a golden castle in a meadow", "ground", "snow", "a golden castle in snow"),
         ("a castle", "sky", "fog", "a castle, fog"),
         ("a castle, ", "sky", "fog", "a castle, fog"),
         (" ", "sky", "fog", "fog"),

@@ -1,10 +1,11 @@
 """The command that renders samples. bpy only here and beside; Cycles on the CPU.
 
-    python -m tools.training.render SHARD COUNT [--out DIR] [--threads N]
+    python -m tools.training.render SHARD COUNT [--parts] [--size N] [--out DIR] [--threads N]
 
 Per sample: ID_draft.jpg, ID_depth.png (8-bit inverse depth, nearest surface white), ID_final.jpg, and a line of
 SHARD.jsonl. A sample depends on its shard and number alone; those that are there already are passed over. One process
 per core with --threads 1 is fastest. Shards from 900 up are for judging; only they may hold held-out pairs.
+--parts: samples of the second generation, places whose parts captions name.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ from tools.training.attributes import ATTRIBUTES, HELD_OUT, is_held_out
 from tools.training.render.geometry import build_scene
 from tools.training.render.materials import building_material, ground_material, plant_material, roof_material
 from tools.training.render.painting import fogged, repaint
+from tools.training.render.parted import NEAREST, make_sample
 from tools.training.render.views import SIZE, Viewport, place_camera, set_sky
 
 FIRST_JUDGING_SHARD = 900
 MEDIA_ODDS = (6, 1.5, 1)
 HELD_OUT_ODDS = 0.3  # in shards for judging
-NEAREST = 0.5  # scene units; closer than this a wall fills the view
+SAMPLES, PARTS_SAMPLES = 6, 8  # Cycles' to a pixel
+PARTS_SIZE = 512
 
 
 def choose_attributes(rng: random.Random, judging: bool) -> dict[str, str]:
@@ -75,24 +78,49 @@ def finish(
     Image.fromarray((picture.clip(0, 1) * 255 + 0.5).astype(np.uint8)).save(path, quality=92)
 
 
-def set_up(scene: bpy.types.Scene, threads: int) -> None:
-    """Set the output and Cycles: few samples, few bounces, denoised."""
+def set_up(scene: bpy.types.Scene, threads: int, size: int, samples: int) -> None:
+    """Set the output, ``size`` pixels a side, and Cycles: few samples, few bounces, denoised."""
     scene.view_settings.view_transform = "Standard"
     render, cycles = scene.render, scene.cycles
     render.image_settings.file_format, render.image_settings.quality = "JPEG", 92
-    render.resolution_x = render.resolution_y = SIZE
+    render.resolution_x = render.resolution_y = size
     render.threads_mode, render.threads = "FIXED", threads
-    cycles.device, cycles.samples, cycles.use_adaptive_sampling, cycles.use_denoising = "CPU", 6, False, True
+    cycles.device, cycles.samples, cycles.use_adaptive_sampling, cycles.use_denoising = "CPU", samples, False, True
     cycles.denoising_prefilter, cycles.denoising_quality = "FAST", "FAST"
     cycles.max_bounces, cycles.diffuse_bounces, cycles.glossy_bounces = 3, 2, 2
 
 
-def render_shard(shard: int, count: int, out: Path, threads: int) -> None:
+def first_sample(
+    viewport: Viewport, name: str, out: Path, judging: bool
+) -> tuple[NDArray[np.uint8], NDArray[np.float64], dict[str, Any]] | None:
+    """Make a sample of the first generation, as ``parted.make_sample`` does one of the second.
+
+    None where the view is of nothing, or of a wall before it.
+    """
+    scene = viewport.scene
+    shard, number = map(int, name.split("_"))
+    objects = build_scene(scene, random.Random(f"{shard}/{number // 2}"))
+    rng = random.Random(f"{shard}/{number}/look")
+    camera = place_camera(scene, rng)
+    viewport.dress(objects, rng)
+    draft, distance = viewport.draw(camera)
+    near = float(distance.min())
+    if not np.isfinite(near) or near < NEAREST:
+        return None
+    chosen = choose_attributes(rng, judging)
+    finish(scene, objects, distance, chosen, out / f"{name}_final.jpg", rng)
+    pose = [[round(v, 5) for v in row] for row in camera.matrix_world]
+    record = {"id": name, **chosen, "near": round(near, 3), "hfov": round(camera.data.angle, 4), "camera": pose}
+    return draft, distance, record
+
+
+def render_shard(shard: int, count: int, out: Path, threads: int, parts: bool, size: int) -> None:
     """Render samples 0 to `count` - 1 of a shard into `out`."""
     out.mkdir(parents=True, exist_ok=True)
     scene = bpy.context.scene
-    viewport = Viewport(scene)
-    set_up(scene, threads)
+    viewport = Viewport(scene, size)
+    set_up(scene, threads, size, PARTS_SAMPLES if parts else SAMPLES)
+    make = make_sample if parts else first_sample
     log_path = out / f"{shard:03d}.jsonl"
     done = {json.loads(line)["id"] for line in log_path.read_text().splitlines()} if log_path.exists() else set()
     with log_path.open("a") as log:
@@ -100,21 +128,13 @@ def render_shard(shard: int, count: int, out: Path, threads: int) -> None:
             name = f"{shard:03d}_{number:05d}"
             if name in done:
                 continue
-            objects = build_scene(scene, random.Random(f"{shard}/{number // 2}"))
-            rng = random.Random(f"{shard}/{number}/look")
-            camera = place_camera(scene, rng)
-            viewport.dress(objects, rng)
-            draft, distance = viewport.draw(camera)
-            near = float(distance.min())
-            if not np.isfinite(near) or near < NEAREST:
+            made = make(viewport, name, out, shard >= FIRST_JUDGING_SHARD)
+            if made is None:
                 continue
-            chosen = choose_attributes(rng, shard >= FIRST_JUDGING_SHARD)
-            finish(scene, objects, distance, chosen, out / f"{name}_final.jpg", rng)
+            draft, distance, record = made
             Image.fromarray(np.ascontiguousarray(draft)).save(out / f"{name}_draft.jpg", quality=90)
-            depth = np.where(np.isinf(distance), 0, near / distance * 255).astype(np.uint8)
+            depth = np.where(np.isinf(distance), 0, distance.min() / distance * 255).astype(np.uint8)
             Image.fromarray(depth).save(out / f"{name}_depth.png")
-            pose = [[round(v, 5) for v in row] for row in camera.matrix_world]
-            record = {"id": name, **chosen, "near": round(near, 3), "hfov": round(camera.data.angle, 4), "camera": pose}
             log.write(json.dumps(record) + "\n")
             log.flush()
 
@@ -126,8 +146,11 @@ def main() -> None:
     parser.add_argument("count", type=int)
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[3] / ".cache" / "training" / "data")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--parts", action="store_true", help="places of named parts: the second generation's")
+    parser.add_argument("--size", type=int, help=f"pixels a side: {PARTS_SIZE} with --parts, else {SIZE}")
     arguments = parser.parse_args()
-    render_shard(arguments.shard, arguments.count, arguments.out, arguments.threads)
+    size = arguments.size or (PARTS_SIZE if arguments.parts else SIZE)
+    render_shard(arguments.shard, arguments.count, arguments.out, arguments.threads, arguments.parts, size)
 
 
 if __name__ == "__main__":

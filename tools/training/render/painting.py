@@ -39,14 +39,46 @@ def fogged(picture: Plane, distance: Plane, amount: float = 0.10) -> Plane:
 
 
 def repaint(picture: Plane, distance: Plane, medium: str, rng: np.random.Generator) -> Plane:
-    """Turn a rendered picture (H, W, 3), 0..1, into a "watercolor" or a "pencil sketch", lines taken from its depth."""
+    """Turn a rendered picture (H, W, 3), 0..1, into ``medium``, lines taken from its depth.
+
+    "watercolor", "pencil sketch", and of the second generation "gouache" and "ink".
+    """
     low, high = np.percentile(picture, (2, 98))
     picture = np.clip((picture - low) / max(high - low, 0.05), 0, 1)
     inverse = np.where(np.isinf(distance), 0, 1 / np.maximum(distance, 0.1)) * 6
     grey = picture.mean(2)
     line = np.clip(slopes(inverse) * 3 + slopes(smooth(grey, 0.8)) * 1.6 - 0.06, 0, 1)
     paper = 0.96 + 0.012 * grain(grey.shape, 0.7, rng)
+    if medium == "gouache":
+        return daubed(picture, paper, rng)
+    if medium == "ink":
+        return inked(grey, line, paper)
     return sketched(grey, line, paper) if medium == "pencil sketch" else washed(picture, line, paper, rng)
+
+
+def daubed(picture: Plane, paper: Plane, rng: np.random.Generator) -> Plane:
+    """Opaque flat strokes: the mean colours of patches that follow the picture's own edges, in a few tones."""
+    shape = picture.shape[:2]
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    scale = shape[0] / 256
+    wander = [np.round(3.0 * scale * grain(shape, 5 * scale, rng)).astype(int) for _ in range(2)]
+    moved = picture[(y + wander[0]).clip(0, shape[0] - 1), (x + wander[1]).clip(0, shape[1] - 1)]
+    soft = np.stack([smooth(moved[..., c], 1.2 * scale) for c in range(3)], 2)
+    value = soft.mean(2)
+    steps = (np.round(value * 9 + 0.3 * grain(shape, 3 * scale, rng)) / 9).clip(0.04, 1)
+    colour = soft * (steps / np.maximum(value, 0.04))[..., None]
+    colour = colour + 0.25 * (colour - colour.mean(2, keepdims=True))
+    stroke = 0.02 * grain(shape, 1.0, rng) + (paper - 0.96)
+    return np.clip(colour + stroke[..., None], 0, 1)
+
+
+def inked(grey: Plane, line: Plane, paper: Plane) -> Plane:
+    """Black lines, solid blacks, and hatching in the shades between."""
+    y, x = np.mgrid[: grey.shape[0], : grey.shape[1]]
+    tone = smooth(grey, 1.5)
+    hatch = (np.sin((x + y) * 1.1) > tone * 6 - 1.6) & (tone < 0.45)
+    black = np.maximum((line > 0.18) * 1.0, np.maximum(hatch * 0.9, np.clip((0.14 - tone) * 20, 0, 1)))
+    return np.repeat(np.clip(paper - 0.94 * smooth(black, 0.5), 0, 1)[..., None], 3, 2)
 
 
 def sketched(grey: Plane, line: Plane, paper: Plane) -> Plane:

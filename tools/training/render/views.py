@@ -13,8 +13,9 @@ from mathutils import Vector
 from numpy.typing import NDArray
 
 from tools.training.render.materials import jitter
+from tools.training.render.places import Stand
 
-SIZE = 256
+SIZE = 256  # pixels a side; the second generation's pictures are 512
 KINDS = ("building", "roof", "ground", "trunk", "leaves", "rock")
 SKIES = {  # zenith and horizon in linear RGB, ambient strength, sun colour, sun energy, sun elevation in degrees
     "noon": ((0.16, 0.36, 0.80), (0.62, 0.78, 0.95), 1.0, (1, 0.96, 0.88), 3.4, (45, 75)),
@@ -23,6 +24,7 @@ SKIES = {  # zenith and horizon in linear RGB, ambient strength, sun colour, sun
     "night": ((0.006, 0.012, 0.045), (0.035, 0.06, 0.15), 1.3, (0.4, 0.55, 1), 0.6, (30, 60)),
     "fog": ((0.62, 0.65, 0.68), (0.72, 0.74, 0.76), 1.0, (1, 0.98, 0.95), 0.7, (30, 60)),
     "dawn": ((0.34, 0.42, 0.72), (1.0, 0.70, 0.74), 0.9, (1, 0.72, 0.62), 2.2, (12, 25)),
+    "dusk": ((0.05, 0.08, 0.24), (0.42, 0.26, 0.34), 0.7, (0.75, 0.62, 1), 0.5, (6, 15)),
 }
 
 
@@ -69,11 +71,26 @@ def place_camera(scene: bpy.types.Scene, rng: random.Random) -> bpy.types.Object
     return camera
 
 
+def stand_camera(scene: bpy.types.Scene, stand: Stand) -> bpy.types.Object:
+    """Add a camera where ``stand`` says, and return it."""
+    data = bpy.data.cameras.new("camera")
+    camera = bpy.data.objects.new("camera", data)
+    scene.collection.objects.link(camera)
+    scene.camera = camera
+    camera.location = stand.eye
+    camera.rotation_euler = (Vector(stand.target) - Vector(stand.eye)).to_track_quat("-Z", "Y").to_euler()
+    data.lens, data.clip_start, data.clip_end = stand.lens, 0.1, 200
+    if stand.across:
+        data.type, data.ortho_scale = "ORTHO", stand.across
+    bpy.context.view_layer.update()
+    return camera
+
+
 class Viewport:
     """The default 3D View, drawn offscreen as the add-on draws it."""
 
-    def __init__(self, scene: bpy.types.Scene) -> None:
-        self.scene = scene
+    def __init__(self, scene: bpy.types.Scene, size: int = SIZE) -> None:
+        self.scene, self.size = scene, size
         scene.render.engine = "BLENDER_WORKBENCH"
         scene.render.resolution_x = scene.render.resolution_y = 16
         bpy.ops.render.render()  # creates the GPU context when there is no window
@@ -81,24 +98,26 @@ class Viewport:
         self.space = area.spaces.active
         self.region = next(r for r in area.regions if r.type == "WINDOW")
         self.space.overlay.show_overlays = False
-        self.target = gpu.types.GPUOffScreen(SIZE, SIZE)
+        self.target = gpu.types.GPUOffScreen(size, size)
 
     def draw(self, camera: bpy.types.Object) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return the draft, uint8 (H, W, 3), and the distance along the view axis, (H, W), infinite for the sky."""
-        view = camera.matrix_world.inverted()
-        projection = camera.calc_matrix_camera(bpy.context.evaluated_depsgraph_get(), x=SIZE, y=SIZE)
+        view, size = camera.matrix_world.inverted(), self.size
+        projection = camera.calc_matrix_camera(bpy.context.evaluated_depsgraph_get(), x=size, y=size)
         self.target.draw_view3d(
             self.scene, bpy.context.view_layer, self.space, self.region, view, projection, do_color_management=True
         )
         pixels = self.target.texture_color.read()
-        pixels.dimensions = SIZE * SIZE * 4
-        color = np.array(pixels, dtype=np.uint8).reshape(SIZE, SIZE, 4)[::-1, :, :3]
+        pixels.dimensions = size * size * 4
+        color = np.array(pixels, dtype=np.uint8).reshape(size, size, 4)[::-1, :, :3]
         with self.target.bind():
-            raw = gpu.state.active_framebuffer_get().read_depth(0, 0, SIZE, SIZE)
-        raw.dimensions = SIZE * SIZE
-        z = np.array(raw, dtype=np.float64).reshape(SIZE, SIZE)[::-1]
+            raw = gpu.state.active_framebuffer_get().read_depth(0, 0, size, size)
+        raw.dimensions = size * size
+        z = np.array(raw, dtype=np.float64).reshape(size, size)[::-1]
         p = np.array(projection)
-        distance = p[2][3] / (z * 2 - 1 + p[2][2])
+        clip = z * 2 - 1
+        flat = p[3][3] == 1  # no perspective: the depth buffer is linear
+        distance = (p[2][3] - clip) / p[2][2] if flat else p[2][3] / (clip + p[2][2])
         return color, np.where(z >= 1, np.inf, distance)
 
     def dress(self, objects: list[bpy.types.Object], rng: random.Random) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
-from tools.training.checkpoints import load_checkpoint, save_checkpoint
+from tools.training.checkpoints import Course
 from tools.training.dataset import Samples
 from tools.training.optim import Average, Optimizer
 
@@ -28,11 +28,14 @@ LATENT_GAIN = 4.0  # how far latents spread at the start: mean colour - 0.5, tim
 CROP = 128
 
 
-def new_autoencoder() -> AutoencoderTiny:
-    """Return an AutoencoderTiny that starts as 8 x 8 mean colour in, nearest-neighbour upsampling out."""
+def new_autoencoder(channels: int = CHANNELS) -> AutoencoderTiny:
+    """Return an AutoencoderTiny that starts as 8 x 8 mean colour in, nearest-neighbour upsampling out.
+
+    ``channels``: its width; 48 take three fifths of the time of 64.
+    """
     model = AutoencoderTiny(
-        encoder_block_out_channels=(CHANNELS,) * 4,
-        decoder_block_out_channels=(CHANNELS,) * 4,
+        encoder_block_out_channels=(channels,) * 4,
+        decoder_block_out_channels=(channels,) * 4,
         num_encoder_blocks=(0, 1, 1, 2),
         num_decoder_blocks=(3, 2, 2, 0),
         latent_channels=LATENT_CHANNELS,
@@ -112,25 +115,32 @@ def train_autoencoder(
     samples: Samples,
     kept: Samples,
     folder: Path,
-    steps: int,
+    course: Course,
     device: str = "cpu",
     seed: int = 1,
     batch: int = 8,
     lr: float = 2e-3,
+    channels: int = CHANNELS,
 ) -> AutoencoderTiny:
-    """Train for `steps` steps (resuming from `folder`) and return the averaged weights.
+    """Train over `course` (resuming from `folder`) and return the averaged weights.
 
-    `kept` are samples that are only looked at: their reconstruction error is reported every 300 steps.
+    `kept` are samples that are only looked at: their reconstruction error is reported with each checkpoint.
     """
     torch.manual_seed(seed)
-    model = new_autoencoder().to(device, memory_format=torch.channels_last)
+    model = new_autoencoder(channels).to(device, memory_format=torch.channels_last)
     optimizer, average = Optimizer([model], lr), Average(model, 0.995)
-    path, start = folder / "autoencoder.pt", 0
-    if path.exists():
-        start = load_checkpoint(path, model=model, optimizer=optimizer, average=average.module)
-        average.count = start
-    bar = tqdm(range(start, steps), initial=start, total=steps, desc="autoencoder", mininterval=10)
-    for step in bar:
+    path = folder / "autoencoder.pt"
+    parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "average": average.module}
+    average.count = course.resume(path, **parts)
+    if device == "cuda":
+        model.encoder.compile()
+        model.decoder.compile()
+
+    def save() -> None:
+        course.save(path, **parts)
+        tqdm.write(f"step {course.done}: {psnr(average.module, kept.finals[:32]):.2f} dB on kept pictures")
+
+    for step in course.run("autoencoder", save):
         rng = np.random.default_rng((seed, step))
         x = crops(samples, batch, rng).to(device, memory_format=torch.channels_last)
         with torch.autocast(device, torch.bfloat16):
@@ -141,12 +151,6 @@ def train_autoencoder(
         spread = z.mean((0, 2, 3)).square().mean() + (z.std((0, 2, 3)) - 1).square().mean()
         loss = picture_loss(y.float(), x) + 0.02 * spread
         loss.backward()
-        optimizer.step(step / steps)
+        optimizer.step(course.progress)
         average.update(model)
-        if step % 300 == 299 or step + 1 == steps:
-            save_checkpoint(path, step + 1, model=model, optimizer=optimizer, average=average.module)
-            tqdm.write(
-                f"step {step + 1}: loss {loss:.4f}, {psnr(average.module, kept.finals[:32]):.2f} dB on kept pictures, "
-                f"latent std {z.std((0, 2, 3)).tolist()}"
-            )
     return average.module

@@ -6,6 +6,8 @@ It is no part of the model. Its features also serve the Fréchet distance.
 from __future__ import annotations
 
 import itertools
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +15,27 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
-from tqdm import tqdm
 
 from tools.training.attributes import ATTRIBUTES
+from tools.training.checkpoints import Course
 from tools.training.dataset import Samples
 from tools.training.optim import Average, Optimizer
 
+Heads = Mapping[str, tuple[str, ...]]
+"""What a classifier tells: attributes or parts, and the values of each."""
 SIDE = 128
 FEATURES = 64
+EPOCHS = 40
 WEIGHTS = Path(__file__).parent / "classifier.safetensors"
 
 
 class Classifier(nn.Module):
     """Pictures (N, 3, 128, 128), -1..1, to features (N, 64), and from those one set of logits per attribute."""
 
-    def __init__(self) -> None:
+    def __init__(self, heads: Heads = ATTRIBUTES) -> None:
         super().__init__()
         widths = (3, 32, 64, 96, 128, 128)
         layers: list[nn.Module] = []
@@ -39,7 +45,7 @@ class Classifier(nn.Module):
                 layers += [nn.Conv2d(after, after, 3, 1, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
         self.body = nn.Sequential(*layers)
         self.squeeze = nn.Linear(2 * widths[-1], FEATURES)
-        self.heads = nn.ModuleList([nn.Linear(FEATURES, len(values)) for values in ATTRIBUTES.values()])
+        self.heads = nn.ModuleList([nn.Linear(FEATURES, len(values)) for values in heads.values()])
 
     def features(self, pictures: torch.Tensor) -> torch.Tensor:
         """Return the features (N, 64): the strongest and the mean answers anywhere in the picture, squeezed."""
@@ -47,7 +53,7 @@ class Classifier(nn.Module):
         return self.squeeze(torch.cat([maps.amax((2, 3)), maps.mean((2, 3))], 1))
 
     def forward(self, pictures: torch.Tensor) -> list[torch.Tensor]:
-        """Return the logits of each attribute, in the order of `ATTRIBUTES`."""
+        """Return the logits of each attribute, in the order of the heads."""
         features = F.relu(self.features(pictures))
         return [head(F.dropout(features, 0.2, self.training)) for head in self.heads]
 
@@ -59,17 +65,28 @@ def as_input(pictures: NDArray[Any]) -> torch.Tensor:
 
 
 def train_classifier(
-    samples: Samples, path: Path = WEIGHTS, epochs: int = 40, batch: int = 32, seed: int = 4, device: str = "cpu"
+    samples: Samples,
+    path: Path = WEIGHTS,
+    course: Course | None = None,
+    batch: int = 32,
+    seed: int = 4,
+    device: str = "cpu",
+    heads: Heads = ATTRIBUTES,
 ) -> Classifier:
-    """Train on the finished pictures of `samples`, mirrored and cropped, and save the averaged weights, float16."""
+    """Train on the finished pictures of `samples`, mirrored and cropped, and save the averaged weights, float16.
+
+    ``course``: `EPOCHS` of the samples where it is left out. What a picture has not is no head's to learn from.
+    """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    model = Classifier().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = Classifier(heads).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer, average = Optimizer([model], 2e-3, plain=("heads",), weight_decay=0.02), Average(model, 0.99)
-    pictures, labels = as_input(samples.finals), torch.from_numpy(samples.labels())
-    steps = epochs * len(samples) // batch
-    bar = tqdm(range(steps), desc="classifier", mininterval=10)
-    for step in bar:
+    pictures, labels = as_input(samples.finals), torch.from_numpy(samples.labels(heads))
+    course = course or Course(steps=max(1, EPOCHS * len(samples) // batch))
+    parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "average": average.module}
+    checkpoint = path.with_suffix(".pt")
+    average.count = course.resume(checkpoint, **parts)
+    for _ in course.run("classifier", lambda: course.save(checkpoint, **parts)):
         rows = torch.from_numpy(rng.integers(0, len(samples), batch))
         x = pictures[rows]
         if rng.random() < 0.5:
@@ -81,23 +98,28 @@ def train_classifier(
         with torch.autocast(device, torch.bfloat16):
             answers = model(x)
         y = labels[rows].to(device)
-        losses = [F.cross_entropy(a.float(), y[:, j], label_smoothing=0.05) for j, a in enumerate(answers)]
-        loss = torch.stack(losses).sum()
-        loss.backward()
-        optimizer.step(step / steps)
+        losses = [
+            F.cross_entropy(a.float(), y[:, j], label_smoothing=0.05, ignore_index=-1)
+            for j, a in enumerate(answers)
+            if bool((y[:, j] >= 0).any())
+        ]
+        torch.stack(losses).sum().backward()
+        optimizer.step(course.progress)
         average.update(model)
         for mine, its in zip(average.module.buffers(), model.buffers(), strict=True):
             mine.copy_(its)
-        bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
-    save_file(
-        {k: v.half().contiguous() if v.is_floating_point() else v for k, v in average.module.state_dict().items()}, path
-    )
+    state = {k: v.cpu() for k, v in average.module.state_dict().items()}
+    halves = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in state.items()}
+    save_file(halves, path, metadata={"heads": json.dumps(heads)})
+    checkpoint.unlink(missing_ok=True)
     return load_classifier(path)
 
 
 def load_classifier(path: Path = WEIGHTS) -> Classifier:
     """Return the trained classifier. Raises FileNotFoundError when it has not been trained."""
-    model = Classifier().eval().requires_grad_(False)
+    with safe_open(path, "pt") as file:
+        told = (file.metadata() or {}).get("heads")
+    model = Classifier(json.loads(told) if told else ATTRIBUTES).eval().requires_grad_(False)
     state = load_file(path)
     model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
     return model

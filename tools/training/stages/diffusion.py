@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 from transformers import CLIPTokenizer
 
-from tools.training.captions import compose
-from tools.training.checkpoints import load_checkpoint, save_checkpoint
+from tools.training.checkpoints import Course
 from tools.training.latents import Latents
-from tools.training.modules import TRAIN_STEPS, Modules, depth_planes, new_modules, new_scheduler
+from tools.training.modules import LATENT_SIDE, TRAIN_STEPS, Modules, depth_planes, new_modules, new_scheduler
 from tools.training.optim import Average, Optimizer
+from tools.training.parts import caption_of
 
 MIN_SNR = 5.0
 CAPTION_DROPPED, DEPTH_DROPPED = 0.1, 0.1
+WINDOWS = ((1, 1), (1, 1), (1, 1), (0.5, 1), (1, 0.5), (0.75, 0.75), (0.5, 0.5))
+"""Height and width of what a batch sees of pictures above 256 a side: other sizes and aspects than the whole."""
 
 
 def tokens_of(tokenizer: CLIPTokenizer, captions: list[str]) -> torch.Tensor:
@@ -38,12 +39,31 @@ def draw_batch(
     generator: torch.Generator,
     dropped: float,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return latents (N, 4, 32, 32), depth planes (N, 3, 256, 256), tokens (N, 77) and kept depths (N,), 0 or 1."""
+    """Return latents (N, 4, h, w), depth planes (N, 3, 8 h, 8 w), tokens (N, 77) and kept depths (N,), 0 or 1.
+
+    Of pictures above 256 a side a window is taken, the same for the batch: one of `WINDOWS`, at a place by chance.
+    """
     rows = torch.randint(len(data.latents), (count,), generator=generator)
     rng = random.Random(int(torch.randint(2**31, (1,), generator=generator)))
-    captions = ["" if rng.random() < dropped else compose(records[int(data.rows[row])], rng) for row in rows]
+    captions = ["" if rng.random() < dropped else caption_of(records[int(data.rows[row])], rng) for row in rows]
     kept = torch.rand(count, generator=generator).ge(DEPTH_DROPPED).float()
-    return data.latents[rows], depth_planes(data.depths[rows]), tokens_of(tokenizer, captions), kept
+    latents, depths = window(data.latents[rows], data.depths[rows], generator)
+    return latents, depth_planes(depths), tokens_of(tokenizer, captions), kept
+
+
+def window(
+    latents: torch.Tensor, depths: torch.Tensor, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return a part of latents (N, 4, H, W) and depths uint8 (N, 8 H, 8 W), its nearest surface white again."""
+    side = latents.shape[-1]
+    if side <= LATENT_SIDE:
+        return latents, depths
+    high, wide = WINDOWS[int(torch.randint(len(WINDOWS), (1,), generator=generator))]
+    high, wide = int(high * side), int(wide * side)
+    y, x = (int(torch.randint(side - each + 1, (1,), generator=generator)) for each in (high, wide))
+    part = depths[:, 8 * y : 8 * (y + high), 8 * x : 8 * (x + wide)].float()
+    part = part * (255 / part.amax((1, 2), keepdim=True).clamp(min=1))
+    return latents[:, :, y : y + high, x : x + wide], part.to(torch.uint8)
 
 
 def predict(
@@ -55,10 +75,10 @@ def predict(
 
 
 def train_diffusion(
-    data: Latents, records: list[dict[str, Any]], tokenizer: CLIPTokenizer, folder: Path, steps: int,
-    device: str = "cpu", seed: int = 2, batch: int = 32, lr: float = 1.5e-3, save_every: int = 100,
+    data: Latents, records: list[dict[str, Any]], tokenizer: CLIPTokenizer, folder: Path, course: Course,
+    device: str = "cpu", seed: int = 2, batch: int = 32, lr: float = 1.5e-3,
 ) -> Modules:  # fmt: skip
-    """Train for ``steps`` steps, resuming from ``folder``, and return the averaged weights."""
+    """Train over ``course``, resuming from ``folder``, and return the averaged weights."""
     torch.manual_seed(seed)
     modules = new_modules(tokenizer)
     every = modules.all().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -66,14 +86,14 @@ def train_diffusion(
         Optimizer([every], lr, plain=("embedding", "conv_in", "conv_out", "time_")),
         Average(every, 0.99),
     )
-    path, start = folder / "diffusion.pt", 0
-    if path.exists():
-        start = load_checkpoint(path, model=every, optimizer=optimizer, average=average.module)
-        average.count = start
+    path = folder / "diffusion.pt"
+    parts: dict[str, Any] = {"model": every, "optimizer": optimizer, "average": average.module}
+    average.count = course.resume(path, **parts)
+    if device == "cuda":
+        modules.unet.compile()
+        modules.adapter.compile()
     alphas = new_scheduler().alphas_cumprod.to(device)
-    recent = 0.0
-    bar = tqdm(range(start, steps), initial=start, total=steps, desc="diffusion", mininterval=10)
-    for step in bar:
+    for step in course.run("diffusion", lambda: course.save(path, **parts)):
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
         latents, depth, tokens, kept = draw_batch(data, records, tokenizer, batch, generator, CAPTION_DROPPED)
         noise = torch.randn(latents.shape, generator=generator)
@@ -91,11 +111,7 @@ def train_diffusion(
         weight = torch.where(snr < 0.02, torch.full_like(weight, 0.3), weight.clamp(min=0.3))  # the first steps decide
         loss = ((v - target).square().mean((1, 2, 3)) * weight).mean()
         loss.backward()
-        optimizer.step(step / steps)
+        optimizer.step(course.progress)
         average.update(every)
-        recent = loss.item() if step == start else 0.98 * recent + 0.02 * loss.item()
-        bar.set_postfix(loss=f"{recent:.4f}", refresh=False)
-        if step % save_every == save_every - 1 or step + 1 == steps:
-            save_checkpoint(path, step + 1, model=every, optimizer=optimizer, average=average.module)
     averaged = average.module
     return Modules(averaged["unet"], averaged["adapter"], averaged["text_encoder"])  # type: ignore[index]

@@ -17,10 +17,9 @@ from diffusers import StableDiffusionPipeline
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from torch import nn
-from tqdm import tqdm
 from transformers import CLIPTokenizer
 
-from tools.training.checkpoints import load_checkpoint, save_checkpoint
+from tools.training.checkpoints import Course
 from tools.training.latents import Latents
 from tools.training.modules import TRAIN_STEPS, Modules, new_scheduler
 from tools.training.optim import Average, Optimizer
@@ -121,33 +120,26 @@ class Distiller:
 
 
 def distill(
-    modules: Modules, data: Latents, records: list[dict[str, Any]], tokenizer: CLIPTokenizer, folder: Path, steps: int,
-    device: str = "cpu", seed: int = 3, batch: int = 16, lr: float = 2e-4, save_every: int = 50,
+    modules: Modules, data: Latents, records: list[dict[str, Any]], tokenizer: CLIPTokenizer, folder: Path,
+    course: Course, device: str = "cpu", seed: int = 3, batch: int = 16, lr: float = 2e-4,
 ) -> Path:  # fmt: skip
-    """Train the LoRA of `modules` for `steps` steps, resuming from `folder`, and return the file it is saved in."""
+    """Train the LoRA of `modules` over `course`, resuming from `folder`, and return the file it is saved in."""
     weights = add_lora(modules, seed)
     modules.all().to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     optimizer, average = Optimizer([weights], lr, plain=("",)), Average(weights, 0.98)
-    path, start = folder / "distill.pt", 0
-    if path.exists():
-        start = load_checkpoint(path, weights=weights, optimizer=optimizer, average=average.module)
-        average.count = start
+    path = folder / "distill.pt"
+    parts: dict[str, Any] = {"weights": weights, "optimizer": optimizer, "average": average.module}
+    average.count = course.resume(path, **parts)
     distiller = Distiller(modules, tokenizer, device)
-    recent = 0.0
-    bar = tqdm(range(start, steps), initial=start, total=steps, desc="LCM-LoRA", mininterval=10)
-    for step in bar:
+    for step in course.run("LCM-LoRA", lambda: course.save(path, **parts)):
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
         drawn = draw_batch(data, records, tokenizer, batch, generator, 0.05)
         noise = torch.randn(drawn[0].shape, generator=generator)
         times = draw_times(batch, generator)
         loss = distiller.loss(*(each.to(device) for each in (*drawn, noise, times)))
         loss.backward()
-        optimizer.step(step / steps)
+        optimizer.step(course.progress)
         average.update(weights)
-        recent = loss.item() if step == start else 0.97 * recent + 0.03 * loss.item()
-        bar.set_postfix(loss=f"{recent:.4f}", refresh=False)
-        if step % save_every == save_every - 1 or step + 1 == steps:
-            save_checkpoint(path, step + 1, weights=weights, optimizer=optimizer, average=average.module)
     return save_lora(modules, weights, cast(nn.ParameterList, average.module), folder)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 from tqdm import tqdm
 
-from tools.training.checkpoints import load_checkpoint, save_checkpoint
+from tools.training.checkpoints import Course
 from tools.training.dataset import Samples
 from tools.training.optim import Average
 from tools.training.stages.autoencoder import crops, picture_loss, psnr
@@ -46,10 +47,10 @@ def balance(picture: torch.Tensor, adversarial: torch.Tensor, weight: torch.Tens
 
 
 def sharpen_decoder(
-    model: AutoencoderTiny, samples: Samples, kept: Samples, folder: Path, steps: int,
-    device: str = "cpu", seed: int = 5, batch: int = 8, lr: float = 2e-4, save_every: int = 100,
+    model: AutoencoderTiny, samples: Samples, kept: Samples, folder: Path, course: Course,
+    device: str = "cpu", seed: int = 5, batch: int = 8, lr: float = 2e-4,
 ) -> AutoencoderTiny:  # fmt: skip
-    """Train the decoder of ``model`` for ``steps`` steps, resuming from ``folder``; return it with averaged weights."""
+    """Train the decoder of ``model`` over ``course``, resuming from ``folder``; return it with averaged weights."""
     torch.manual_seed(seed)
     model.to(device, memory_format=torch.channels_last).requires_grad_(False)
     decoder, critic = model.decoder.requires_grad_(True), new_discriminator().to(device)
@@ -57,17 +58,15 @@ def sharpen_decoder(
     optimizer = torch.optim.AdamW(decoder.parameters(), lr, betas=(0.5, 0.99), weight_decay=0.0)
     critic_optimizer = torch.optim.AdamW(critic.parameters(), 2 * lr, betas=(0.5, 0.99), weight_decay=0.0)
     last = decoder.layers[-1].weight
-    parts = {
+    parts: dict[str, Any] = {
         "decoder": decoder, "critic": critic, "average": average.module,
         "optimizer": optimizer, "critic_optimizer": critic_optimizer,
     }  # fmt: skip
-    path, start = folder / "sharpen.pt", 0
-    if path.exists():
-        start = load_checkpoint(path, **parts)
-        average.count = start
-    for step in (bar := tqdm(range(start, steps), initial=start, total=steps, desc="decoder", mininterval=10)):
+    path = folder / "sharpen.pt"
+    average.count = course.resume(path, **parts)
+    for step in course.run("decoder", lambda: course.save(path, **parts)):
         for group, rate in ((optimizer.param_groups[0], lr), (critic_optimizer.param_groups[0], 2 * lr)):
-            group["lr"] = rate * (0.1 + 0.9 * (1 - step / steps))
+            group["lr"] = rate * (0.1 + 0.9 * (1 - course.progress))
         x = crops(samples, batch, np.random.default_rng((seed, step))).to(device, memory_format=torch.channels_last)
         with torch.autocast(device, torch.bfloat16):
             with torch.no_grad():
@@ -89,9 +88,6 @@ def sharpen_decoder(
         loss.backward()
         optimizer.step()
         average.update(decoder)
-        bar.set_postfix(picture=f"{picture.item():.4f}", critic=f"{critic_loss.item():.3f}", refresh=False)
-        if step % save_every == save_every - 1 or step + 1 == steps:
-            save_checkpoint(path, step + 1, **parts)
     model.decoder.load_state_dict(average.module.state_dict())
     tqdm.write(f"decoder: {psnr(model, kept.finals[:32]):.2f} dB on kept pictures")
     return model

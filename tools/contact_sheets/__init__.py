@@ -1,0 +1,1 @@
+"""Contact sheets: scenes over two settings each, to choose by eye. torch through the engine; no bpy but by itself."""
