@@ -160,7 +160,7 @@ def test_wrong_matrices_fail(attacker: Client, name: str, matrix: Any) -> None:
 @pytest.mark.parametrize("value", NOT_NUMBERS)
 def test_what_is_no_number_fails(attacker: Client, name: str, value: Any) -> None:
     attacker.connection.send(join({**HEADER, name: value}, PLANES))
-    assert "no JSON number" in attacker.until(Failure).fields["detail"]
+    assert "not a JSON number" in attacker.until(Failure).fields["detail"]
     text = json.dumps({**HEADER, name: value}).replace("NaN", "1e999").replace("Infinity", "1e999")
     attacker.connection.send(join(text.encode(), PLANES))  # JSON, but read as infinite
     assert name in attacker.until(Failure).fields["detail"]
