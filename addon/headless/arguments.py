@@ -45,7 +45,7 @@ class Options:
     view_layer: str | None = None
     size: int = 256
     steps: int = 2
-    strength: float = 0.9
+    strength: float = 0.7
     seed: int = 0
     depth_weight: float = 1.0
     steady: float = 0.0

@@ -34,6 +34,7 @@ SLOW_KINDS = {
     "unfinished messages": 10.0,
     "200 connections of nonsense": 10.0,
     "a body in chunks": 7.0,
+    "100 questions about models": 7.0,
 }
 """Kinds that consist of many: their seconds are for all of these together."""
 
