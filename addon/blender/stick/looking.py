@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,21 @@ class Look:
     now: NDArray[np.uint8]
 
 
+@contextmanager
+def _drawing(frame: gpu.types.GPUFrameBuffer) -> Iterator[None]:
+    """Draw into ``frame``, emptied, what is nearest; Blender's own drawing goes on without depth."""
+    with frame.bind():  # type: ignore[func-returns-value]
+        frame.clear(color=(0.0, 0.0, 0.0, 0.0), depth=1.0)
+        gpu.state.blend_set("NONE")
+        gpu.state.depth_test_set("LESS_EQUAL")
+        gpu.state.depth_mask_set(True)
+        try:
+            yield
+        finally:
+            gpu.state.depth_test_set("NONE")
+            gpu.state.depth_mask_set(False)
+
+
 class Looker:
     """Keeps the shader, meshes and targets between looks at ``places``."""
 
@@ -56,30 +72,22 @@ class Looker:
         frame = self._framebuffer(width, height)
         surfaces = texture_of(np.stack([seen.number.astype(np.float32), seen.distance], -1), "RG32F")
         found = np.empty((2, height, width, 4), np.uint8)
-        with frame.bind():  # type: ignore[func-returns-value]
-            frame.clear(color=(0.0, 0.0, 0.0, 0.0), depth=1.0)
-            gpu.state.blend_set("NONE")
-            gpu.state.depth_test_set("LESS_EQUAL")
-            gpu.state.depth_mask_set(True)
-            try:
-                shader.bind()
-                shader.uniform_sampler("surfaces", surfaces)
-                shader.uniform_float("to_clip", to_clip)
-                shader.uniform_float("eye", eye)
-                shader.uniform_float("size", (float(width), float(height)))
-                for place, batch in zip(self._places, self._batches, strict=True):
-                    number = seen.numbers.get(int(place.thing.session_uid))
-                    if number is None or batch is None:
-                        continue
-                    image, states = self._textures(place.thing)
-                    shader.uniform_sampler("image", image)
-                    shader.uniform_sampler("states", states)
-                    shader.uniform_int("number", [number])
-                    shader.uniform_bool("stuck", [is_stuck(place.thing)])
-                    batch.draw(shader)
-            finally:
-                gpu.state.depth_test_set("NONE")
-                gpu.state.depth_mask_set(False)
+        with _drawing(frame):
+            shader.bind()
+            shader.uniform_sampler("surfaces", surfaces)
+            shader.uniform_float("to_clip", to_clip)
+            shader.uniform_float("eye", eye)
+            shader.uniform_float("size", (float(width), float(height)))
+            for place, batch in zip(self._places, self._batches, strict=True):
+                number = seen.numbers.get(int(place.thing.session_uid))
+                if number is None or batch is None:
+                    continue
+                image, states = self._textures(place.thing)
+                shader.uniform_sampler("image", image)
+                shader.uniform_sampler("states", states)
+                shader.uniform_int("number", [number])
+                shader.uniform_bool("stuck", [is_stuck(place.thing)])
+                batch.draw(shader)
             for slot, into in enumerate(found):
                 buffer = gpu.types.Buffer("UBYTE", into.shape, into)
                 frame.read_color(0, 0, width, height, 4, slot, "UBYTE", data=buffer)
@@ -101,26 +109,18 @@ class Looker:
         frame = gpu.types.GPUFrameBuffer(depth_slot=depth, color_slots=[colour])
         surfaces = texture_of(np.stack([seen.number.astype(np.float32), seen.distance], -1), "RG32F")
         found = np.empty((height, width, 4), np.float32)
-        with frame.bind():  # type: ignore[func-returns-value]
-            frame.clear(color=(0.0, 0.0, 0.0, 0.0), depth=1.0)
-            gpu.state.blend_set("NONE")
-            gpu.state.depth_test_set("LESS_EQUAL")
-            gpu.state.depth_mask_set(True)
-            try:
-                shader.bind()
-                shader.uniform_sampler("surfaces", surfaces)
-                shader.uniform_float("to_clip", to_clip)
-                shader.uniform_float("size", (float(width), float(height)))
-                for index, (place, batch) in enumerate(zip(self._places, self._batches, strict=True)):
-                    number = seen.numbers.get(int(place.thing.session_uid))
-                    if number is None or batch is None or number not in seen.shown:
-                        continue
-                    shader.uniform_int("number", [number])
-                    shader.uniform_int("index", [index + 1])
-                    batch.draw(shader)
-            finally:
-                gpu.state.depth_test_set("NONE")
-                gpu.state.depth_mask_set(False)
+        with _drawing(frame):
+            shader.bind()
+            shader.uniform_sampler("surfaces", surfaces)
+            shader.uniform_float("to_clip", to_clip)
+            shader.uniform_float("size", (float(width), float(height)))
+            for index, (place, batch) in enumerate(zip(self._places, self._batches, strict=True)):
+                number = seen.numbers.get(int(place.thing.session_uid))
+                if number is None or batch is None or number not in seen.shown:
+                    continue
+                shader.uniform_int("number", [number])
+                shader.uniform_int("index", [index + 1])
+                batch.draw(shader)
             buffer = gpu.types.Buffer("FLOAT", found.shape, found)
             frame.read_color(0, 0, width, height, 4, 0, "FLOAT", data=buffer)
         return found[..., :3]
