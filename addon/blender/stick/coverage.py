@@ -73,4 +73,4 @@ class Coverage:
 
 
 def _key(view: View) -> bytes:
-    return np.array(view.view_matrix, np.float64).tobytes()
+    return np.array([view.view_matrix, view.projection_matrix], np.float64).tobytes()
